@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Guest memory that survives a kexec of the host: what the rest of the kernel
+ * may ask of it. See Documentation/virt/kvm/gmem-persist.rst.
+ */
+#ifndef _LINUX_GMEM_PERSIST_H
+#define _LINUX_GMEM_PERSIST_H
+
+#include <linux/errno.h>
+#include <linux/list.h>
+#include <linux/types.h>
+
+struct gmem_consumer;
+struct gmem_object;
+struct inode;
+struct vm_area_struct;
+
+/* Length of an object's name with its terminating NUL. */
+#define GMEM_NAME_SIZE 64
+
+/**
+ * struct gmem_object_params - what a caller asks an object to be
+ * @name: its name; NULL or empty for an object that dies with its last view
+ * @size: its size in bytes; 0 when claiming: whatever it has
+ * @granule: %SZ_2M or %SZ_1G; 0: %SZ_2M for a new object, any when claiming
+ * @flags: opaque to the core; recorded, and compared when the object is claimed
+ * @vm_class: opaque to the core; recorded, and compared when it is claimed
+ */
+struct gmem_object_params {
+	const char *name;
+	u64 size;
+	u64 granule;
+	u64 flags;
+	u32 vm_class;
+};
+
+/**
+ * struct gmem_object_info - what an object is
+ * @size: its size in bytes
+ * @granule: %SZ_2M or %SZ_1G
+ * @generation: how many handovers to a next kernel it has survived
+ * @epoch: how often its VM view has been claimed, this time included
+ */
+struct gmem_object_info {
+	u64 size;
+	u64 granule;
+	u64 generation;
+	u64 epoch;
+};
+
+/**
+ * struct gmem_consumer_ops - how the core takes memory away from its users
+ * @invalidate_start: drop every mapping of pages [@start, @end) of the object
+ *	and create none until @invalidate_end
+ * @invalidate_end: mappings may be made again
+ *
+ * Both are called with the invalidate lock of the object's mapping held
+ * exclusively, may sleep, and always come in pairs.
+ */
+struct gmem_consumer_ops {
+	void (*invalidate_start)(struct gmem_consumer *consumer, pgoff_t start,
+				 pgoff_t end);
+	void (*invalidate_end)(struct gmem_consumer *consumer, pgoff_t start,
+			       pgoff_t end);
+};
+
+/**
+ * struct gmem_consumer - somebody who maps an object other than by mmap()
+ * @ops: how to take the memory away
+ * @node: in the object's list, under its invalidate lock
+ */
+struct gmem_consumer {
+	const struct gmem_consumer_ops *ops;
+	struct list_head node;
+};
+
+#ifdef CONFIG_GMEM_PERSIST
+
+/* Boot, called by the architecture. */
+void gmem_persist_reserve(void);
+
+/* The pool */
+bool gmem_persist_enabled(void);
+bool gmem_persist_is_pool_pfn(unsigned long pfn);
+
+/* Objects and their VM view */
+struct gmem_object *gmem_object_create(const struct gmem_object_params *params);
+struct gmem_object *gmem_object_claim(const struct gmem_object_params *params);
+void gmem_object_release(struct gmem_object *obj);
+int gmem_object_discard(const char *name);
+void gmem_object_info(struct gmem_object *obj, struct gmem_object_info *info);
+struct inode *gmem_object_inode(struct gmem_object *obj);
+unsigned long gmem_object_pfn(struct gmem_object *obj, pgoff_t index,
+			      int *max_order);
+int gmem_object_punch(struct gmem_object *obj, u64 offset, u64 size);
+int gmem_object_mmap(struct gmem_object *obj, struct vm_area_struct *vma);
+void gmem_object_attach(struct gmem_object *obj, struct gmem_consumer *consumer);
+void gmem_object_detach(struct gmem_object *obj, struct gmem_consumer *consumer);
+
+#else
+
+static inline void gmem_persist_reserve(void) { }
+
+static inline bool gmem_persist_enabled(void)
+{
+	return false;
+}
+
+static inline bool gmem_persist_is_pool_pfn(unsigned long pfn)
+{
+	return false;
+}
+
+#endif /* CONFIG_GMEM_PERSIST */
+
+#endif /* _LINUX_GMEM_PERSIST_H */

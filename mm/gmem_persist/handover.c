@@ -1,0 +1,481 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Handing the pool to the next kernel, and taking it from the last one.
+ *
+ * DOC: handover
+ *
+ * Outgoing: whenever the layout of the pool changes, a new record is built,
+ * preserved by KHO, and only then becomes the record that the header page points
+ * to; if that cannot be done, the change is refused. So there is always a complete
+ * record, and the way into kexec, on which nothing may fail, has only to *seal* it.
+ *
+ * A record may be sealed while the layout cannot change, that is while somebody
+ * holds the pool *frozen*: the operator, or the kernel itself once a kexec is
+ * under way. The last holder to let go thaws the pool and unseals the record. What
+ * is in the memory may change all the time.
+ *
+ * Incoming: a sealed, intact record says what the pool contains. All memory for
+ * which that is not so is quarantined: never cleared, never handed out, never given
+ * to the page allocator, until the operator says so. What nobody has claimed goes
+ * into this kernel's own record right away.
+ */
+#include "internal.h"
+
+#include <linux/io.h>
+#include <linux/kexec.h>
+#include <linux/kexec_handover.h>
+#include <linux/mm.h>
+#include <linux/reboot.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+/* The record that the header points to; under gmem_pool.lock. */
+struct blob {
+	void *fdt;
+	size_t size;
+	struct kho_vmalloc kho;
+};
+
+static struct blob current_blob;
+static struct gmem_persist_header *header;
+
+static void set_header(const struct blob *blob, u32 state)
+{
+	header->state = state;
+	header->generation = gmem_pool.generation;
+	header->fdt = blob->kho;
+	header->fdt_size = blob->size;
+	header->fdt_crc = gmem_record_crc(blob->fdt, blob->size);
+	header->crc = gmem_record_header_crc(header);
+}
+
+static void set_state(u32 state)
+{
+	lockdep_assert_held(&gmem_pool.lock);
+
+	header->state = state;
+	header->crc = gmem_record_header_crc(header);
+}
+
+static void free_blob(struct blob *blob)
+{
+	if (!blob->fdt)
+		return;
+	kho_unpreserve_vmalloc(&blob->kho);
+	vfree(blob->fdt);
+	*blob = (struct blob){};
+}
+
+static int copy_set(struct gmem_extents *to, const struct gmem_extents *from,
+		    unsigned int extra)
+{
+	int err = gmem_extents_reserve(to, from->nr + extra);
+
+	if (err)
+		return err;
+	if (from->nr)
+		memcpy(to->r, from->r, from->nr * sizeof(*to->r));
+	to->nr = from->nr;
+	return 0;
+}
+
+/* @set -= @what; what of it is not in @set does not matter. */
+static void subtract(struct gmem_extents *set, const struct gmem_extents *what)
+{
+	struct gmem_range part;
+	unsigned int i;
+
+	for (i = 0; i < what->nr; i++)
+		while (gmem_extents_overlap(set, what->r[i].base,
+					    what->r[i].size, &part))
+			gmem_extents_remove(set, part.base, part.size);
+}
+
+/* Does the next kernel learn of this object? */
+static bool is_recorded(const struct gmem_object *obj)
+{
+	return obj->state == GMEM_LIVE && obj->name[0];
+}
+
+/*
+ * What the pool consists of, as the next kernel should see it: memory of objects
+ * that do not go there, and of ones that are not finished, is dirty.
+ */
+static int collect(struct gmem_record *rec)
+{
+	struct gmem_record_object *to;
+	struct gmem_object *obj;
+	unsigned int nr = 0;
+	int err;
+
+	lockdep_assert_held(&gmem_pool.lock);
+
+	*rec = (struct gmem_record){
+		.pool = gmem_pool.ranges,
+		.quarantined = gmem_pool.quarantined,
+	};
+
+	list_for_each_entry(obj, &gmem_pool.objects, node)
+		if (is_recorded(obj))
+			rec->nr_objects++;
+	rec->objects = kvcalloc(rec->nr_objects, sizeof(*rec->objects),
+				GFP_KERNEL);
+	if (rec->nr_objects && !rec->objects)
+		return -ENOMEM;
+
+	to = rec->objects;
+	list_for_each_entry(obj, &gmem_pool.objects, node) {
+		if (!is_recorded(obj))
+			continue;
+		*to++ = (struct gmem_record_object){
+			.name = obj->name,
+			.meta = obj->meta,
+			.ranges = obj->ranges,
+		};
+		nr += obj->ranges.nr;
+	}
+
+	err = copy_set(&rec->clean, &gmem_pool.free, gmem_pool.dirty.nr);
+	if (err)
+		return err;
+	subtract(&rec->clean, &gmem_pool.dirty);
+
+	err = copy_set(&rec->dirty, &gmem_pool.ranges,
+		       rec->clean.nr + rec->quarantined.nr + nr);
+	if (err)
+		return err;
+	subtract(&rec->dirty, &rec->clean);
+	subtract(&rec->dirty, &rec->quarantined);
+	for (nr = 0; nr < rec->nr_objects; nr++)
+		subtract(&rec->dirty, &rec->objects[nr].ranges);
+	return 0;
+}
+
+static int build_blob(struct blob *blob)
+{
+	struct gmem_record rec;
+	size_t size;
+	int err;
+
+	err = collect(&rec);
+	if (err)
+		goto out;
+
+	size = gmem_record_size(&rec);
+	blob->fdt = vzalloc(size);
+	if (!blob->fdt) {
+		err = -ENOMEM;
+		goto out;
+	}
+	err = gmem_record_write(&rec, blob->fdt, size);
+	if (err > 0) {
+		blob->size = err;
+		err = kho_preserve_vmalloc(blob->fdt, &blob->kho);
+	}
+	if (err) {
+		vfree(blob->fdt);
+		blob->fdt = NULL;
+	}
+out:
+	kvfree(rec.clean.r);
+	kvfree(rec.dirty.r);
+	kvfree(rec.objects);
+	return err;
+}
+
+/**
+ * gmem_handover_update - make the record say what the pool has become
+ *
+ * To be called with the change made but not visible to anybody yet, so that it can
+ * be taken back.
+ *
+ * Context: gmem_pool.lock is held, and the pool is not frozen.
+ * Return: 0, -ENOSPC (the record would become too large), -ENOMEM; the old record
+ * stays in force then.
+ */
+int gmem_handover_update(void)
+{
+	struct blob next = {};
+	int err;
+
+	lockdep_assert_held(&gmem_pool.lock);
+
+	/* Nothing can be handed over. The pool works all the same. */
+	if (!header)
+		return 0;
+
+	err = build_blob(&next);
+	if (err)
+		return err;
+
+	set_header(&next, GMEM_PERSIST_STATE_OPEN);
+	free_blob(&current_blob);
+	current_blob = next;
+	return 0;
+}
+
+/**
+ * gmem_handover_record_size - how large the record is
+ *
+ * Return: its length in bytes, without the header page; 0 if there is none.
+ */
+size_t gmem_handover_record_size(void)
+{
+	guard(mutex)(&gmem_pool.lock);
+	return current_blob.size;
+}
+
+/* Would a kexec now lose what the pool contains? */
+static int check_way_out(void)
+{
+	if (!header)
+		return -EOPNOTSUPP;
+	if (gmem_pool.nr_allocating)
+		return -EAGAIN;
+	return kexec_image_takes_kho();
+}
+
+/**
+ * gmem_handover_freeze - hold the layout of the pool still and seal the record
+ * @holder: on whose behalf
+ *
+ * A reboot is not asked whether it would like to fail. Everybody else gets
+ * an error while something can still be done about it.
+ *
+ * Context: process context; takes gmem_pool.lock.
+ * Return: 0, -EALREADY (@holder holds it already), -EOPNOTSUPP (KHO is off, nothing
+ * can be handed over), -EAGAIN (an object is being created), -ENOEXEC (the kernel
+ * loaded for kexec gets no handover), -EBUSY (an image is being loaded).
+ */
+int gmem_handover_freeze(enum gmem_holder holder)
+{
+	int err;
+
+	guard(mutex)(&gmem_pool.lock);
+
+	if (gmem_pool.holders & BIT(holder))
+		return -EALREADY;
+
+	err = check_way_out();
+	if (err && holder != GMEM_HOLDER_REBOOT)
+		return err;
+	if (err == -ENOEXEC || err == -EOPNOTSUPP)
+		pr_warn("the next kernel gets no handover: it will find all of the pool quarantined\n");
+
+	WRITE_ONCE(gmem_pool.holders, gmem_pool.holders | BIT(holder));
+	if (header)
+		set_state(GMEM_PERSIST_STATE_SEALED);
+	return 0;
+}
+
+/**
+ * gmem_handover_thaw - let go of the pool
+ * @holder: on whose behalf
+ *
+ * Context: process context; takes gmem_pool.lock.
+ * Return: 0, or -EINVAL (@holder does not hold it).
+ */
+int gmem_handover_thaw(enum gmem_holder holder)
+{
+	guard(mutex)(&gmem_pool.lock);
+
+	if (!(gmem_pool.holders & BIT(holder)))
+		return -EINVAL;
+
+	WRITE_ONCE(gmem_pool.holders, gmem_pool.holders & ~BIT(holder));
+	if (!gmem_pool.holders && header)
+		set_state(GMEM_PERSIST_STATE_OPEN);
+	return 0;
+}
+
+static int reboot_notify(struct notifier_block *nb, unsigned long action,
+			 void *arg)
+{
+	if (action == SYS_RESTART && kexec_in_progress)
+		gmem_handover_freeze(GMEM_HOLDER_REBOOT);
+	return NOTIFY_DONE;
+}
+
+/* After all others: they may still close files. */
+static struct notifier_block reboot_nb = {
+	.notifier_call = reboot_notify,
+	.priority = INT_MIN,
+};
+
+/* Find the tree of the incoming record, or say why there is none. */
+static const char * __init find_record(struct gmem_persist_header **hdr, void **fdt)
+{
+	struct gmem_persist_header *h;
+	phys_addr_t phys;
+	size_t size;
+
+	if (kho_retrieve_subtree(GMEM_PERSIST_KHO_SUBTREE, &phys, &size))
+		return "none came from the kernel before this one";
+	if (size < sizeof(*h))
+		return "its header is too short";
+
+	h = phys_to_virt(phys);
+	*hdr = h;
+	if (h->magic != GMEM_PERSIST_MAGIC)
+		return "its header is something else";
+	if (h->crc != gmem_record_header_crc(h))
+		return "the checksum of its header is wrong";
+	if (h->state != GMEM_PERSIST_STATE_SEALED)
+		return "it is not sealed";
+
+	/* Only now can the list of pages be believed. */
+	*fdt = kho_restore_vmalloc(&h->fdt);
+	if (!*fdt)
+		return "its pages are lost";
+	if (h->fdt_size > (u64)h->fdt.total_pages << PAGE_SHIFT)
+		return "its length is wrong";
+	if (h->fdt_crc != gmem_record_crc(*fdt, h->fdt_size))
+		return "its checksum is wrong";
+	return NULL;
+}
+
+static int __init quarantine(const struct gmem_extents *ranges)
+{
+	unsigned int i;
+	int err = gmem_extents_reserve(&gmem_pool.quarantined, ranges->nr);
+
+	for (i = 0; !err && i < ranges->nr; i++)
+		err = gmem_extents_add(&gmem_pool.quarantined,
+				       ranges->r[i].base, ranges->r[i].size);
+	return err;
+}
+
+/* Take the sets over; they tile the pool together with the objects. */
+static int __init restore_sets(const struct gmem_record *rec)
+{
+	struct gmem_extents free = {}, dirty = {}, quarantined = {};
+	unsigned int i;
+	int err;
+
+	err = copy_set(&free, &rec->dirty, rec->clean.nr);
+	for (i = 0; !err && i < rec->clean.nr; i++)
+		err = gmem_extents_add(&free, rec->clean.r[i].base,
+				       rec->clean.r[i].size);
+	err = err ?: copy_set(&dirty, &rec->dirty, 0);
+	err = err ?: copy_set(&quarantined, &rec->quarantined, 0);
+	if (err) {
+		kvfree(free.r);
+		kvfree(dirty.r);
+		kvfree(quarantined.r);
+		return err;
+	}
+
+	kvfree(gmem_pool.quarantined.r);
+	gmem_pool.free = free;
+	gmem_pool.dirty = dirty;
+	gmem_pool.quarantined = quarantined;
+	return 0;
+}
+
+static void __init restore_objects(const struct gmem_record *rec)
+{
+	unsigned int i, good = 0;
+
+	for (i = 0; i < rec->nr_objects; i++) {
+		const struct gmem_record_object *obj = &rec->objects[i];
+		const char *bad = obj->bad;
+
+		if (!bad && gmem_object_restore(obj)) {
+			bad = "no memory to restore it";
+			/* If that fails too, the memory is simply lost to us. */
+			WARN_ON(quarantine(&obj->ranges));
+		}
+		if (!bad) {
+			good++;
+			continue;
+		}
+		pr_err("object %s: %s: its memory is quarantined\n",
+		       obj->name ?: "(without name)", bad);
+	}
+	if (rec->unnamed_bytes)
+		pr_err("%llu MiB are named by nothing in the record and are quarantined\n",
+		       rec->unnamed_bytes >> 20);
+	if (rec->bad_free)
+		pr_err("%u ranges of free memory are malformed or disputed and are quarantined\n",
+		       rec->bad_free);
+	pr_info("%u objects taken over, generation %llu\n", good,
+		gmem_pool.generation);
+}
+
+static void __init restore(void)
+{
+	struct gmem_persist_header *hdr = NULL;
+	struct gmem_record rec = {};
+	void *fdt = NULL;
+	const char *bad;
+
+	bad = find_record(&hdr, &fdt);
+	bad = bad ?: gmem_record_read(fdt, hdr->fdt_size, &gmem_pool.ranges, &rec);
+	if (!bad) {
+		gmem_pool.generation = hdr->generation + 1;
+		if (restore_sets(&rec))
+			bad = "no memory to read it";
+		else
+			restore_objects(&rec);
+	}
+	if (bad)
+		pr_err("record refused: %s: all of the pool is quarantined\n", bad);
+	if (gmem_pool.quarantined.nr)
+		pr_warn("%llu MiB are quarantined; the operator may release them\n",
+			gmem_extents_bytes(&gmem_pool.quarantined) >> 20);
+
+	gmem_record_free(&rec);
+	/* A header that cannot be believed stays where it is: one page. */
+	if (fdt) {
+		vfree(fdt);
+		kho_restore_free(hdr);
+	}
+}
+
+/* Put the header page, and the first record, where the next kernel finds them. */
+static int __init publish(void)
+{
+	int err;
+
+	header = kho_alloc_preserve(PAGE_SIZE);
+	if (IS_ERR(header)) {
+		err = PTR_ERR(header);
+		header = NULL;
+		return err;
+	}
+	header->magic = GMEM_PERSIST_MAGIC;
+
+	mutex_lock(&gmem_pool.lock);
+	err = gmem_handover_update();
+	mutex_unlock(&gmem_pool.lock);
+	err = err ?: kho_add_subtree(GMEM_PERSIST_KHO_SUBTREE, header, PAGE_SIZE);
+	if (err) {
+		free_blob(&current_blob);
+		kho_unpreserve_free(header);
+		header = NULL;
+	}
+	return err;
+}
+
+/**
+ * gmem_handover_init - take the pool over and prepare to hand it on
+ *
+ * Context: boot, after KHO is ready. All of a pool that an earlier kernel left is
+ * quarantined so far.
+ */
+void __init gmem_handover_init(void)
+{
+	int err = -EOPNOTSUPP;
+
+	if (gmem_pool.quarantined.nr)
+		restore();
+
+	if (kho_is_enabled())
+		err = publish();
+	if (err)
+		pr_warn("KHO is not available (%pe): objects will not survive a kexec\n",
+			ERR_PTR(err));
+
+	/* Also then: creation must stop, and somebody must say what is lost. */
+	register_reboot_notifier(&reboot_nb);
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Objects in the page tables of user space.
+ *
+ * There is no struct page, so there is no reference to take: an entry is valid
+ * until unmap_mapping_range() takes it away. Large entries are used wherever the
+ * address, the offset and the memory are aligned alike, and core mm falls back to
+ * smaller ones where not.
+ */
+#include "internal.h"
+
+#include <linux/fs.h>
+#include <linux/kvm_types.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+
+static vm_fault_t insert_leaf(struct vm_fault *vmf, unsigned long pfn,
+			      unsigned int order)
+{
+	const bool write = vmf->flags & FAULT_FLAG_WRITE;
+
+	if (!order)
+		return vmf_insert_pfn(vmf->vma, vmf->address, pfn);
+	if (IS_ENABLED(CONFIG_ARCH_SUPPORTS_PMD_PFNMAP) && order == PMD_ORDER)
+		return vmf_insert_pfn_pmd(vmf, pfn, write);
+	if (IS_ENABLED(CONFIG_ARCH_SUPPORTS_PUD_PFNMAP) && order == PUD_ORDER)
+		return vmf_insert_pfn_pud(vmf, pfn, write);
+	return VM_FAULT_FALLBACK;
+}
+
+static vm_fault_t gmem_huge_fault(struct vm_fault *vmf, unsigned int order)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	struct gmem_object *obj = vma->vm_private_data;
+	const unsigned long size = PAGE_SIZE << order;
+	const unsigned long addr = ALIGN_DOWN(vmf->address, size);
+	pgoff_t index = linear_page_index(vma, vmf->address);
+	vm_fault_t ret = VM_FAULT_FALLBACK;
+	unsigned long pfn;
+	int max_order;
+
+	if (((u64)index << PAGE_SHIFT) >= obj->meta.size)
+		return VM_FAULT_SIGBUS;
+	if (addr < vma->vm_start || addr + size > vma->vm_end)
+		return VM_FAULT_FALLBACK;
+	index -= (vmf->address - addr) >> PAGE_SHIFT;
+	if (!IS_ALIGNED(index, 1UL << order))
+		return VM_FAULT_FALLBACK;
+
+	/* Not while part of the object is being cleared. */
+	filemap_invalidate_lock_shared(obj->inode->i_mapping);
+	pfn = gmem_object_pfn(obj, index, &max_order);
+	if (order <= max_order)
+		ret = insert_leaf(vmf, pfn, order);
+	filemap_invalidate_unlock_shared(obj->inode->i_mapping);
+	return ret;
+}
+
+static vm_fault_t gmem_fault(struct vm_fault *vmf)
+{
+	return gmem_huge_fault(vmf, 0);
+}
+
+static const struct vm_operations_struct gmem_vm_ops = {
+	.fault = gmem_fault,
+#ifdef CONFIG_ARCH_SUPPORTS_HUGE_PFNMAP
+	.huge_fault = gmem_huge_fault,
+#endif
+};
+
+/**
+ * gmem_object_mmap - let user space map an object
+ * @obj: the object
+ * @vma: the mapping; shared, of a file that holds a view and whose mapping is that
+ *	of the object's inode
+ *
+ * Access behind the end of the object gives SIGBUS.
+ *
+ * Context: called from the file's mmap method.
+ * Return: 0, -EINVAL (not a shared mapping).
+ */
+int gmem_object_mmap(struct gmem_object *obj, struct vm_area_struct *vma)
+{
+	if ((vma->vm_flags & (VM_SHARED | VM_MAYSHARE)) !=
+	    (VM_SHARED | VM_MAYSHARE))
+		return -EINVAL;
+
+	vm_flags_set(vma, VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
+	vma->vm_private_data = obj;
+	vma->vm_ops = &gmem_vm_ops;
+	return 0;
+}
+EXPORT_SYMBOL_FOR_KVM(gmem_object_mmap);

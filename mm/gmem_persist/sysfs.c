@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * /sys/kernel/mm/gmem_persist/: what the operator sees and may do.
+ *
+ * Documented in Documentation/virt/kvm/gmem-persist.rst.
+ */
+#include "internal.h"
+
+#include <linux/kernel.h>
+#include <linux/kstrtox.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/sysfs.h>
+
+static struct kobject *gmem_kobj __ro_after_init;
+static struct kobject *objects_kobj __ro_after_init;
+
+/*
+ * The pool
+ */
+
+#define POOL_ATTR_RO(_name) \
+	static struct kobj_attribute _name##_attr = __ATTR_RO(_name)
+#define POOL_ATTR_RW(_name) \
+	static struct kobj_attribute _name##_attr = __ATTR_RW_MODE(_name, 0600)
+#define POOL_ATTR_WO(_name) \
+	static struct kobj_attribute _name##_attr = __ATTR_WO(_name)
+
+static ssize_t pool_bytes_show(struct kobject *kobj, struct kobj_attribute *attr,
+			       char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", gmem_extents_bytes(&gmem_pool.ranges));
+}
+POOL_ATTR_RO(pool_bytes);
+
+/* Dirty memory that is free; that of an object being created counts as used. */
+static u64 free_dirty_bytes(void)
+{
+	const struct gmem_extents *dirty = &gmem_pool.dirty;
+	u64 bytes = 0;
+	unsigned int i;
+
+	for (i = 0; i < dirty->nr; i++) {
+		struct gmem_range rest = dirty->r[i];
+		struct gmem_range part;
+
+		while (rest.size && gmem_extents_overlap(&gmem_pool.free, rest.base,
+							 rest.size, &part)) {
+			bytes += part.size;
+			rest.size = gmem_range_end(&rest) - gmem_range_end(&part);
+			rest.base = gmem_range_end(&part);
+		}
+	}
+	return bytes;
+}
+
+static ssize_t clean_bytes_show(struct kobject *kobj,
+				struct kobj_attribute *attr, char *buf)
+{
+	guard(mutex)(&gmem_pool.lock);
+	return sysfs_emit(buf, "%llu\n", gmem_extents_bytes(&gmem_pool.free) -
+			  free_dirty_bytes());
+}
+POOL_ATTR_RO(clean_bytes);
+
+static ssize_t dirty_bytes_show(struct kobject *kobj,
+				struct kobj_attribute *attr, char *buf)
+{
+	guard(mutex)(&gmem_pool.lock);
+	return sysfs_emit(buf, "%llu\n", free_dirty_bytes());
+}
+POOL_ATTR_RO(dirty_bytes);
+
+static ssize_t used_bytes_show(struct kobject *kobj, struct kobj_attribute *attr,
+			       char *buf)
+{
+	guard(mutex)(&gmem_pool.lock);
+	return sysfs_emit(buf, "%llu\n", gmem_extents_bytes(&gmem_pool.ranges) -
+			  gmem_extents_bytes(&gmem_pool.free) -
+			  gmem_extents_bytes(&gmem_pool.quarantined));
+}
+POOL_ATTR_RO(used_bytes);
+
+static ssize_t quarantined_bytes_show(struct kobject *kobj,
+				      struct kobj_attribute *attr, char *buf)
+{
+	guard(mutex)(&gmem_pool.lock);
+	return sysfs_emit(buf, "%llu\n",
+			  gmem_extents_bytes(&gmem_pool.quarantined));
+}
+POOL_ATTR_RO(quarantined_bytes);
+
+static ssize_t free_1g_bytes_show(struct kobject *kobj,
+				  struct kobj_attribute *attr, char *buf)
+{
+	guard(mutex)(&gmem_pool.lock);
+	return sysfs_emit(buf, "%llu\n",
+			  gmem_extents_capacity(&gmem_pool.free, SZ_1G));
+}
+POOL_ATTR_RO(free_1g_bytes);
+
+/* A line per range; what does not fit into a page is only counted. */
+static ssize_t emit_ranges(char *buf, const struct gmem_extents *x)
+{
+	unsigned int i;
+	ssize_t len = 0;
+
+	for (i = 0; i < x->nr && len < PAGE_SIZE - 128; i++)
+		len += sysfs_emit_at(buf, len, "%#llx-%#llx\n", x->r[i].base,
+				     gmem_range_end(&x->r[i]) - 1);
+	if (i < x->nr)
+		len += sysfs_emit_at(buf, len, "and %u more\n", x->nr - i);
+	return len;
+}
+
+static ssize_t extents_show(struct kobject *kobj, struct kobj_attribute *attr,
+			    char *buf)
+{
+	return emit_ranges(buf, &gmem_pool.ranges);
+}
+POOL_ATTR_RO(extents);
+
+static ssize_t quarantined_show(struct kobject *kobj,
+				struct kobj_attribute *attr, char *buf)
+{
+	guard(mutex)(&gmem_pool.lock);
+	return emit_ranges(buf, &gmem_pool.quarantined);
+}
+POOL_ATTR_RO(quarantined);
+
+static ssize_t generation_show(struct kobject *kobj, struct kobj_attribute *attr,
+			       char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", gmem_pool.generation);
+}
+POOL_ATTR_RO(generation);
+
+static ssize_t record_bytes_show(struct kobject *kobj,
+				 struct kobj_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%zu\n", gmem_handover_record_size());
+}
+POOL_ATTR_RO(record_bytes);
+
+static ssize_t holders_show(struct kobject *kobj, struct kobj_attribute *attr,
+			    char *buf)
+{
+	static const char * const names[GMEM_NR_HOLDERS] = {
+		[GMEM_HOLDER_OPERATOR] = "operator",
+		[GMEM_HOLDER_REBOOT] = "reboot",
+	};
+	unsigned long holders = READ_ONCE(gmem_pool.holders);
+	ssize_t len = 0;
+	int i;
+
+	for_each_set_bit(i, &holders, GMEM_NR_HOLDERS)
+		len += sysfs_emit_at(buf, len, "%s\n", names[i]);
+	return len;
+}
+POOL_ATTR_RO(holders);
+
+static ssize_t frozen_show(struct kobject *kobj, struct kobj_attribute *attr,
+			   char *buf)
+{
+	return sysfs_emit(buf, "%d\n", gmem_pool_frozen());
+}
+
+static ssize_t frozen_store(struct kobject *kobj, struct kobj_attribute *attr,
+			    const char *buf, size_t count)
+{
+	bool freeze;
+	int err;
+
+	err = kstrtobool(buf, &freeze);
+	if (err)
+		return err;
+	err = freeze ? gmem_handover_freeze(GMEM_HOLDER_OPERATOR) :
+		       gmem_handover_thaw(GMEM_HOLDER_OPERATOR);
+	return err ?: count;
+}
+POOL_ATTR_RW(frozen);
+
+static ssize_t discard_store(struct kobject *kobj, struct kobj_attribute *attr,
+			     const char *buf, size_t count)
+{
+	char name[GMEM_NAME_SIZE + 1];
+	int err;
+
+	if (count > GMEM_NAME_SIZE)
+		return -EINVAL;
+	strscpy(name, buf);
+	err = gmem_object_discard(strim(name));
+	return err ?: count;
+}
+POOL_ATTR_WO(discard);
+
+static ssize_t release_store(struct kobject *kobj, struct kobj_attribute *attr,
+			     const char *buf, size_t count)
+{
+	u64 first, last;
+	char end;
+	int err;
+
+	if (sysfs_streq(buf, "all"))
+		err = gmem_pool_release_quarantine(0, 0);
+	else if (sscanf(buf, "%llx-%llx %c", &first, &last, &end) == 2 &&
+		 last > first && last + 1)
+		err = gmem_pool_release_quarantine(first, last - first + 1);
+	else
+		err = -EINVAL;
+	return err ?: count;
+}
+POOL_ATTR_WO(release);
+
+static struct attribute *pool_attrs[] = {
+	&pool_bytes_attr.attr,
+	&clean_bytes_attr.attr,
+	&dirty_bytes_attr.attr,
+	&used_bytes_attr.attr,
+	&quarantined_bytes_attr.attr,
+	&free_1g_bytes_attr.attr,
+	&extents_attr.attr,
+	&quarantined_attr.attr,
+	&generation_attr.attr,
+	&record_bytes_attr.attr,
+	&holders_attr.attr,
+	&frozen_attr.attr,
+	&discard_attr.attr,
+	&release_attr.attr,
+	NULL,
+};
+
+static const struct attribute_group pool_group = { .attrs = pool_attrs };
+
+/*
+ * Objects
+ */
+
+struct object_attr {
+	struct attribute attr;
+	ssize_t (*show)(const struct gmem_object *obj, char *buf);
+};
+
+static ssize_t object_attr_show(struct kobject *kobj, struct attribute *attr,
+				char *buf)
+{
+	struct object_attr *a = container_of(attr, struct object_attr, attr);
+
+	guard(mutex)(&gmem_pool.lock);
+	return a->show(container_of(kobj, struct gmem_object, kobj), buf);
+}
+
+static const struct sysfs_ops object_sysfs_ops = { .show = object_attr_show };
+
+#define OBJECT_ATTR(_name, _fmt, ...)					\
+static ssize_t object_##_name##_show(const struct gmem_object *obj,	\
+				     char *buf)				\
+{									\
+	return sysfs_emit(buf, _fmt "\n", __VA_ARGS__);			\
+}									\
+static struct object_attr object_##_name = {				\
+	.attr = { .name = #_name, .mode = 0444 },			\
+	.show = object_##_name##_show,					\
+}
+
+static const char *state_name(const struct gmem_object *obj)
+{
+	switch (obj->state) {
+	case GMEM_ALLOCATING:
+		return "allocating";
+	case GMEM_LIVE:
+		return obj->vm_view ? "live" : "parked";
+	case GMEM_DISCARDING:
+		return "discarding";
+	}
+	return "unknown";
+}
+
+OBJECT_ATTR(size, "%llu", obj->meta.size);
+OBJECT_ATTR(granule, "%llu", obj->meta.granule);
+OBJECT_ATTR(flags, "%#llx", obj->meta.flags);
+OBJECT_ATTR(vm_class, "%u", obj->meta.vm_class);
+OBJECT_ATTR(uuid, "%pUb", obj->meta.uuid);
+OBJECT_ATTR(generation, "%llu", obj->meta.generation);
+OBJECT_ATTR(epoch, "%llu", obj->meta.epoch);
+OBJECT_ATTR(state, "%s", state_name(obj));
+OBJECT_ATTR(views, "%d", obj->vm_view);
+
+static ssize_t object_extents_show(const struct gmem_object *obj, char *buf)
+{
+	return emit_ranges(buf, &obj->ranges);
+}
+
+/* Only root: physical addresses help an attacker. */
+static struct object_attr object_extents = {
+	.attr = { .name = "extents", .mode = 0400 },
+	.show = object_extents_show,
+};
+
+static struct attribute *object_attrs[] = {
+	&object_size.attr,
+	&object_granule.attr,
+	&object_flags.attr,
+	&object_vm_class.attr,
+	&object_uuid.attr,
+	&object_generation.attr,
+	&object_epoch.attr,
+	&object_state.attr,
+	&object_views.attr,
+	&object_extents.attr,
+	NULL,
+};
+ATTRIBUTE_GROUPS(object);
+
+const struct kobj_type gmem_object_ktype = {
+	.release = gmem_object_free,
+	.sysfs_ops = &object_sysfs_ops,
+	.default_groups = object_groups,
+};
+
+/**
+ * gmem_sysfs_add_object - give an object its directory
+ * @obj: the object; without a name it gets none
+ *
+ * Context: process context, without gmem_pool.lock: readers take it.
+ * Return: 0 or -ENOMEM.
+ */
+int gmem_sysfs_add_object(struct gmem_object *obj)
+{
+	if (!obj->name[0])
+		return 0;
+	return kobject_add(&obj->kobj, objects_kobj, "%s", obj->name);
+}
+
+/**
+ * gmem_sysfs_init - make /sys/kernel/mm/gmem_persist
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int __init gmem_sysfs_init(void)
+{
+	int err;
+
+	gmem_kobj = kobject_create_and_add("gmem_persist", mm_kobj);
+	if (!gmem_kobj)
+		return -ENOMEM;
+	objects_kobj = kobject_create_and_add("objects", gmem_kobj);
+	err = objects_kobj ? sysfs_create_group(gmem_kobj, &pool_group) : -ENOMEM;
+	if (err) {
+		kobject_put(objects_kobj);
+		kobject_put(gmem_kobj);
+	}
+	return err;
+}
