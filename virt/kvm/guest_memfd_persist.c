@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * guest_memfd over persistent memory.
+ *
+ * An object of mm/gmem_persist/ is the memory; a guest_memfd inode is one VM's
+ * view of it, made anew every time a VM claims the object. The inode borrows the
+ * address_space of the object, so that a single unmap reaches every mapping, and
+ * tells KVM's MMU through the object's list of consumers.
+ *
+ * Nothing here depends on where the object comes from or how long it lives, and a
+ * parked object holds nothing in KVM.
+ */
+#include <linux/fs.h>
+#include <linux/gmem_persist.h>
+#include <linux/kvm_host.h>
+#include <linux/falloc.h>
+#include <linux/uaccess.h>
+
+#include "guest_memfd.h"
+
+/**
+ * struct kvm_gmem_view - one VM's use of an object
+ * @obj: the object
+ * @inode: the guest_memfd that shows it
+ * @consumer: how the object tells KVM to drop its mappings
+ */
+struct kvm_gmem_view {
+	struct gmem_object *obj;
+	struct inode *inode;
+	struct gmem_consumer consumer;
+};
+
+static void view_invalidate_start(struct gmem_consumer *consumer, pgoff_t start,
+				  pgoff_t end)
+{
+	struct kvm_gmem_view *view =
+		container_of(consumer, struct kvm_gmem_view, consumer);
+
+	kvm_gmem_invalidate_start(view->inode, start, end);
+}
+
+static void view_invalidate_end(struct gmem_consumer *consumer, pgoff_t start,
+				pgoff_t end)
+{
+	struct kvm_gmem_view *view =
+		container_of(consumer, struct kvm_gmem_view, consumer);
+
+	kvm_gmem_invalidate_end(view->inode, start, end);
+}
+
+static const struct gmem_consumer_ops view_consumer_ops = {
+	.invalidate_start = view_invalidate_start,
+	.invalidate_end = view_invalidate_end,
+};
+
+static void view_bind(struct inode *inode, void *backing)
+{
+	struct kvm_gmem_view *view = backing;
+
+	view->inode = inode;
+	inode->i_mapping = gmem_object_inode(view->obj)->i_mapping;
+	gmem_object_attach(view->obj, &view->consumer);
+}
+
+static void view_release(void *backing)
+{
+	struct kvm_gmem_view *view = backing;
+
+	gmem_object_detach(view->obj, &view->consumer);
+	gmem_object_release(view->obj);
+	kfree(view);
+}
+
+static int view_get_pfn(void *backing, pgoff_t index, kvm_pfn_t *pfn,
+			int *max_order)
+{
+	struct kvm_gmem_view *view = backing;
+
+	*pfn = gmem_object_pfn(view->obj, index, max_order);
+	return 0;
+}
+
+static long view_fallocate(void *backing, int mode, loff_t offset, loff_t len)
+{
+	struct kvm_gmem_view *view = backing;
+
+	if (mode & FALLOC_FL_PUNCH_HOLE)
+		return gmem_object_punch(view->obj, offset, len);
+
+	/* All memory is there from the start. */
+	return offset + len > i_size_read(view->inode) ? -EINVAL : 0;
+}
+
+static int view_mmap(void *backing, struct vm_area_struct *vma)
+{
+	struct kvm_gmem_view *view = backing;
+
+	return gmem_object_mmap(view->obj, vma);
+}
+
+static const struct kvm_gmem_ops view_ops = {
+	.bind = view_bind,
+	.release = view_release,
+	.get_pfn = view_get_pfn,
+	.fallocate = view_fallocate,
+	.mmap = view_mmap,
+};
+
+int __weak kvm_arch_gmem_persist_class(struct kvm *kvm, u32 *vm_class)
+{
+	return -EOPNOTSUPP;
+}
+
+/**
+ * kvm_gmem_persist_supported - may guests of this VM live in persistent memory
+ * @kvm: the VM, or NULL: is there a VM of which that is true
+ *
+ * Return: true if so.
+ */
+bool kvm_gmem_persist_supported(struct kvm *kvm)
+{
+	u32 vm_class;
+
+	return gmem_persist_enabled() &&
+	       (!kvm || !kvm_arch_gmem_persist_class(kvm, &vm_class));
+}
+
+/* Make a guest_memfd of an object whose VM view the caller has claimed. */
+static int create_view(struct kvm *kvm, struct gmem_object *obj, loff_t size,
+		       u64 flags)
+{
+	struct kvm_gmem_view *view = kzalloc_obj(*view);
+	int fd;
+
+	if (!view)
+		return -ENOMEM;
+
+	view->obj = obj;
+	view->consumer.ops = &view_consumer_ops;
+	fd = __kvm_gmem_create(kvm, size, flags, &view_ops, view);
+	if (fd < 0)
+		kfree(view);
+	return fd;
+}
+
+/*
+ * The checks that all ways to persistent memory share. The pool is a resource of
+ * the host, and names are not checked against anything else.
+ */
+static int check_access(struct kvm *kvm, u32 *vm_class)
+{
+	int err = kvm_arch_gmem_persist_class(kvm, vm_class);
+
+	if (err)
+		return err;
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	return gmem_persist_enabled() ? 0 : -ENODEV;
+}
+
+/**
+ * kvm_gmem_persist_create - KVM_CREATE_GUEST_MEMFD with GUEST_MEMFD_FLAG_PERSIST
+ * @kvm: the VM
+ * @size: in bytes; a multiple of 2 MiB
+ * @flags: as for KVM_CREATE_GUEST_MEMFD, already checked
+ *
+ * The memory comes from the pool and goes back there with the last reference to
+ * the file. It has no name and does not survive a kexec.
+ *
+ * Return: a file descriptor, -EPERM (no CAP_SYS_ADMIN), -EOPNOTSUPP (not with this
+ * type of VM), -EMFILE or -ENFILE (too many files), or an error of
+ * gmem_object_create().
+ */
+int kvm_gmem_persist_create(struct kvm *kvm, loff_t size, u64 flags)
+{
+	struct gmem_object_params params = { .size = size, .flags = flags };
+	struct gmem_object *obj;
+	int r;
+
+	r = check_access(kvm, &params.vm_class);
+	if (r)
+		return r;
+
+	obj = gmem_object_create(&params);
+	if (IS_ERR(obj))
+		return PTR_ERR(obj);
+
+	r = create_view(kvm, obj, size, flags);
+	if (r < 0)
+		gmem_object_release(obj);
+	return r;
+}
+
+static struct gmem_object *get_object(u32 op, struct gmem_object_params *params,
+				      bool *created)
+{
+	struct gmem_object *obj;
+
+	for (;;) {
+		*created = false;
+		if (op != KVM_GMEM_PERSIST_CREATE) {
+			obj = gmem_object_claim(params);
+			if (op == KVM_GMEM_PERSIST_RECLAIM ||
+			    obj != ERR_PTR(-ENOENT))
+				return obj;
+		}
+
+		*created = true;
+		obj = gmem_object_create(params);
+		/* Somebody else was faster, so there is something to claim. */
+		if (op == KVM_GMEM_PERSIST_CREATE || obj != ERR_PTR(-EEXIST))
+			return obj;
+	}
+}
+
+static int check_args(struct kvm *kvm, const struct kvm_gmem_persist *args)
+{
+	const u64 flags = kvm_gmem_get_supported_flags(kvm) &
+			  ~GUEST_MEMFD_FLAG_PERSIST;
+
+	if (args->op > KVM_GMEM_PERSIST_CREATE_OR_RECLAIM || args->pad ||
+	    args->flags & ~flags || !args->name[0] ||
+	    memchr_inv(args->reserved, 0, sizeof(args->reserved)))
+		return -EINVAL;
+	/* Outputs of a future version could be inputs of an old caller. */
+	if (args->generation || args->epoch)
+		return -EINVAL;
+	return 0;
+}
+
+/**
+ * kvm_gmem_persist_ioctl - KVM_GMEM_PERSIST
+ * @kvm: the VM
+ * @argp: struct kvm_gmem_persist of user space
+ *
+ * Documented in Documentation/virt/kvm/gmem-persist.rst.
+ *
+ * Return: a file descriptor or -errno.
+ */
+int kvm_gmem_persist_ioctl(struct kvm *kvm, struct kvm_gmem_persist __user *argp)
+{
+	struct gmem_object_params params = {};
+	struct gmem_object_info info;
+	struct kvm_gmem_persist args;
+	struct gmem_object *obj;
+	char name[KVM_GMEM_PERSIST_NAME_SIZE + 1] = {};
+	bool created;
+	int r;
+
+	BUILD_BUG_ON(KVM_GMEM_PERSIST_NAME_SIZE != GMEM_NAME_SIZE);
+
+	if (copy_from_user(&args, argp, sizeof(args)))
+		return -EFAULT;
+	r = check_access(kvm, &params.vm_class);
+	if (r)
+		return r;
+	r = check_args(kvm, &args);
+	if (r)
+		return r;
+	/* Whoever cannot take the answer shall not change anything. */
+	if (copy_to_user(argp, &args, sizeof(args)))
+		return -EFAULT;
+
+	memcpy(name, args.name, sizeof(args.name));
+	params.name = name;
+	params.size = args.size;
+	params.granule = args.granule;
+	params.flags = args.flags;
+	obj = get_object(args.op, &params, &created);
+	if (IS_ERR(obj))
+		return PTR_ERR(obj);
+
+	gmem_object_info(obj, &info);
+	args.size = info.size;
+	args.granule = info.granule;
+	args.generation = info.generation;
+	args.epoch = info.epoch;
+	r = copy_to_user(argp, &args, sizeof(args)) ? -EFAULT : 0;
+	r = r ?: create_view(kvm, obj, info.size, args.flags);
+	if (r < 0) {
+		gmem_object_release(obj);
+		if (created)
+			gmem_object_discard(name);
+	}
+	return r;
+}
