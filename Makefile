@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# gmem_persist: guest memory that survives a host kexec.
+# Every target brings what it needs; the work is in scripts/.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# release or debug, for: config build shell test-vm
+FLAVOUR ?= release
+
+export LINUX_TARBALL LINUX_SRC POOL FAULT
+
+# Each script uses all CPUs by itself.
+.NOTPARALLEL:
+
+.PHONY: help deps linux config build unit selftests initramfs demo test test-vm \
+	check shell series clean distclean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+deps: ## install what is missing for build and test (Debian 12, 13; elsewhere: say what is missing)
+	@scripts/deps build test
+
+linux: ## build/linux-7.3: pristine source + our files + patches (LINUX_TARBALL=file, LINUX_SRC=folder)
+	@scripts/deps build
+	@scripts/linux-source
+	@scripts/overlay
+
+config: linux ## configure the kernel (FLAVOUR=release|debug)
+	@scripts/config $(FLAVOUR)
+
+build: config ## the kernel, the test programs and the initramfs (FLAVOUR=release|debug)
+	@scripts/build $(FLAVOUR)
+	@$(MAKE) initramfs
+
+selftests: linux ## the programs that run in a VM: KVM selftests, tests/vm/*.c
+	@scripts/config release
+	@scripts/test-programs
+
+initramfs: selftests ## the user space of the test VMs
+	@scripts/deps test
+	@scripts/initramfs
+
+unit: linux ## unit tests of the allocator, in user space with ASan and UBSan
+	@scripts/unit-tests
+
+demo: ## the story: a guest's memory survives a kexec (POOL=size, FAULT=corrupt-record)
+	@$(MAKE) build FLAVOUR=release
+	@scripts/demo
+
+test: ## all tests on the release and the debug kernel
+	@scripts/run-tests
+
+test-vm: build ## one VM test: make test-vm T=name (FLAVOUR=release|debug)
+	@scripts/run-vm --flavour $(FLAVOUR) --test $(T) --echo
+
+check: ## checkpatch, sparse, W=1, kernel-doc, shellcheck, documentation
+	@scripts/check
+
+shell: build ## a prompt in the booted host kernel, with the tools in it
+	@scripts/run-vm --flavour $(FLAVOUR) --shell
+
+series: linux ## build/series/: the patch series for git am (BUILD=1: compile each step)
+	@BUILD=$(BUILD) scripts/series
+
+clean: ## forget what was built, keep downloads and the source tree's package
+	@scripts/clean
+
+distclean: ## forget everything in build/
+	@rm -rf build
