@@ -312,7 +312,8 @@ static int cmp_claim(const void *a, const void *b)
 static void refuse(struct claim *c, const char *why)
 {
 	c->bad = why;
-	if (c->obj)
+	/* The first reason is the one that leads to the others. */
+	if (c->obj && !c->obj->bad)
 		c->obj->bad = why;
 }
 
@@ -354,7 +355,7 @@ static void make_claims(const struct gmem_extents *x,
 		sum += x->r[i].size;
 		(*nr)++;
 	}
-	if (obj && sum != obj->meta.size)
+	if (obj && !obj->bad && sum != obj->meta.size)
 		obj->bad = "its size is not that of its ranges";
 }
 
