@@ -87,8 +87,9 @@ bool gmem_persist_is_pool_pfn(unsigned long pfn);
 struct gmem_object *gmem_object_create(const struct gmem_object_params *params);
 struct gmem_object *gmem_object_claim(const struct gmem_object_params *params);
 void gmem_object_release(struct gmem_object *obj);
-int gmem_object_discard(const char *name);
-void gmem_object_info(struct gmem_object *obj, struct gmem_object_info *info);
+void gmem_object_undo(struct gmem_object *obj, bool created);
+void gmem_object_get_info(struct gmem_object *obj,
+			  struct gmem_object_info *info);
 struct inode *gmem_object_inode(struct gmem_object *obj);
 unsigned long gmem_object_pfn(struct gmem_object *obj, pgoff_t index,
 			      int *max_order);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Which ranges of physical memory are in a set: free, dirty, quarantined.
- *
+ */
+
+/**
  * DOC: extents
  *
  * All bookkeeping of the pool is sets of ranges. A set is a sorted array of
@@ -134,7 +136,7 @@ bool gmem_extents_contain(const struct gmem_extents *set, u64 base, u64 size)
  * gmem_extents_overlap - the first part of a range that is in a set
  * @set: the set
  * @base: first byte of the range
- * @size: its length in bytes; @base + @size must not wrap around
+ * @size: its length in bytes, not 0; @base + @size must not wrap around
  * @part: where to put the part; may be NULL
  *
  * Return: true if there is such a part.

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Handing the pool to the next kernel, and taking it from the last one.
- *
+ */
+
+/**
  * DOC: handover
  *
  * Outgoing: whenever the layout of the pool changes, a new record is built,

@@ -102,6 +102,7 @@ bool gmem_pool_frozen(void);
 
 /* object.c */
 int gmem_object_init(void);
+int gmem_object_discard(const char *name);
 int gmem_object_restore(const struct gmem_record_object *rec);
 
 /* zero.c */

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Pieces of persistent memory: their names, their lives, who uses them.
- *
+ */
+
+/**
  * DOC: life of an object
  *
  * 1. Creation takes granules out of the pool (state *allocating*), clears what is
@@ -334,8 +336,8 @@ static int check_params(const struct gmem_object_params *params, bool claim)
  * seconds.
  * Return: the object, to be given back with gmem_object_release(), or an
  * ERR_PTR(): -EINVAL (name, size or granule), -EEXIST (the name is taken),
- * -ENOSPC (not enough free memory in this granule, or 4096 names), -EBUSY (the
- * pool is frozen), -EINTR (a signal), -ENODEV (there is no pool), -ENOMEM (no
+ * -ENOSPC (not enough free memory in this granule, 4096 names, or the record would
+ * become too large), -EBUSY (the pool is frozen), -EINTR (a signal), -ENODEV (there is no pool), -ENOMEM (no
  * kernel memory for the bookkeeping).
  */
 struct gmem_object *gmem_object_create(const struct gmem_object_params *params)
@@ -409,7 +411,8 @@ static bool matches(const struct gmem_object *obj,
  * ERR_PTR(): -EINVAL (a malformed argument, or the object is not what the caller
  * takes it to be), -ENOENT (no object has this name), -EBUSY (another VM has the
  * view, the object is being created or discarded, or the pool is frozen), -ENODEV
- * (there is no pool), -ENOMEM (no kernel memory for the bookkeeping).
+ * (there is no pool), -ENOSPC (the record would become too large), -ENOMEM (no
+ * kernel memory for the bookkeeping).
  */
 struct gmem_object *gmem_object_claim(const struct gmem_object_params *params)
 {
@@ -474,6 +477,59 @@ void gmem_object_release(struct gmem_object *obj)
 }
 EXPORT_SYMBOL_FOR_KVM(gmem_object_release);
 
+/* Take a live object out of the record and free its memory. */
+static int retire(struct gmem_object *obj)
+{
+	int err;
+
+	lockdep_assert_held(&gmem_pool.lock);
+
+	obj->state = GMEM_DISCARDING;
+	err = gmem_handover_update();
+	if (err) {
+		obj->state = GMEM_LIVE;
+		return err;
+	}
+	free_ranges(obj, true);
+	return 0;
+}
+
+/**
+ * gmem_object_undo - give back a VM view that nobody has used
+ * @obj: the object; the caller's reference goes with the view
+ * @created: it comes from gmem_object_create(), not from gmem_object_claim()
+ *
+ * What create or claim did is undone: a new object is gone, and the epoch of an old
+ * one is what it was, so that state saved beside the memory stays valid. If the pool
+ * was frozen since, or the record cannot be changed, the object is parked as it is.
+ *
+ * Context: process context; takes gmem_pool.lock.
+ */
+void gmem_object_undo(struct gmem_object *obj, bool created)
+{
+	bool gone = false;
+
+	scoped_guard(mutex, &gmem_pool.lock) {
+		if (!obj->name[0] || gmem_pool.holders)
+			break;
+		if (created) {
+			gone = !retire(obj);
+			break;
+		}
+		obj->meta.epoch--;
+		if (gmem_handover_update())
+			obj->meta.epoch++;
+	}
+
+	if (!gone) {
+		gmem_object_release(obj);
+		return;
+	}
+	remove_object(obj);
+	kobject_put(&obj->kobj);
+}
+EXPORT_SYMBOL_FOR_KVM(gmem_object_undo);
+
 /**
  * gmem_object_discard - free a parked object
  * @name: its name
@@ -481,7 +537,8 @@ EXPORT_SYMBOL_FOR_KVM(gmem_object_release);
  * Context: process context; takes gmem_pool.lock.
  * Return: 0, -EINVAL (no such name is possible), -ENOENT (no object has it),
  * -EBUSY (the object has views, is being created or discarded, or the pool is
- * frozen), -ENOMEM (no kernel memory for the bookkeeping).
+ * frozen), -ENOSPC (the record would become too large), -ENOMEM (no kernel memory
+ * for the bookkeeping).
  */
 int gmem_object_discard(const char *name)
 {
@@ -498,18 +555,13 @@ int gmem_object_discard(const char *name)
 		if (obj->state != GMEM_LIVE || obj->vm_view || gmem_pool.holders)
 			return -EBUSY;
 
-		obj->state = GMEM_DISCARDING;
-		err = gmem_handover_update();
-		if (err) {
-			obj->state = GMEM_LIVE;
+		err = retire(obj);
+		if (err)
 			return err;
-		}
-		free_ranges(obj, true);
 	}
 	remove_object(obj);
 	return 0;
 }
-EXPORT_SYMBOL_FOR_KVM(gmem_object_discard);
 
 /**
  * gmem_object_restore - bring an object back from the record
@@ -551,13 +603,14 @@ int __init gmem_object_restore(const struct gmem_record_object *rec)
 }
 
 /**
- * gmem_object_info - what is this object
+ * gmem_object_get_info - what is this object
  * @obj: the object
  * @info: the answer
  *
  * Context: the caller holds a view.
  */
-void gmem_object_info(struct gmem_object *obj, struct gmem_object_info *info)
+void gmem_object_get_info(struct gmem_object *obj,
+			  struct gmem_object_info *info)
 {
 	guard(mutex)(&gmem_pool.lock);
 
@@ -568,7 +621,7 @@ void gmem_object_info(struct gmem_object *obj, struct gmem_object_info *info)
 		.epoch = obj->meta.epoch,
 	};
 }
-EXPORT_SYMBOL_FOR_KVM(gmem_object_info);
+EXPORT_SYMBOL_FOR_KVM(gmem_object_get_info);
 
 /**
  * gmem_object_inode - the inode whose mapping a view must use

@@ -5,13 +5,31 @@
  * Pure logic, compiled in user space by tools/testing/gmem_persist/ as well.
  */
 #include <linux/align.h>
+#include <linux/ctype.h>
 #include <linux/init.h>
-#include <linux/kernel.h>
 #include <linux/overflow.h>
 #include <linux/sizes.h>
 #include <linux/string.h>
 
 #include "param.h"
+
+/* As memparse(), but decimal, and what does not fit is not taken modulo 2^64. */
+static bool __init parse_size(const char **arg, u64 *size)
+{
+	static const char units[] = "KMGTPE";
+	const char *unit;
+
+	for (*size = 0; isdigit(**arg); ++*arg)
+		if (check_mul_overflow(*size, 10ULL, size) ||
+		    check_add_overflow(*size, (u64)(**arg - '0'), size))
+			return false;
+
+	unit = **arg ? strchr(units, toupper(**arg)) : NULL;
+	if (!unit)
+		return true;
+	++*arg;
+	return !check_shl_overflow(*size, 10 * (unit - units + 1), size);
+}
 
 /**
  * gmem_param_parse - read the value of gmem_persist=
@@ -25,18 +43,17 @@ const char * __init gmem_param_parse(const char *arg, struct gmem_param *param)
 	struct gmem_param p = {};
 
 	while (*arg) {
-		char *end;
 		u64 size;
 
 		if (!strncmp(arg, "zeroed", 6) && (!arg[6] || arg[6] == ',')) {
 			p.zeroed = true;
-			end = (char *)arg + 6;
+			arg += 6;
 		} else {
-			/* memparse() takes a sign, and nothing at all for 0. */
-			if (*arg < '0' || *arg > '9')
+			if (!isdigit(*arg))
 				return "a size or \"zeroed\" is expected";
-			size = memparse(arg, &end);
-			if (end == arg || (*end && *end != ','))
+			if (!parse_size(&arg, &size))
+				return "the sizes are too large";
+			if (*arg && *arg != ',')
 				return "a size or \"zeroed\" is expected";
 			if (!size || !IS_ALIGNED(size, SZ_1G))
 				return "a size is no multiple of 1G";
@@ -44,7 +61,6 @@ const char * __init gmem_param_parse(const char *arg, struct gmem_param *param)
 				return "the sizes are too large";
 		}
 
-		arg = end;
 		if (*arg == ',' && !*++arg)
 			return "it ends with a comma";
 	}

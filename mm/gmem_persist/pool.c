@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Where the memory comes from.
- *
+ */
+
+/**
  * DOC: pool
  *
  * At power-on, gmem_persist= takes free memory away from memblock before it is
@@ -56,8 +58,11 @@ static int __init parse_gmem_persist(char *arg)
 	if (!arg)
 		arg = "";
 	bad = gmem_param_parse(arg, &param);
-	if (bad)
+	if (bad) {
+		/* Nor the one that an earlier gmem_persist= asked for. */
+		param = (struct gmem_param){};
 		pr_err("gmem_persist=%s: %s: no pool\n", arg, bad);
+	}
 	return 0;
 }
 early_param("gmem_persist", parse_gmem_persist);
@@ -245,7 +250,8 @@ bool gmem_pool_frozen(void)
  *
  * Context: process context, takes gmem_pool.lock.
  * Return: 0, -EINVAL (not aligned to 2 MiB), -ENOENT (not all of it is
- * quarantined), -EBUSY (the pool is frozen), -ENOMEM.
+ * quarantined), -EBUSY (the pool is frozen), -ENOSPC (the record would become too
+ * large), -ENOMEM.
  */
 int gmem_pool_release_quarantine(u64 base, u64 size)
 {
@@ -310,7 +316,7 @@ static int __init gmem_pool_claim(void)
 		const struct gmem_range *r = &gmem_pool.ranges.r[i];
 		pgprot_t prot = PAGE_KERNEL;
 
-		/* Exclusive: /dev/mem must not show it. */
+		/* Exclusive: a kernel with STRICT_DEVMEM hides it in /dev/mem. */
 		if (!request_mem_region_exclusive(r->base, r->size,
 						  "gmem_persist")) {
 			pr_err("[mem %#018llx-%#018llx] is in use: the pool stays unused\n",

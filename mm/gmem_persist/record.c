@@ -215,6 +215,9 @@ static const char *get_object(const void *fdt, int node,
 	const char *bad;
 	int len;
 
+	/* First of all: whatever else is wrong, nobody else gets this memory. */
+	bad = get_ranges(fdt, node, "ranges", &obj->ranges);
+
 	obj->name = fdt_getprop(fdt, node, "name", &len);
 	if (!obj->name || len < 1 || obj->name[len - 1] ||
 	    strlen(obj->name) != len - 1 || !gmem_name_valid(obj->name)) {
@@ -227,7 +230,6 @@ static const char *get_object(const void *fdt, int node,
 		return "its attributes are missing or malformed";
 	memcpy(&obj->meta, meta, sizeof(obj->meta));
 
-	bad = get_ranges(fdt, node, "ranges", &obj->ranges);
 	if (bad)
 		return bad;
 
@@ -317,12 +319,12 @@ static void refuse(struct claim *c, const char *why)
 		c->obj->bad = why;
 }
 
-static const char *check_range(const struct gmem_range *r, u64 granule,
+static const char *check_range(const struct gmem_range *r,
 			       const struct gmem_extents *pool)
 {
 	u64 end;
 
-	if (!r->size || !IS_ALIGNED(r->base | r->size, granule) ||
+	if (!r->size || !IS_ALIGNED(r->base | r->size, SZ_2M) ||
 	    check_add_overflow(r->base, r->size, &end))
 		return "a range is malformed";
 	if (!gmem_extents_contain(pool, r->base, r->size))
@@ -336,22 +338,22 @@ static void make_claims(const struct gmem_extents *x,
 			const struct gmem_extents *pool,
 			struct claim *claims, unsigned int *nr)
 {
-	u64 granule = obj ? obj->meta.granule : SZ_2M;
 	u64 sum = 0;
 	unsigned int i;
 
 	for (i = 0; i < x->nr; i++) {
 		struct claim *c = &claims[*nr];
-		const char *bad = check_range(&x->r[i], granule, pool);
+		const char *bad = check_range(&x->r[i], pool);
 
 		*c = (struct claim){ .range = x->r[i], .obj = obj, .set = set };
 		if (bad) {
-			refuse(c, bad);
 			/* An absurd range must not blame its neighbours. */
-			if (obj)
-				return;
+			refuse(c, bad);
 			continue;
 		}
+		if (obj && !IS_ALIGNED(x->r[i].base | x->r[i].size,
+				       obj->meta.granule))
+			refuse(c, "a range is malformed");
 		sum += x->r[i].size;
 		(*nr)++;
 	}
@@ -416,12 +418,9 @@ static const char *settle(struct gmem_record *rec, const struct gmem_extents *po
 		if (alloc_set(sets[i], max))
 			goto out;
 
-	for (i = 0; i < rec->nr_objects; i++) {
-		struct gmem_record_object *obj = &rec->objects[i];
-
-		if (obj->meta.granule == SZ_2M || obj->meta.granule == SZ_1G)
-			make_claims(&obj->ranges, obj, NULL, pool, claims, &nr);
-	}
+	for (i = 0; i < rec->nr_objects; i++)
+		make_claims(&rec->objects[i].ranges, &rec->objects[i], NULL,
+			    pool, claims, &nr);
 	for (i = 0; i < 3; i++) {
 		unsigned int before = nr;
 

@@ -22,7 +22,10 @@ static struct kobject *objects_kobj __ro_after_init;
 #define POOL_ATTR_RO(_name) \
 	static struct kobj_attribute _name##_attr = __ATTR_RO(_name)
 #define POOL_ATTR_RW(_name) \
-	static struct kobj_attribute _name##_attr = __ATTR_RW_MODE(_name, 0600)
+	static struct kobj_attribute _name##_attr = __ATTR_RW(_name)
+/* Only root: physical addresses help an attacker. */
+#define POOL_ATTR_ADMIN_RO(_name) \
+	static struct kobj_attribute _name##_attr = __ATTR_RO_MODE(_name, 0400)
 #define POOL_ATTR_WO(_name) \
 	static struct kobj_attribute _name##_attr = __ATTR_WO(_name)
 
@@ -118,7 +121,7 @@ static ssize_t extents_show(struct kobject *kobj, struct kobj_attribute *attr,
 {
 	return emit_ranges(buf, &gmem_pool.ranges);
 }
-POOL_ATTR_RO(extents);
+POOL_ATTR_ADMIN_RO(extents);
 
 static ssize_t quarantined_show(struct kobject *kobj,
 				struct kobj_attribute *attr, char *buf)
@@ -126,7 +129,7 @@ static ssize_t quarantined_show(struct kobject *kobj,
 	guard(mutex)(&gmem_pool.lock);
 	return emit_ranges(buf, &gmem_pool.quarantined);
 }
-POOL_ATTR_RO(quarantined);
+POOL_ATTR_ADMIN_RO(quarantined);
 
 static ssize_t generation_show(struct kobject *kobj, struct kobj_attribute *attr,
 			       char *buf)
@@ -291,7 +294,7 @@ static ssize_t object_extents_show(const struct gmem_object *obj, char *buf)
 	return emit_ranges(buf, &obj->ranges);
 }
 
-/* Only root: physical addresses help an attacker. */
+/* Only root, as for the pool's. */
 static struct object_attr object_extents = {
 	.attr = { .name = "extents", .mode = 0400 },
 	.show = object_extents_show,

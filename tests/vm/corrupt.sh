@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# vm: mem=7G timeout=300 append="kho=on gmem_persist=3G" flavours="release debug"
+# vm: mem=7G timeout=300 append="kho=on kho_scratch=128M,128M,128M gmem_persist=3G" flavours="release debug"
 #
 # Damaged records: whatever cannot be believed is quarantined and never given out,
 # the rest lives on. Each kernel damages the record that the next one gets.
@@ -24,7 +24,7 @@ all_quarantined() {
 	check "logged: $1" logged "record refused: $1: all of the pool is quarantined"
 	check "everything is quarantined" is quarantined_bytes $((3072 * M))
 	check "the pool adds up" adds_up
-	check "no objects" test -z "$(ls $pool/objects)"
+	check "no objects" test -z "$(ls "$pool/objects")"
 	check "nothing to be had" vmm_fails ENOSPC create new size=2M
 }
 
@@ -70,7 +70,7 @@ case $STAGE in
 	check "bad is disputed" logged "object bad: it overlaps another entry"
 	check "the memory of both is quarantined" is quarantined_bytes $((128 * M))
 	check "some of it is named by nothing" logged "64 MiB are named by nothing"
-	check "no objects" test -z "$(ls $pool/objects)"
+	check "no objects" test -z "$(ls "$pool/objects")"
 	check "the pool adds up" adds_up
 	damaged_handover tree
 	;;

@@ -17,12 +17,12 @@ word() { tr ' ' '\n' < /proc/cmdline | sed -n "s/^$1=//p" | tail -n 1; }
 linux_has() { sed -n 's/^MemTotal: *\([0-9]*\) kB/\1 KiB/p' /proc/meminfo; }
 
 fault=$(word gmem.fault)
-pool_bytes=$(cat $pool/pool_bytes)
+pool_bytes=$(cat "$pool/pool_bytes")
 # Most of it (1 TiB of 1088 GiB); what is left is room for other guests.
 size=$((pool_bytes / gib - pool_bytes / gib / 17))
 
 stage1() {
-	story "kernel 1: a pool of $((pool_bytes / gib)) GiB in $(wc -l < $pool/extents) extents;" \
+	story "kernel 1: a pool of $((pool_bytes / gib)) GiB in $(wc -l < "$pool/extents") extents;" \
 		"Linux itself has $(linux_has)"
 	result pool_bytes "$pool_bytes"
 	# 64 bytes of struct page for each 4 KiB
@@ -32,9 +32,9 @@ stage1() {
 		vmm create vm0 size=${size}G granule=1G seed=42 per-gib=$per_gib fill verify
 	story "kernel 1: a VMM created vm0, $size GiB in 1 GiB granules; its guest wrote" \
 		"$((size * per_gib)) pages all over it"
-	result object_bytes "$(cat $pool/objects/vm0/size)"
-	result granule_bytes "$(cat $pool/objects/vm0/granule)"
-	result extents "$(wc -l < $pool/objects/vm0/extents)"
+	result object_bytes "$(cat "$pool/objects/vm0/size")"
+	result granule_bytes "$(cat "$pool/objects/vm0/granule")"
+	result extents "$(wc -l < "$pool/objects/vm0/extents")"
 
 	require "load kernel 2" load_stage
 
@@ -44,9 +44,9 @@ stage1() {
 
 	require "freeze" vmm freeze
 	result freeze_us "$(figure freeze_us)"
-	result record_bytes "$(cat $pool/record_bytes)"
+	result record_bytes "$(cat "$pool/record_bytes")"
 	story "kernel 1: frozen in $(figure freeze_us) us; the record for kernel 2 has" \
-		"$(cat $pool/record_bytes) bytes"
+		"$(cat "$pool/record_bytes") bytes"
 
 	if [ "$fault" = corrupt-record ]; then
 		require "damage the record" gmem-corrupt tree
@@ -58,7 +58,7 @@ stage1() {
 }
 
 stage2() {
-	story "kernel 2: found the pool; vm0 is $(cat $pool/objects/vm0/state)," \
+	story "kernel 2: found the pool; vm0 is $(cat "$pool/objects/vm0/state")," \
 		"Linux itself has $(linux_has)"
 	require "a new VMM reclaims vm0" vmm reclaim vm0 size=${size}G granule=1G count
 	result kexec_to_reclaim_ms "$(figure dark_ms)"
@@ -87,17 +87,17 @@ stage2() {
 stage2_fault() {
 	story "kernel 2: found the pool, but: $(dmesg | sed -n 's/.*gmem_persist: \(record refused.*\)/\1/p')"
 	result pool_bytes "$pool_bytes"
-	result quarantined_bytes "$(cat $pool/quarantined_bytes)"
+	result quarantined_bytes "$(cat "$pool/quarantined_bytes")"
 	check "all of the pool is quarantined" is quarantined_bytes "$pool_bytes"
 	check "no object is there" vmm_fails ENOENT reclaim vm0
 	check "none of it is given out" vmm_fails ENOSPC create vm1 size=2M
 	check "none of it became free memory" test "$(sed -n 's/^MemTotal: *\([0-9]*\) kB/\1/p' \
 		/proc/meminfo)" -lt $((pool_bytes / 1024 / 4))
-	story "kernel 2: $(($(cat $pool/quarantined_bytes) / gib)) GiB are quarantined: not given out," \
+	story "kernel 2: $(($(cat "$pool/quarantined_bytes") / gib)) GiB are quarantined: not given out," \
 		"not cleared, not free memory"
 	check "the operator can release a part" write release \
-		"$(sed -n '1s/\(0x[0-9a-f]*\)-.*/\1/p' $pool/quarantined)-$(printf '%#x' \
-		$(($(sed -n '1s/\(0x[0-9a-f]*\)-.*/\1/p' $pool/quarantined) + gib - 1)))"
+		"$(sed -n '1s/\(0x[0-9a-f]*\)-.*/\1/p' "$pool/quarantined")-$(printf '%#x' \
+		$(($(sed -n '1s/\(0x[0-9a-f]*\)-.*/\1/p' "$pool/quarantined") + gib - 1)))"
 	check "which is then to be had" is dirty_bytes $gib
 	check "and the pool adds up" adds_up
 	story "kernel 2: the operator released 1 GiB of it; a new guest would get it cleared"

@@ -244,11 +244,27 @@ static void set_up_vcpu(struct vm *vm)
 		err(1, "mmap of the vCPU");
 }
 
+/*
+ * An address for the object. KVM uses 1 GiB leaves only in slots whose addresses in
+ * guest and VMM are aligned alike; so does the VMM's own page table.
+ */
+static void *reserve_address(uint64_t size)
+{
+	void *p = mmap(NULL, size + GIB, PROT_NONE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		err(1, "no address space");
+	return (void *)(((uintptr_t)p + GIB - 1) & -GIB);
+}
+
 static void set_up_object(struct vm *vm)
 {
+	void *address = reserve_address(vm->size);
+
 	if (!vm->private) {
-		vm->object = mmap(NULL, vm->size, PROT_READ | PROT_WRITE, MAP_SHARED,
-				  vm->gmem, 0);
+		vm->object = mmap(address, vm->size, PROT_READ | PROT_WRITE,
+				  MAP_SHARED | MAP_FIXED, vm->gmem, 0);
 		if (vm->object == MAP_FAILED)
 			err(1, "mmap of the object");
 	}
@@ -258,13 +274,9 @@ static void set_up_object(struct vm *vm)
 			.size = vm->size,
 			.attributes = KVM_MEMORY_ATTRIBUTE_PRIVATE,
 		};
-		/* The shared side of the slot is never touched. */
-		void *shared = mmap(NULL, vm->size, PROT_NONE,
-				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-		if (shared == MAP_FAILED)
-			err(1, "mmap");
-		add_slot(vm, 1, GPA_OBJECT, vm->size, shared, vm->gmem);
+		/* The shared side of the slot is never touched. */
+		add_slot(vm, 1, GPA_OBJECT, vm->size, address, vm->gmem);
 		xioctl(vm->fd, KVM_SET_MEMORY_ATTRIBUTES, &attributes,
 		       "KVM_SET_MEMORY_ATTRIBUTES");
 	} else {

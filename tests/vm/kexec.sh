@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# vm: mem=8G timeout=300 append="kho=on gmem_persist=4G" flavours="release debug"
+# vm: mem=8G timeout=300 append="kho=on kho_scratch=128M,128M,128M gmem_persist=4G" flavours="release debug"
 #
 # Three kernels in a row. The first makes objects of both granules, of a default
 # and of a protected VM, all full of patterns. The second finds all of them, uses
@@ -29,7 +29,7 @@ case $STAGE in
 	check "gone: full, then discarded" vmm create gone size=256M seed=15 host-fill
 	check "discard" write discard gone
 	check "the pool adds up" adds_up
-	result record_bytes "$(cat $pool/record_bytes)"
+	result record_bytes "$(cat "$pool/record_bytes")"
 
 	# A VMM that is still there when the kernel goes does no harm.
 	gmem-vmm reclaim late run > /tmp/running &
@@ -59,7 +59,7 @@ case $STAGE in
 	check "large is there" an_object large $((1024 * M)) $((1024 * M)) 1
 	check "late is there" an_object late $((130 * M)) $((2 * M)) 1
 	check "private is there" an_object private $((32 * M)) $((2 * M)) 1
-	check "gone is gone" test ! -e $pool/objects/gone
+	check "gone is gone" test ! -e "$pool/objects/gone"
 	check "flags of small" is objects/small/flags 0x3
 	check "flags of private" is objects/private/flags 0x0
 
@@ -87,7 +87,7 @@ case $STAGE in
 	check "nothing is quarantined" is quarantined_bytes 0
 	check "the pool adds up" adds_up
 	check "late is there" an_object late $((130 * M)) $((2 * M)) 2
-	check "small is gone" test ! -e $pool/objects/small
+	check "small is gone" test ! -e "$pool/objects/small"
 	check "late has its contents" vmm reclaim late seed=13 verify host-verify
 	check "late counts on" vmm reclaim late count
 	check "from where it was" test "$(figure counter)" -gt 2000

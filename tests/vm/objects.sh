@@ -10,9 +10,9 @@ is() { [ "$(cat "$pool/$1")" = "$2" ]; }
 
 # adds_up: every byte of the pool is in exactly one of the four states
 adds_up() {
-	[ "$(cat $pool/pool_bytes)" = "$(($(cat $pool/clean_bytes) +
-		$(cat $pool/dirty_bytes) + $(cat $pool/used_bytes) +
-		$(cat $pool/quarantined_bytes)))" ]
+	[ "$(cat "$pool/pool_bytes")" = "$(($(cat "$pool/clean_bytes") +
+		$(cat "$pool/dirty_bytes") + $(cat "$pool/used_bytes") +
+		$(cat "$pool/quarantined_bytes")))" ]
 }
 
 # write FILE TEXT: returns what the kernel answers: 0, or 1 and the message

@@ -9,11 +9,11 @@
 case $STAGE in
 1)
 	check "logged" logged "gmem_persist=1500M,zeroed: a size is no multiple of 1G: no pool"
-	check "no pool" test ! -e $pool
+	check "no pool" test ! -e "$pool"
 	next_stage gmem_persist=1G
 	;;
 2)
 	check "logged" logged "a handover leaves no room for a new one: no pool"
-	check "no pool" test ! -e $pool
+	check "no pool" test ! -e "$pool"
 	;;
 esac

@@ -7,7 +7,7 @@
 . /tests/objects.sh
 
 check "logged" logged "gmem_persist=: 100 GiB: there is not that much free memory at or above 4G, in pieces of 1G: no pool"
-check "no pool" test ! -e $pool
+check "no pool" test ! -e "$pool"
 check "no resource" test -z "$(grep -i gmem /proc/iomem)"
 status=0
 gmem-vmm create x size=2M > /tmp/vmm || status=$?

@@ -162,14 +162,15 @@ static int check_access(struct kvm *kvm, u32 *vm_class)
  * kvm_gmem_persist_create - KVM_CREATE_GUEST_MEMFD with GUEST_MEMFD_FLAG_PERSIST
  * @kvm: the VM
  * @size: in bytes; a multiple of 2 MiB
- * @flags: as for KVM_CREATE_GUEST_MEMFD, already checked
+ * @flags: as for KVM_CREATE_GUEST_MEMFD
  *
  * The memory comes from the pool and goes back there with the last reference to
  * the file. It has no name and does not survive a kexec.
  *
- * Return: a file descriptor, -EPERM (no CAP_SYS_ADMIN), -EOPNOTSUPP (not with this
- * type of VM), -EMFILE or -ENFILE (too many files), or an error of
- * gmem_object_create().
+ * Return: a file descriptor, -EINVAL (unknown flags; without a pool that includes
+ * GUEST_MEMFD_FLAG_PERSIST, as on any kernel that does not have it), -EPERM (no
+ * CAP_SYS_ADMIN), -EOPNOTSUPP (not with this type of VM), -EMFILE or -ENFILE (too
+ * many files), or an error of gmem_object_create().
  */
 int kvm_gmem_persist_create(struct kvm *kvm, loff_t size, u64 flags)
 {
@@ -177,9 +178,13 @@ int kvm_gmem_persist_create(struct kvm *kvm, loff_t size, u64 flags)
 	struct gmem_object *obj;
 	int r;
 
+	if (!gmem_persist_enabled())
+		return -EINVAL;
 	r = check_access(kvm, &params.vm_class);
 	if (r)
 		return r;
+	if (flags & ~kvm_gmem_get_supported_flags(kvm))
+		return -EINVAL;
 
 	obj = gmem_object_create(&params);
 	if (IS_ERR(obj))
@@ -187,7 +192,7 @@ int kvm_gmem_persist_create(struct kvm *kvm, loff_t size, u64 flags)
 
 	r = create_view(kvm, obj, size, flags);
 	if (r < 0)
-		gmem_object_release(obj);
+		gmem_object_undo(obj, true);
 	return r;
 }
 
@@ -221,9 +226,6 @@ static int check_args(struct kvm *kvm, const struct kvm_gmem_persist *args)
 	if (args->op > KVM_GMEM_PERSIST_CREATE_OR_RECLAIM || args->pad ||
 	    args->flags & ~flags || !args->name[0] ||
 	    memchr_inv(args->reserved, 0, sizeof(args->reserved)))
-		return -EINVAL;
-	/* Outputs of a future version could be inputs of an old caller. */
-	if (args->generation || args->epoch)
 		return -EINVAL;
 	return 0;
 }
@@ -270,17 +272,14 @@ int kvm_gmem_persist_ioctl(struct kvm *kvm, struct kvm_gmem_persist __user *argp
 	if (IS_ERR(obj))
 		return PTR_ERR(obj);
 
-	gmem_object_info(obj, &info);
+	gmem_object_get_info(obj, &info);
 	args.size = info.size;
 	args.granule = info.granule;
 	args.generation = info.generation;
 	args.epoch = info.epoch;
 	r = copy_to_user(argp, &args, sizeof(args)) ? -EFAULT : 0;
 	r = r ?: create_view(kvm, obj, info.size, args.flags);
-	if (r < 0) {
-		gmem_object_release(obj);
-		if (created)
-			gmem_object_discard(name);
-	}
+	if (r < 0)
+		gmem_object_undo(obj, created);
 	return r;
 }

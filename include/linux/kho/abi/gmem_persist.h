@@ -50,7 +50,7 @@
  * name         content                                               value
  * ============ ===================================================== ==========
  * name         the object's name                                     string
- * meta         its other attributes, &struct gmem_persist_object     struct
+ * meta         its other attributes, struct gmem_persist_object      struct
  * ranges       its memory, in the order of its offsets               ranges
  * ============ ===================================================== ==========
  *
