@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <linux/libfdt.h>
+#include <linux/minmax.h>
+#include <linux/sizes.h>
+
+#include <linux/gmem_persist.h>
+
+#include "records.h"
+
+/* Put a range at the end of a list as it is, without looking at it. */
+void list_put(struct gmem_extents *list, u64 base, u64 size)
+{
+	if (list->nr == list->cap) {
+		list->cap += 8;
+		list->r = realloc(list->r, list->cap * sizeof(*list->r));
+		if (!list->r)
+			abort();
+	}
+	list->r[list->nr++] = (struct gmem_range){ .base = base, .size = size };
+}
+
+/* Put a range into a set. */
+static void set_put(struct gmem_extents *set, u64 base, u64 size)
+{
+	/* Whatever it becomes part of, there is room now. */
+	list_put(set, base, size);
+	set->nr--;
+	CHECK_EQ(gmem_extents_add(set, base, size), 0);
+}
+
+static struct gmem_record_object *draft_object(struct draft *d, const char *name)
+{
+	unsigned int i = d->rec.nr_objects++;
+
+	CHECK(i < DRAFT_OBJECTS);
+	snprintf(d->name[i], sizeof(d->name[i]), "%s", name);
+	d->obj[i].name = d->name[i];
+	return &d->obj[i];
+}
+
+static void draft_start(struct draft *d)
+{
+	memset(d, 0, sizeof(*d));
+	d->rec.objects = d->obj;
+}
+
+/*
+ * The record whose bytes are kept in tests/golden-v1.hex; do not change it.
+ *
+ *	  4G      5G      6G      7G                   16G+6M     16G+22M
+ *	   |cccccccAAAAAAAAABBBBBBBBb|                   |bdddCq|
+ */
+void draft_fixed(struct draft *d)
+{
+	const u64 g = SZ_1G, m = SZ_1M, high = 16 * g;
+	struct gmem_record_object *a, *b, *c;
+	unsigned int i;
+
+	draft_start(d);
+	list_put(&d->rec.pool, 4 * g, 3 * g + 2 * m);
+	list_put(&d->rec.pool, high + 6 * m, 16 * m);
+
+	list_put(&d->rec.clean, 4 * g, g);
+	list_put(&d->rec.dirty, high + 8 * m, 8 * m);
+	list_put(&d->rec.quarantined, high + 20 * m, 2 * m);
+
+	a = draft_object(d, "vm-1");
+	a->meta.granule = g;
+	a->meta.size = g;
+	list_put(&a->ranges, 5 * g, g);
+
+	b = draft_object(d, "a.b_c-d+e:f@g=9");
+	b->meta.granule = 2 * m;
+	b->meta.size = g + 4 * m;
+	list_put(&b->ranges, 6 * g, g + 2 * m);
+	list_put(&b->ranges, high + 6 * m, 2 * m);
+
+	c = draft_object(d, "012345678901234567890123456789012345678901234567890123456789012");
+	c->meta.granule = 2 * m;
+	c->meta.size = 4 * m;
+	list_put(&c->ranges, high + 18 * m, 2 * m);
+	list_put(&c->ranges, high + 16 * m, 2 * m);
+
+	for (i = 0; i < d->rec.nr_objects; i++) {
+		struct gmem_persist_object *meta = &d->obj[i].meta;
+		unsigned int byte;
+
+		for (byte = 0; byte < sizeof(meta->uuid); byte++)
+			meta->uuid[byte] = 16 * i + byte;
+		meta->flags = 0x100000001ULL << i;
+		meta->generation = 1000 + i;
+		meta->epoch = 2000000000000ULL + i;
+		meta->vm_class = 3 + i;
+		meta->uid = 4000 + i;
+		meta->gid = 5000 + i;
+		meta->mode = 0100600 + i;
+		meta->ctime = 1700000000123456789ULL + i;
+	}
+}
+
+static void random_name(char *name)
+{
+	static const char first[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+:@=.";
+	unsigned int len = 1 + random_below(GMEM_NAME_SIZE - 1), i;
+
+	if (len > 8 && random_below(4))
+		len = 8;
+	for (i = 0; i < len; i++)
+		name[i] = first[random_below(sizeof(first) - 1 - !i)];
+	name[len] = 0;
+}
+
+/*
+ * A pool of up to 7 GiB, all of it given away: to objects by the allocator, the
+ * rest to the three sets in pieces.
+ */
+void draft_random(struct draft *d)
+{
+	struct gmem_extents left = {}, *sets[] = {
+		&d->rec.clean, &d->rec.dirty, &d->rec.quarantined };
+	u64 addr = random_below(2048) * SZ_2M;
+	unsigned int i, nr;
+
+	draft_start(d);
+	left.cap = 4096;
+	left.r = xmalloc(left.cap * sizeof(*left.r));
+
+	nr = 1 + random_below(3);
+	for (i = 0; i < nr; i++) {
+		u64 size = (1 + random_below(i ? 300 : 1500)) * SZ_2M;
+
+		list_put(&d->rec.pool, addr, size);
+		CHECK_EQ(gmem_extents_add(&left, addr, size), 0);
+		addr += size + (1 + random_below(1000)) * SZ_2M;
+	}
+
+	nr = random_below(DRAFT_OBJECTS);
+	for (i = 0; i < nr && left.nr; i++) {
+		u64 granule = random_below(3) ? SZ_2M : SZ_1G;
+		u64 size = granule * (granule == SZ_2M ? 1 + random_below(400) : 1);
+		struct gmem_extents out = { .cap = 3 * left.nr };
+		struct gmem_record_object *obj;
+		char name[GMEM_NAME_SIZE];
+		unsigned int byte;
+
+		size = min(size, gmem_extents_capacity(&left, granule));
+		if (!size)
+			continue;
+		random_name(name);
+		/* unique, even if there are only few names of one character */
+		if (strlen(name) < 4)
+			snprintf(name, sizeof(name), "obj%u", i);
+		out.r = xmalloc(out.cap * sizeof(*out.r));
+		CHECK_EQ(gmem_extents_alloc(&left, size, granule, &out), 0);
+
+		obj = draft_object(d, name);
+		obj->ranges = out;
+		obj->meta.granule = granule;
+		obj->meta.size = size;
+		for (byte = 0; byte < sizeof(obj->meta.uuid); byte++)
+			obj->meta.uuid[byte] = random_next();
+		obj->meta.flags = random_next();
+		obj->meta.generation = random_next();
+		obj->meta.epoch = random_next();
+		obj->meta.vm_class = random_next();
+		obj->meta.uid = random_next();
+		obj->meta.gid = random_next();
+		obj->meta.mode = random_next();
+		obj->meta.ctime = random_next();
+
+		/* A hole in what is left makes the next one more interesting. */
+		if (left.nr && random_below(2)) {
+			struct gmem_range r = left.r[random_below(left.nr)];
+
+			CHECK_EQ(gmem_extents_remove(&left, r.base, SZ_2M), 0);
+			set_put(&d->rec.quarantined, r.base, SZ_2M);
+		}
+	}
+
+	for (i = 0; i < left.nr; i++) {
+		u64 base = left.r[i].base, size = left.r[i].size, n;
+
+		while (size) {
+			n = random_below(4) ?
+			    min(size, (1 + random_below(200)) * SZ_2M) : size;
+			set_put(sets[random_below(3)], base, n);
+			base += n;
+			size -= n;
+		}
+	}
+	free(left.r);
+}
+
+void draft_free(struct draft *d)
+{
+	unsigned int i;
+
+	free(d->rec.pool.r);
+	free(d->rec.clean.r);
+	free(d->rec.dirty.r);
+	free(d->rec.quarantined.r);
+	for (i = 0; i < d->rec.nr_objects; i++)
+		free(d->obj[i].ranges.r);
+	memset(d, 0, sizeof(*d));
+}
+
+/* The bytes of the record, in memory that ends with them. */
+void *draft_write(struct draft *d, size_t *size)
+{
+	size_t room = gmem_record_size(&d->rec);
+	void *buf = xmalloc(room), *fdt;
+	int len;
+
+	memset(buf, 0x5a, room);
+	len = gmem_record_write(&d->rec, buf, room);
+	CHECK(len > 0 && len <= room);
+	fdt = xmalloc(len);
+	memcpy(fdt, buf, len);
+	free(buf);
+	*size = len;
+	return fdt;
+}
+
+void *tree_open(struct draft *d, size_t *room)
+{
+	void *fdt, *copy;
+	size_t size;
+
+	fdt = draft_write(d, &size);
+	*room = size + 8192;
+	copy = xmalloc(*room);
+	CHECK_EQ(fdt_open_into(fdt, copy, *room), 0);
+	free(fdt);
+	return copy;
+}
+
+/* The node of the object that was written as number @i. */
+int tree_object(void *fdt, unsigned int i)
+{
+	char path[32];
+	int node;
+
+	snprintf(path, sizeof(path), "/object@%x", i);
+	node = fdt_path_offset(fdt, path);
+	CHECK(node > 0);
+	return node;
+}
+
+void *tree_close(void *fdt, size_t *size)
+{
+	void *copy;
+
+	CHECK_EQ(fdt_pack(fdt), 0);
+	*size = fdt_totalsize(fdt);
+	copy = xmalloc(*size);
+	memcpy(copy, fdt, *size);
+	free(fdt);
+	return copy;
+}
+
+const struct gmem_record_object *record_find(const struct gmem_record *rec,
+					     const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < rec->nr_objects; i++)
+		if (rec->objects[i].name && !strcmp(rec->objects[i].name, name))
+			return &rec->objects[i];
+	return NULL;
+}
+
+static int cmp_base(const void *a, const void *b)
+{
+	const struct gmem_range *x = a, *y = b;
+
+	return x->base < y->base ? -1 : x->base > y->base;
+}
+
+static void put_all(struct gmem_extents *list, const struct gmem_extents *x)
+{
+	unsigned int i;
+
+	for (i = 0; i < x->nr; i++)
+		list_put(list, x->r[i].base, x->r[i].size);
+}
+
+static void check_is_set(const struct gmem_extents *x)
+{
+	unsigned int i;
+
+	CHECK(x->nr <= x->cap);
+	for (i = 1; i < x->nr; i++)
+		CHECK(gmem_range_end(&x->r[i - 1]) < x->r[i].base);
+}
+
+/* No memory that the ranges of @obj name may be free. */
+static void check_not_free(const struct gmem_record *rec,
+			   const struct gmem_record_object *obj)
+{
+	unsigned int i;
+
+	for (i = 0; i < obj->ranges.nr; i++) {
+		const struct gmem_range *r = &obj->ranges.r[i];
+
+		/* What is absurd names no memory. */
+		if (!r->size || (r->base | r->size) % SZ_2M ||
+		    r->base + r->size <= r->base ||
+		    !gmem_extents_contain(&rec->pool, r->base, r->size))
+			continue;
+		CHECK(!gmem_extents_overlap(&rec->clean, r->base, r->size, NULL));
+		CHECK(!gmem_extents_overlap(&rec->dirty, r->base, r->size, NULL));
+	}
+}
+
+static void check_good_object(const struct gmem_record *rec,
+			      const struct gmem_record_object *obj)
+{
+	const struct gmem_record_object *other;
+	unsigned int i;
+
+	CHECK(gmem_name_valid(obj->name));
+	CHECK(obj->meta.granule == SZ_2M || obj->meta.granule == SZ_1G);
+	CHECK(obj->meta.size);
+	CHECK_EQ(gmem_extents_bytes(&obj->ranges), obj->meta.size);
+	for (i = 0; i < obj->ranges.nr; i++)
+		CHECK((obj->ranges.r[i].base | obj->ranges.r[i].size) %
+		      obj->meta.granule == 0);
+	for (other = rec->objects; other < obj; other++) {
+		if (other->bad)
+			continue;
+		CHECK(strcmp(other->name, obj->name));
+		CHECK(memcmp(other->meta.uuid, obj->meta.uuid, 16));
+	}
+}
+
+/*
+ * What must hold for every record that was read, however damaged it is: the free
+ * sets, what is quarantined and the good objects are disjoint and together the
+ * pool, and nothing that any object lays claim to is free.
+ */
+void record_check(const struct gmem_extents *pool, const struct gmem_record *rec)
+{
+	struct gmem_extents all = {};
+	unsigned int i, p = 0;
+	u64 at = 0;
+
+	CHECK(gmem_extents_equal(&rec->pool, pool));
+	check_is_set(&rec->clean);
+	check_is_set(&rec->dirty);
+	check_is_set(&rec->quarantined);
+
+	put_all(&all, &rec->clean);
+	put_all(&all, &rec->dirty);
+	put_all(&all, &rec->quarantined);
+	for (i = 0; i < rec->nr_objects; i++) {
+		check_not_free(rec, &rec->objects[i]);
+		if (rec->objects[i].bad)
+			continue;
+		check_good_object(rec, &rec->objects[i]);
+		put_all(&all, &rec->objects[i].ranges);
+	}
+	if (all.nr)
+		qsort(all.r, all.nr, sizeof(*all.r), cmp_base);
+
+	/* Walk through the pool; what comes next must begin where we are. */
+	for (i = 0; i < all.nr; i++) {
+		CHECK(all.r[i].size && (all.r[i].base | all.r[i].size) % SZ_2M == 0);
+		if (!at) {
+			CHECK(p < pool->nr);
+			at = pool->r[p].base;
+		}
+		CHECK_EQ(all.r[i].base, at);
+		at += all.r[i].size;
+		CHECK(at <= gmem_range_end(&pool->r[p]));
+		if (at == gmem_range_end(&pool->r[p])) {
+			at = 0;
+			p++;
+		}
+	}
+	CHECK_EQ(p, pool->nr);
+	CHECK(rec->unnamed_bytes <= gmem_extents_bytes(&rec->quarantined));
+	free(all.r);
+}
+
+void golden_print(void)
+{
+	unsigned char *fdt;
+	struct draft d;
+	size_t size, i;
+
+	draft_fixed(&d);
+	fdt = draft_write(&d, &size);
+	for (i = 0; i < size; i++)
+		printf("%02x%s", fdt[i], i % 32 == 31 || i == size - 1 ? "\n" : "");
+	free(fdt);
+	draft_free(&d);
+}
