@@ -46,7 +46,7 @@ enum gmem_holder {
  * @ready: the pool can be used
  */
 struct gmem_pool {
-	struct mutex lock;
+	struct mutex lock;	/* all but @ranges */
 	struct gmem_extents ranges;
 	struct gmem_extents free;
 	struct gmem_extents dirty;

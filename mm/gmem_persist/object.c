@@ -337,8 +337,8 @@ static int check_params(const struct gmem_object_params *params, bool claim)
  * Return: the object, to be given back with gmem_object_release(), or an
  * ERR_PTR(): -EINVAL (name, size or granule), -EEXIST (the name is taken),
  * -ENOSPC (not enough free memory in this granule, 4096 names, or the record would
- * become too large), -EBUSY (the pool is frozen), -EINTR (a signal), -ENODEV (there is no pool), -ENOMEM (no
- * kernel memory for the bookkeeping).
+ * become too large), -EBUSY (the pool is frozen), -EINTR (a signal), -ENODEV
+ * (there is no pool), -ENOMEM (no kernel memory for the bookkeeping).
  */
 struct gmem_object *gmem_object_create(const struct gmem_object_params *params)
 {
