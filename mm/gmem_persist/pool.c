@@ -18,6 +18,7 @@
  */
 #include "internal.h"
 
+#include <linux/cc_platform.h>
 #include <linux/crash_dump.h>
 #include <linux/gmem_persist_arch.h>
 #include <linux/init.h>
@@ -311,6 +312,16 @@ int gmem_pool_release_quarantine(u64 base, u64 size)
 static int __init gmem_pool_claim(void)
 {
 	unsigned int i;
+
+	/*
+	 * KVM's memremap() of memory without struct page is not encrypted, zero
+	 * pages at power-on do not read as zero, and the next kernel's choice
+	 * may be another one.
+	 */
+	if (gmem_pool.ranges.nr && cc_platform_has(CC_ATTR_HOST_MEM_ENCRYPT)) {
+		pr_err("memory encryption (SME) is on: the pool stays unused\n");
+		return 0;
+	}
 
 	for (i = 0; i < gmem_pool.ranges.nr; i++) {
 		const struct gmem_range *r = &gmem_pool.ranges.r[i];

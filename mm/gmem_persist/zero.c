@@ -4,8 +4,7 @@
  *
  * The memory is mapped for the moment into a window of kernel address space, at an
  * address that is congruent to the physical one, so that the window's page table
- * consists of the largest leaves. PAGE_KERNEL keeps the encryption bit that
- * guests will see the memory with, which memremap() would not.
+ * consists of the largest leaves.
  */
 #include "internal.h"
 

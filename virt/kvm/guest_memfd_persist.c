@@ -10,6 +10,7 @@
  * Nothing here depends on where the object comes from or how long it lives, and a
  * parked object holds nothing in KVM.
  */
+#include <linux/align.h>
 #include <linux/fs.h>
 #include <linux/gmem_persist.h>
 #include <linux/kvm_host.h>
@@ -30,12 +31,28 @@ struct kvm_gmem_view {
 	struct gmem_consumer consumer;
 };
 
+/*
+ * KVM checks the gfn that faults against an invalidation in progress, but the leaf
+ * that it then installs maps the neighbours, too: none of them may fault meanwhile.
+ */
+static void widen_to_leaves(struct kvm_gmem_view *view, pgoff_t *start,
+			    pgoff_t *end)
+{
+	int order;
+
+	gmem_object_pfn(view->obj, *start, &order);
+	*start = ALIGN_DOWN(*start, 1UL << order);
+	gmem_object_pfn(view->obj, *end - 1, &order);
+	*end = ALIGN(*end, 1UL << order);
+}
+
 static void view_invalidate_start(struct gmem_consumer *consumer, pgoff_t start,
 				  pgoff_t end)
 {
 	struct kvm_gmem_view *view =
 		container_of(consumer, struct kvm_gmem_view, consumer);
 
+	widen_to_leaves(view, &start, &end);
 	kvm_gmem_invalidate_start(view->inode, start, end);
 }
 
@@ -45,6 +62,7 @@ static void view_invalidate_end(struct gmem_consumer *consumer, pgoff_t start,
 	struct kvm_gmem_view *view =
 		container_of(consumer, struct kvm_gmem_view, consumer);
 
+	widen_to_leaves(view, &start, &end);
 	kvm_gmem_invalidate_end(view->inode, start, end);
 }
 
