@@ -230,11 +230,14 @@ size_t gmem_handover_record_size(void)
 /* Would a kexec now lose what the pool contains? */
 static int check_way_out(void)
 {
+	int err;
+
 	if (!header)
 		return -EOPNOTSUPP;
-	if (gmem_pool.nr_allocating)
-		return -EAGAIN;
-	return kexec_image_takes_kho();
+	err = kexec_image_takes_kho();
+	if (err)
+		return err;
+	return gmem_pool.nr_allocating ? -EAGAIN : 0;
 }
 
 /**
@@ -351,15 +354,19 @@ static int __init quarantine(const struct gmem_extents *ranges)
 static int __init restore_sets(const struct gmem_record *rec)
 {
 	struct gmem_extents free = {}, dirty = {}, quarantined = {};
-	unsigned int i;
+	unsigned int i, nr = 0;
 	int err;
+
+	/* Room for every object that cannot be restored: see restore_objects(). */
+	for (i = 0; i < rec->nr_objects; i++)
+		nr += rec->objects[i].ranges.nr;
 
 	err = copy_set(&free, &rec->dirty, rec->clean.nr);
 	for (i = 0; !err && i < rec->clean.nr; i++)
 		err = gmem_extents_add(&free, rec->clean.r[i].base,
 				       rec->clean.r[i].size);
 	err = err ?: copy_set(&dirty, &rec->dirty, 0);
-	err = err ?: copy_set(&quarantined, &rec->quarantined, 0);
+	err = err ?: copy_set(&quarantined, &rec->quarantined, nr);
 	if (err) {
 		kvfree(free.r);
 		kvfree(dirty.r);
@@ -384,7 +391,7 @@ static void __init restore_objects(const struct gmem_record *rec)
 
 		if (!bad && gmem_object_restore(obj)) {
 			bad = "no memory to restore it";
-			/* If that fails too, the memory is simply lost to us. */
+			/* restore_sets() has made room for it. */
 			WARN_ON(quarantine(&obj->ranges));
 		}
 		if (!bad) {
@@ -427,11 +434,8 @@ static void __init restore(void)
 			gmem_extents_bytes(&gmem_pool.quarantined) >> 20);
 
 	gmem_record_free(&rec);
-	/* A header that cannot be believed stays where it is: one page. */
-	if (fdt) {
-		vfree(fdt);
-		kho_restore_free(hdr);
-	}
+	/* The header, one page, stays as long as KHO shows it in debugfs. */
+	vfree(fdt);
 }
 
 /* Put the header page, and the first record, where the next kernel finds them. */

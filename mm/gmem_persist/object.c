@@ -219,14 +219,17 @@ static int stop_creating(void)
 	return 0;
 }
 
-/* The next part of the object's memory that is not known to be zero. */
-static bool next_dirty(const struct gmem_object *obj, struct gmem_range *part)
+/*
+ * The next part of the object's memory, from its range *@i on, that is not known to
+ * be zero. What has been cleaned stays clean, so there is no way back.
+ */
+static bool next_dirty(const struct gmem_object *obj, unsigned int *i,
+		       struct gmem_range *part)
 {
-	unsigned int i;
-
-	for (i = 0; i < obj->ranges.nr; i++)
-		if (gmem_extents_overlap(&gmem_pool.dirty, obj->ranges.r[i].base,
-					 obj->ranges.r[i].size, part))
+	for (; *i < obj->ranges.nr; ++*i)
+		if (gmem_extents_overlap(&gmem_pool.dirty,
+					 obj->ranges.r[*i].base,
+					 obj->ranges.r[*i].size, part))
 			return true;
 	return false;
 }
@@ -235,10 +238,11 @@ static bool next_dirty(const struct gmem_object *obj, struct gmem_range *part)
 static int clean_object(struct gmem_object *obj)
 {
 	struct gmem_range part;
+	unsigned int i = 0;
 	int err = 0;
 
 	mutex_lock(&gmem_pool.lock);
-	while (!err && next_dirty(obj, &part)) {
+	while (!err && next_dirty(obj, &i, &part)) {
 		part.size = min_t(u64, part.size, SZ_1G);
 		mutex_unlock(&gmem_pool.lock);
 

@@ -151,7 +151,11 @@ static void __init carve_pool(void)
 	}
 
 	for (i = 0; i < pool->nr; i++) {
-		memblock_remove(pool->r[i].base, pool->r[i].size);
+		if (memblock_remove(pool->r[i].base, pool->r[i].size)) {
+			pr_err("memblock has no room: the pool is smaller than it could be\n");
+			pool->nr = i;
+			break;
+		}
 		gmem_arch_mark_range(pool->r[i].base, pool->r[i].size);
 	}
 
@@ -335,7 +339,8 @@ static int __init gmem_pool_claim(void)
 			return 0;
 		}
 		/* Without an entry, user mappings of non-RAM are uncached. */
-		if (pfnmap_track(PHYS_PFN(r->base), r->size, &prot)) {
+		if (pfnmap_track(PHYS_PFN(r->base), r->size, &prot) ||
+		    pgprot_val(prot) != pgprot_val(PAGE_KERNEL)) {
 			pr_err("[mem %#018llx-%#018llx] cannot be cached: the pool stays unused\n",
 			       r->base, gmem_range_end(r) - 1);
 			return 0;

@@ -36,6 +36,9 @@ case $STAGE in
 	until grep -q running /tmp/running; do :; done
 	check "a VMM runs" is objects/late/state live
 
+	require "load a kernel by kexec_load(), which hands nothing over" \
+		kexec -c -l /boot/bzImage --initrd=/boot/initrd --reuse-cmdline
+	check "no freeze for that" refused frozen 1
 	require "load the next kernel" load_stage
 	check "freeze" write frozen 1
 	check "the operator holds it" is holders operator
@@ -60,6 +63,8 @@ case $STAGE in
 	check "late is there" an_object late $((130 * M)) $((2 * M)) 1
 	check "private is there" an_object private $((32 * M)) $((2 * M)) 1
 	check "gone is gone" test ! -e "$pool/objects/gone"
+	check "what KHO shows of the last kernel can be read" \
+		find /sys/kernel/debug/kho/in -type f -exec cat '{}' + > /tmp/kho
 	check "flags of small" is objects/small/flags 0x3
 	check "flags of private" is objects/private/flags 0x0
 

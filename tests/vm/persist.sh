@@ -46,11 +46,23 @@ same_extents() {
 	[ "$(extents_in_log | sed 's/0x0*/0x/g')" = "$(cat $sysfs/extents)" ]
 }
 
+# all_write_back: each extent begins a write-back entry in the list of memory types
+all_write_back() {
+	local first
+	while read -r first; do
+		first=${first%-*}
+		grep -q "^PAT: \[mem 0x0*${first#0x}-.* write-back$" \
+			/sys/kernel/debug/x86/pat_memtype_list || return 1
+	done < $sysfs/extents
+}
+
 require "there is a pool of 3 GiB" [ "$(cat $sysfs/pool_bytes)" = $pool ]
 check "it is in /proc/iomem and not in System RAM" [ "$(pool_in_iomem)" = $pool ]
 check "it is not in MemTotal" [ "$(mem_total)" -lt $(((8 << 30) - pool)) ]
 check "the log has a line for each extent" same_extents
 check "KHO is on" [ "$(cat $sysfs/record_bytes)" -gt 0 ]
+check "hibernation is refused" grep -q disabled /sys/power/disk
+check "its memory type is write-back" all_write_back
 check "all of it is dirty" [ "$(cat $sysfs/dirty_bytes)" = $pool ]
 
 selftest gmem_persist_test
