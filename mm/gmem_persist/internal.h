@@ -95,6 +95,20 @@ struct gmem_object {
 	struct list_head consumers;
 };
 
+/* The memory map has room for so many, beside its own entries. */
+#define GMEM_MAX_EXTENTS	48
+
+/* Where the pool comes from, and so what is in it. */
+enum gmem_origin {
+	GMEM_POOL_ADOPTED,	/* an earlier kernel: whatever the record says */
+	GMEM_POOL_NEW,		/* this boot: anything */
+	GMEM_POOL_NEW_ZERO,	/* this boot: zero, by the operator's word */
+};
+
+/* reserve.c */
+extern enum gmem_origin gmem_pool_origin;
+int gmem_pool_nid(u64 addr);
+
 /* pool.c */
 int gmem_extents_reserve(struct gmem_extents *x, unsigned int extra);
 int gmem_pool_release_quarantine(u64 base, u64 size);
