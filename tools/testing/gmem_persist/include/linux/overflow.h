@@ -2,9 +2,9 @@
 #ifndef GMEM_TEST_LINUX_OVERFLOW_H
 #define GMEM_TEST_LINUX_OVERFLOW_H
 
-#define check_add_overflow(a, b, sum)		__builtin_add_overflow(a, b, sum)
-#define check_mul_overflow(a, b, product)	__builtin_mul_overflow(a, b, product)
+#include_next <linux/overflow.h>
 
+/* What the header for tools does not have */
 #define check_shl_overflow(a, shift, result) ({	\
 	__auto_type __value = (a);		\
 	__auto_type __shift = (shift);		\

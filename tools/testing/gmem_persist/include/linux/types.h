@@ -7,11 +7,17 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* __u8 and so on, for the headers of tools/include */
+#include <asm/types.h>
+
 typedef uint8_t u8;
 typedef uint16_t u16;
 typedef uint32_t u32;
 /* As in the kernel, so that one printf format fits everywhere. */
 typedef unsigned long long u64;
+
+/* What the headers of tools/include expect here */
+#define __must_check
 
 #define pgoff_t	unsigned long
 #define gfp_t	unsigned int

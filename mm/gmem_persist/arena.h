@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _MM_GMEM_PERSIST_ARENA_H
+#define _MM_GMEM_PERSIST_ARENA_H
+
+#include <linux/bitmap.h>
+#include <linux/rbtree.h>
+#include <linux/sizes.h>
+#include <linux/types.h>
+
+#include "extent.h"
+
+#define GMEM_BLOCK_GRANULES	(SZ_1G / SZ_2M)
+
+/**
+ * struct gmem_block - an aligned GiB of the pool, in granules of 2 MiB
+ * @node: in one of gmem_arena_node.by_free, if anything is free
+ * @base: first byte, a multiple of 1 GiB
+ * @nid: NUMA node
+ * @nr_free: how many granules are free
+ * @nr_dirty: how many of them are dirty
+ * @free: granules that nobody has
+ * @dirty: granules that are not known to be zero, free or not
+ */
+struct gmem_block {
+	struct rb_node node;
+	u64 base;
+	int nid;
+	u16 nr_free;
+	u16 nr_dirty;
+	DECLARE_BITMAP(free, GMEM_BLOCK_GRANULES);
+	DECLARE_BITMAP(dirty, GMEM_BLOCK_GRANULES);
+};
+
+/**
+ * struct gmem_arena_node - the memory of one NUMA node; sizes in bytes
+ * @nid: the node
+ * @by_free: blocks with free memory by (nr_free, base): [0] those in which all of
+ *	it is clean, [1] the others
+ * @total: all memory
+ * @free: free memory
+ * @free_dirty: the part of @free that is dirty
+ * @free_1g: the part of @free that is in blocks which are free as a whole
+ * @free_1g_clean: the part of @free_1g that is in blocks which are clean as a whole
+ */
+struct gmem_arena_node {
+	int nid;
+	struct rb_root by_free[2];
+	u64 total;
+	u64 free;
+	u64 free_dirty;
+	u64 free_1g;
+	u64 free_1g_clean;
+};
+
+/**
+ * struct gmem_arena - which memory of the pool is free, and which is clean
+ * @blocks: all memory, by ascending address; constant once it is filled
+ * @nr_blocks: how many there are
+ * @max_blocks: how many @blocks has room for
+ * @nodes: the NUMA nodes that have any of it, in the order they were met
+ * @nr_nodes: how many there are
+ * @max_nodes: how many @nodes has room for
+ */
+struct gmem_arena {
+	struct gmem_block *blocks;
+	unsigned int nr_blocks;
+	unsigned int max_blocks;
+	struct gmem_arena_node *nodes;
+	unsigned int nr_nodes;
+	unsigned int max_nodes;
+};
+
+void gmem_arena_init(struct gmem_arena *arena,
+		     struct gmem_block *blocks, unsigned int max_blocks,
+		     struct gmem_arena_node *nodes, unsigned int max_nodes);
+int gmem_arena_add_block(struct gmem_arena *arena, u64 base, int nid);
+
+struct gmem_arena_node *gmem_arena_node(const struct gmem_arena *arena, int nid);
+int gmem_arena_nid(const struct gmem_arena *arena, u64 addr);
+u64 gmem_arena_capacity(const struct gmem_arena *arena, int nid, u64 granule);
+u64 gmem_arena_node_bytes(const struct gmem_arena *arena,
+			  const struct gmem_extents *list, int nid);
+
+u64 gmem_arena_alloc(struct gmem_arena *arena, int nid, u64 size, u64 granule,
+		     struct gmem_extents *out);
+int gmem_arena_take(struct gmem_arena *arena, u64 base, u64 size);
+int gmem_arena_free(struct gmem_arena *arena, u64 base, u64 size, bool dirty);
+
+bool gmem_arena_next_dirty(const struct gmem_arena *arena, u64 base, u64 size,
+			   struct gmem_range *part);
+bool gmem_arena_next_free(const struct gmem_arena *arena, u64 from, bool dirty,
+			  struct gmem_range *part);
+bool gmem_arena_take_dirty(struct gmem_arena *arena, int nid, u64 max,
+			   struct gmem_range *part);
+void gmem_arena_set_clean(struct gmem_arena *arena, u64 base, u64 size);
+void gmem_arena_set_dirty(struct gmem_arena *arena, u64 base, u64 size);
+
+#endif /* _MM_GMEM_PERSIST_ARENA_H */
