@@ -15,6 +15,15 @@
  * decision is one descent: O(log blocks) for each block that a call touches. Blocks
  * in which all free memory is clean are in a tree of their own.
  *
+ * Who gets which memory of a node:
+ *
+ * - 1 GiB granules come from whole blocks, and so do the whole GiB of an object
+ *   with 2 MiB granules, as long as there are such blocks;
+ * - the rest of it goes into the block with the least free memory that holds it; if
+ *   none does, it is spread over blocks that are in use already, those with most
+ *   free memory first;
+ * - only if that is not enough, another whole block is broken.
+ *
  * This file is pure logic over integers: no page, no lock. The same file is compiled
  * in user space by tools/testing/gmem_persist/.
  */
@@ -374,24 +383,33 @@ static u64 take_some(struct gmem_arena *arena, struct gmem_block *b, u64 n,
 	return taken;
 }
 
-/* The block to take @n granules from, or as many as possible. */
+/* The block of a tree with most free memory that is not free as a whole. */
+static struct gmem_block *emptiest_partial(const struct rb_root *tree)
+{
+	struct gmem_block *whole = first_with(tree, GRANULES);
+
+	return to_block(whole ? rb_prev(&whole->node) : rb_last(tree));
+}
+
+/*
+ * The block to take up to @n granules from: see the policy at the head of this file.
+ * Of two that are as good, the clean one; NULL if nothing is free.
+ */
 static struct gmem_block *choose_block(const struct gmem_arena_node *node, u64 n)
 {
-	struct gmem_block *clean, *dirty;
+	struct gmem_block *clean, *dirty, *fit, *most;
 
 	n = min(n, GRANULES);
 	clean = first_with(&node->by_free[0], n);
 	dirty = first_with(&node->by_free[1], n);
-	if (clean && dirty)
-		return dirty->nr_free < clean->nr_free ? dirty : clean;
-	if (clean || dirty)
-		return clean ?: dirty;
+	fit = !clean || (dirty && dirty->nr_free < clean->nr_free) ? dirty : clean;
+	if (fit && fit->nr_free < GRANULES)
+		return fit;
 
-	clean = to_block(rb_last(&node->by_free[0]));
-	dirty = to_block(rb_last(&node->by_free[1]));
-	if (clean && dirty)
-		return dirty->nr_free > clean->nr_free ? dirty : clean;
-	return clean ?: dirty;
+	clean = emptiest_partial(&node->by_free[0]);
+	dirty = emptiest_partial(&node->by_free[1]);
+	most = !clean || (dirty && dirty->nr_free > clean->nr_free) ? dirty : clean;
+	return most ?: fit;
 }
 
 /**
@@ -571,8 +589,10 @@ bool gmem_arena_next_free(const struct gmem_arena *arena, u64 from, bool dirty,
  * @part: where to put it; it is no larger than 1 GiB
  *
  * The caller clears it, and then calls gmem_arena_set_clean() and
- * gmem_arena_free(). The block with most free memory comes first: that is where the
- * next large object will be.
+ * gmem_arena_free() with @dirty false. The block with most free memory comes first:
+ * that is where the next large object will be. As long as a part of it is away, a
+ * block that was free as a whole counts as one in use, and small objects may come to
+ * lie there. That does not happen if @max is 1 GiB and all of the block is dirty.
  *
  * Return: true if there was any.
  */
