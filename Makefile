@@ -10,12 +10,12 @@ MAKEFLAGS += --no-print-directory
 # release or debug, for: config build shell test-vm
 FLAVOUR ?= release
 
-export LINUX_TARBALL LINUX_SRC POOL FAULT
+export LINUX_TARBALL LINUX_SRC POOL FAULT T TIME
 
 # Each script uses all CPUs by itself.
 .NOTPARALLEL:
 
-.PHONY: help deps linux config build unit selftests initramfs demo test test-vm \
+.PHONY: help deps linux config build unit frag fuzz selftests initramfs demo test test-vm \
 	check shell series clean distclean
 
 help: ## this list
@@ -44,8 +44,15 @@ initramfs: selftests ## the user space of the test VMs
 	@scripts/deps test
 	@scripts/initramfs
 
-unit: linux ## unit tests of the allocator, in user space with ASan and UBSan
+unit: linux ## tests in user space with ASan and UBSan: unit tests, coverage, a short fuzzing
 	@scripts/unit-tests
+
+fuzz: linux ## fuzz the allocator and what reads foreign bytes (TIME=seconds, default 600)
+	@scripts/deps fuzz
+	@scripts/unit-tests fuzz
+
+frag: linux ## simulate months of a fleet's VMs: what is left of 1 GiB capacity, by policy
+	@scripts/unit-tests frag
 
 demo: ## the story: a guest's memory survives a kexec (POOL=size, FAULT=corrupt-record)
 	@$(MAKE) build FLAVOUR=release

@@ -24,6 +24,7 @@ static const struct {
 	const char *name;
 	const struct test *tests;
 } suites[] = {
+	{ "arena", arena_tests },
 	{ "arena_model", arena_model_tests },
 	{ "extent_set", extent_set_tests },
 	{ "extent_query", extent_query_tests },

@@ -24,6 +24,7 @@ struct test {
 #define TEST(function)	{ .name = #function, .run = function }
 
 /* One array in each file of tests/, ending with an empty entry */
+extern const struct test arena_tests[];
 extern const struct test arena_model_tests[];
 extern const struct test extent_set_tests[];
 extern const struct test extent_query_tests[];

@@ -3,6 +3,7 @@
  * Random operations on an arena, next to a model that has a plain array of granules.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include <linux/errno.h>
 #include <linux/minmax.h>
@@ -434,6 +435,7 @@ static void start(void)
 {
 	unsigned int i;
 
+	memset(model, 0, sizeof(model));
 	gmem_arena_init(&arena, blocks, BLOCKS, nodes, NODES);
 	for (i = 0; i < BLOCKS; i++)
 		CHECK_EQ(gmem_arena_add_block(&arena, layout[i].gib * G1,
@@ -449,6 +451,8 @@ static void start(void)
 
 static void random_life(void)
 {
+	unsigned int i;
+
 	random_start(0xa7e4a);
 	start();
 	for (; where->step < random_rounds(15000); where->step++) {
@@ -484,6 +488,10 @@ static void random_life(void)
 			break;
 		}
 		check_all();
+	}
+	for (i = 0; i < OBJECTS; i++) {
+		free(object[i].r);
+		object[i] = (struct gmem_extents){};
 	}
 }
 

@@ -369,6 +369,9 @@ static void step(void)
 static void run_model(u64 seed, unsigned long steps, const unsigned int *pool)
 {
 	random_start(seed);
+	memset(&is_free, 0, sizeof(is_free));
+	nr_free = 0;
+	set = (struct gmem_extents){};
 	for (; pool[1]; pool += 2)
 		while (add_range(pool[0], pool[1]))
 			;

@@ -15,6 +15,7 @@ typedef uint16_t u16;
 typedef uint32_t u32;
 /* As in the kernel, so that one printf format fits everywhere. */
 typedef unsigned long long u64;
+typedef long long s64;
 
 /* What the headers of tools/include expect here */
 #define __must_check
