@@ -15,14 +15,33 @@
  * decision is one descent: O(log blocks) for each block that a call touches. Blocks
  * in which all free memory is clean are in a tree of their own.
  *
- * Who gets which memory of a node:
+ * Nothing moves an object, so the choice of memory decides how much will be left in
+ * granules of 1 GiB. Of a node's memory
  *
- * - 1 GiB granules come from whole blocks, and so do the whole GiB of an object
- *   with 2 MiB granules, as long as there are such blocks;
- * - the rest of it goes into the block with the least free memory that holds it; if
- *   none does, it is spread over blocks that are in use already, those with most
- *   free memory first;
- * - only if that is not enough, another whole block is broken.
+ * - 1 GiB granules get whole blocks, and so do the whole GiB of an object with
+ *   2 MiB granules, as long as there are such blocks;
+ * - the rest of that object gets the block in use with the least free memory that
+ *   holds all of it; if none does, it is spread over those with most free memory;
+ * - only when that is not enough, another whole block is broken.
+ *
+ * Of blocks that are as good, a clean one is taken, then the one with the lowest
+ * address. "make frag" tells how good that is: lives of half a year on a pool of
+ * 1 TiB, 60 to 95 % of it in use. It counts the blocks that are free as a whole, out
+ * of those that the free memory would make in one piece: the mean, the worst hour,
+ * and how many ranges an object with 2 MiB granules has on average::
+ *
+ *	                            many sizes          micro VMs
+ *	this policy                 0.975  0.864  3.1   0.777  0.000  1.6
+ *	by address                  0.831  0.218  5.1   0.542  0.000  4.3
+ *	2 MiB from the other end    0.824  0.162  8.4   0.532  0.000  4.7
+ *	all in blocks in use first  0.884  0.333  5.9   0.681  0.000  2.2
+ *	rest not spread             0.959  0.769  2.9   0.719  0.000  1.4
+ *	rest spread, fullest first  0.975  0.852  3.1   0.766  0.039  1.8
+ *	rest in the oldest block    0.974  0.852  3.2   0.797  0.018  1.9
+ *
+ * VMs that all have whole GiB leave 1.000 under any of them. The last one would need
+ * another tree for what it gains where hundreds of micro VMs share the pool; what
+ * helps those hosts is a size for each that divides 1 GiB.
  *
  * This file is pure logic over integers: no page, no lock. The same file is compiled
  * in user space by tools/testing/gmem_persist/.
@@ -63,48 +82,58 @@ static unsigned int first_block(const struct gmem_arena *arena, u64 addr)
 	return lo;
 }
 
-/*
- * The first of the blocks that a range lies in, others follow it in the array; NULL
- * if the range is not whole granules or not all of it is in the arena.
+/**
+ * struct walk - through the blocks of a range
+ * @b: the block that has been reached
+ * @at: the first granule of it that is in the range
+ * @nr: how many of its granules are in the range
+ * @next: the block after it; NULL if the range is not whole granules of the arena
+ * @base: where the range goes on
+ * @left: how many bytes of it are left
  */
-static struct gmem_block *blocks_of(const struct gmem_arena *arena, u64 base,
-				    u64 size)
+struct walk {
+	struct gmem_block *b;
+	unsigned int at;
+	unsigned int nr;
+	struct gmem_block *next;
+	u64 base;
+	u64 left;
+};
+
+static struct walk walk_range(const struct gmem_arena *arena, u64 base, u64 size)
 {
 	unsigned int first = first_block(arena, base);
+	struct walk w = { .base = base, .left = size };
 	u64 last, more;
 
 	if (!size || !IS_ALIGNED(base | size, SZ_2M) ||
 	    check_add_overflow(base, size - 1, &last))
-		return NULL;
+		return w;
 
 	/* Bases ascend in steps of 1 GiB or more: two such tell of all between. */
 	more = last / SZ_1G - base / SZ_1G;
-	if (first == arena->nr_blocks || more >= arena->nr_blocks - first ||
-	    arena->blocks[first].base != ALIGN_DOWN(base, SZ_1G) ||
-	    arena->blocks[first + more].base != ALIGN_DOWN(last, SZ_1G))
-		return NULL;
-	return &arena->blocks[first];
+	if (first < arena->nr_blocks && more < arena->nr_blocks - first &&
+	    arena->blocks[first].base == ALIGN_DOWN(base, SZ_1G) &&
+	    arena->blocks[first + more].base == ALIGN_DOWN(last, SZ_1G))
+		w.next = &arena->blocks[first];
+	return w;
 }
 
-/* How many granules of @b are in a range that begins no later, from @at on. */
-static unsigned int granules_in(const struct gmem_arena *arena,
-				const struct gmem_block *b, u64 base, u64 size,
-				unsigned int *at)
+static bool walk_next(struct walk *w)
 {
-	u64 start, end;
+	u64 here;
 
-	if (!b || b == arena->blocks + arena->nr_blocks || b->base >= base + size)
-		return 0;
-	start = max(b->base, base);
-	end = min(b->base + SZ_1G, base + size);
-	*at = (start - b->base) / SZ_2M;
-	return (end - start) / SZ_2M;
+	if (!w->next || !w->left)
+		return false;
+
+	w->b = w->next++;
+	here = min(w->left, w->b->base + SZ_1G - w->base);
+	w->at = (w->base - w->b->base) / SZ_2M;
+	w->nr = here / SZ_2M;
+	w->base += here;
+	w->left -= here;
+	return true;
 }
-
-/* Each block @b of a range, with its @n granules from @at on that are in there */
-#define for_each_block(b, at, n, arena, base, size)			\
-	for (b = blocks_of(arena, base, size);				\
-	     (n = granules_in(arena, b, base, size, &at)); b++)
 
 static bool block_less(struct rb_node *x, const struct rb_node *y)
 {
@@ -238,9 +267,9 @@ struct gmem_arena_node *gmem_arena_node(const struct gmem_arena *arena, int nid)
  */
 int gmem_arena_nid(const struct gmem_arena *arena, u64 addr)
 {
-	const struct gmem_block *b = blocks_of(arena, ALIGN_DOWN(addr, SZ_2M), SZ_2M);
+	struct walk w = walk_range(arena, ALIGN_DOWN(addr, SZ_2M), SZ_2M);
 
-	return b ? b->nid : NUMA_NO_NODE;
+	return w.next ? w.next->nid : NUMA_NO_NODE;
 }
 
 /**
@@ -271,14 +300,16 @@ u64 gmem_arena_capacity(const struct gmem_arena *arena, int nid, u64 granule)
 u64 gmem_arena_node_bytes(const struct gmem_arena *arena,
 			  const struct gmem_extents *list, int nid)
 {
-	const struct gmem_block *b;
-	unsigned int i, at, n;
+	unsigned int i;
 	u64 bytes = 0;
 
-	for (i = 0; i < list->nr; i++)
-		for_each_block(b, at, n, arena, list->r[i].base, list->r[i].size)
-			if (b->nid == nid)
-				bytes += (u64)n * SZ_2M;
+	for (i = 0; i < list->nr; i++) {
+		struct walk w = walk_range(arena, list->r[i].base, list->r[i].size);
+
+		while (walk_next(&w))
+			if (w.b->nid == nid)
+				bytes += (u64)w.nr * SZ_2M;
+	}
 	return bytes;
 }
 
@@ -420,7 +451,7 @@ static struct gmem_block *choose_block(const struct gmem_arena_node *node, u64 n
  * @granule: %SZ_2M or %SZ_1G
  * @out: list that the ranges are appended to, in the order in which an object should
  *	use them: those that are aligned to 1 GiB come first and so are aligned in
- *	the object as well. Room for @size / @granule more entries suffices always
+ *	the object as well. Room for @size / @granule more entries always suffices
  *
  * What does not fit into @out is not taken.
  *
@@ -459,19 +490,19 @@ u64 gmem_arena_alloc(struct gmem_arena *arena, int nid, u64 size, u64 granule,
  */
 int gmem_arena_take(struct gmem_arena *arena, u64 base, u64 size)
 {
-	struct gmem_block *b;
-	unsigned int at, n;
+	struct walk w = walk_range(arena, base, size);
 
-	if (!blocks_of(arena, base, size))
+	if (!w.next)
 		return -ENOENT;
-	for_each_block(b, at, n, arena, base, size)
-		if (find_next_zero_bit(b->free, at + n, at) < at + n)
+	while (walk_next(&w))
+		if (find_next_zero_bit(w.b->free, w.at + w.nr, w.at) < w.at + w.nr)
 			return -ENOENT;
 
-	for_each_block(b, at, n, arena, base, size) {
-		hide(arena, b);
-		bitmap_clear(b->free, at, n);
-		show(arena, b);
+	w = walk_range(arena, base, size);
+	while (walk_next(&w)) {
+		hide(arena, w.b);
+		bitmap_clear(w.b->free, w.at, w.nr);
+		show(arena, w.b);
 	}
 	return 0;
 }
@@ -488,21 +519,21 @@ int gmem_arena_take(struct gmem_arena *arena, u64 base, u64 size)
  */
 int gmem_arena_free(struct gmem_arena *arena, u64 base, u64 size, bool dirty)
 {
-	struct gmem_block *b;
-	unsigned int at, n;
+	struct walk w = walk_range(arena, base, size);
 
-	if (!blocks_of(arena, base, size))
+	if (!w.next)
 		return -ENOENT;
-	for_each_block(b, at, n, arena, base, size)
-		if (find_next_bit(b->free, at + n, at) < at + n)
+	while (walk_next(&w))
+		if (find_next_bit(w.b->free, w.at + w.nr, w.at) < w.at + w.nr)
 			return -EEXIST;
 
-	for_each_block(b, at, n, arena, base, size) {
-		hide(arena, b);
-		bitmap_set(b->free, at, n);
+	w = walk_range(arena, base, size);
+	while (walk_next(&w)) {
+		hide(arena, w.b);
+		bitmap_set(w.b->free, w.at, w.nr);
 		if (dirty)
-			bitmap_set(b->dirty, at, n);
-		show(arena, b);
+			bitmap_set(w.b->dirty, w.at, w.nr);
+		show(arena, w.b);
 	}
 	return 0;
 }
@@ -525,15 +556,15 @@ int gmem_arena_free(struct gmem_arena *arena, u64 base, u64 size, bool dirty)
 bool gmem_arena_next_dirty(const struct gmem_arena *arena, u64 base, u64 size,
 			   struct gmem_range *part)
 {
-	const struct gmem_block *b;
-	unsigned int at, n, end, len;
+	struct walk w = walk_range(arena, base, size);
 
-	for_each_block(b, at, n, arena, base, size) {
-		end = at + n;
-		len = next_run(b->dirty, &at);
+	while (walk_next(&w)) {
+		unsigned int at = w.at, end = w.at + w.nr;
+		unsigned int len = next_run(w.b->dirty, &at);
+
 		if (at >= end)
 			continue;
-		part->base = b->base + (u64)at * SZ_2M;
+		part->base = w.b->base + (u64)at * SZ_2M;
 		part->size = (u64)min(len, end - at) * SZ_2M;
 		return true;
 	}
@@ -631,13 +662,12 @@ bool gmem_arena_take_dirty(struct gmem_arena *arena, int nid, u64 max,
  */
 void gmem_arena_set_clean(struct gmem_arena *arena, u64 base, u64 size)
 {
-	struct gmem_block *b;
-	unsigned int at, n;
+	struct walk w = walk_range(arena, base, size);
 
-	for_each_block(b, at, n, arena, base, size) {
-		hide(arena, b);
-		bitmap_clear(b->dirty, at, n);
-		show(arena, b);
+	while (walk_next(&w)) {
+		hide(arena, w.b);
+		bitmap_clear(w.b->dirty, w.at, w.nr);
+		show(arena, w.b);
 	}
 }
 
@@ -651,12 +681,11 @@ void gmem_arena_set_clean(struct gmem_arena *arena, u64 base, u64 size)
  */
 void gmem_arena_set_dirty(struct gmem_arena *arena, u64 base, u64 size)
 {
-	struct gmem_block *b;
-	unsigned int at, n;
+	struct walk w = walk_range(arena, base, size);
 
-	for_each_block(b, at, n, arena, base, size) {
-		hide(arena, b);
-		bitmap_set(b->dirty, at, n);
-		show(arena, b);
+	while (walk_next(&w)) {
+		hide(arena, w.b);
+		bitmap_set(w.b->dirty, w.at, w.nr);
+		show(arena, w.b);
 	}
 }

@@ -18,7 +18,7 @@ for name; do
 			ours && /^(Lines|Taken)/ { print "# " substr(f, 2, length(f) - 2) ": " $0 }'
 	[ -e "$name.c.gcov" ]
 	missed=$(grep '^ *#####' "$name.c.gcov" || true)
-	[ -z "$missed" ] || sed 's/^/# /' <<<"$missed"
+	[ -z "$missed" ] || echo "# ${missed//$'\n'/$'\n# '}"
 	case " $covered " in
 	*" $name "*)
 		ok=ok

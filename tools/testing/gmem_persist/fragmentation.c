@@ -472,10 +472,10 @@ static void print_json(void)
 {
 	struct figures f = judge(&fleets[0], &policies[0]);
 
-	printf("{\"fragmentation\": %.4f, \"fragmentation_worst\": %.4f, "
-	       "\"giant_failed\": %llu, \"giant_wanted\": %llu, "
-	       "\"ranges_mean\": %.1f, \"ranges_most\": %llu}\n",
-	       f.sum / f.hours, f.worst, f.failed, f.giants,
+	printf("{\"fragmentation\": %.4f, \"fragmentation_worst\": %.4f, ",
+	       f.sum / f.hours, f.worst);
+	printf("\"giant_failed\": %llu, \"giant_wanted\": %llu, ", f.failed, f.giants);
+	printf("\"ranges_mean\": %.1f, \"ranges_most\": %llu}\n",
 	       (double)f.ranges / f.others, f.most);
 }
 
