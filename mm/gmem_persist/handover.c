@@ -93,6 +93,22 @@ static void subtract(struct gmem_extents *set, const struct gmem_extents *what)
 			gmem_extents_remove(set, part.base, part.size);
 }
 
+static int list_clean(struct gmem_extents *to)
+{
+	struct gmem_range r;
+	u64 at = 0;
+	int err;
+
+	for (; gmem_arena_next_free(&gmem_pool.arena, at, false, &r);
+	     at = gmem_range_end(&r)) {
+		err = gmem_extents_reserve(to, 1);
+		err = err ?: gmem_extents_append(to, r.base, r.size);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
 /* Does the next kernel learn of this object? */
 static bool is_recorded(const struct gmem_object *obj)
 {
@@ -137,10 +153,9 @@ static int collect(struct gmem_record *rec)
 		nr += obj->ranges.nr;
 	}
 
-	err = copy_set(&rec->clean, &gmem_pool.free, gmem_pool.dirty.nr);
+	err = list_clean(&rec->clean);
 	if (err)
 		return err;
-	subtract(&rec->clean, &gmem_pool.dirty);
 
 	err = copy_set(&rec->dirty, &gmem_pool.ranges,
 		       rec->clean.nr + rec->quarantined.nr + nr);
@@ -267,6 +282,10 @@ int gmem_handover_freeze(enum gmem_holder holder)
 	if (err == -ENOEXEC || err == -EOPNOTSUPP)
 		pr_warn("the next kernel gets no handover: it will find all of the pool quarantined\n");
 
+	/* What has been cleaned since; if not, the next kernel cleans it again. */
+	if (!gmem_pool.holders && holder != GMEM_HOLDER_REBOOT)
+		gmem_handover_update();
+
 	WRITE_ONCE(gmem_pool.holders, gmem_pool.holders | BIT(holder));
 	if (header)
 		set_state(GMEM_PERSIST_STATE_SEALED);
@@ -290,6 +309,7 @@ int gmem_handover_thaw(enum gmem_holder holder)
 	WRITE_ONCE(gmem_pool.holders, gmem_pool.holders & ~BIT(holder));
 	if (!gmem_pool.holders && header)
 		set_state(GMEM_PERSIST_STATE_OPEN);
+	gmem_clean_kick();
 	return 0;
 }
 
@@ -353,31 +373,28 @@ static int __init quarantine(const struct gmem_extents *ranges)
 /* Take the sets over; they tile the pool together with the objects. */
 static int __init restore_sets(const struct gmem_record *rec)
 {
-	struct gmem_extents free = {}, dirty = {}, quarantined = {};
+	struct gmem_extents quarantined = {};
 	unsigned int i, nr = 0;
 	int err;
 
 	/* Room for every object that cannot be restored: see restore_objects(). */
 	for (i = 0; i < rec->nr_objects; i++)
 		nr += rec->objects[i].ranges.nr;
-
-	err = copy_set(&free, &rec->dirty, rec->clean.nr);
-	for (i = 0; !err && i < rec->clean.nr; i++)
-		err = gmem_extents_add(&free, rec->clean.r[i].base,
-				       rec->clean.r[i].size);
-	err = err ?: copy_set(&dirty, &rec->dirty, 0);
-	err = err ?: copy_set(&quarantined, &rec->quarantined, nr);
-	if (err) {
-		kvfree(free.r);
-		kvfree(dirty.r);
-		kvfree(quarantined.r);
+	err = copy_set(&quarantined, &rec->quarantined, nr);
+	if (err)
 		return err;
-	}
-
 	kvfree(gmem_pool.quarantined.r);
-	gmem_pool.free = free;
-	gmem_pool.dirty = dirty;
 	gmem_pool.quarantined = quarantined;
+
+	for (i = 0; i < rec->clean.nr; i++) {
+		const struct gmem_range *r = &rec->clean.r[i];
+
+		gmem_arena_set_clean(&gmem_pool.arena, r->base, r->size);
+		WARN_ON(gmem_arena_free(&gmem_pool.arena, r->base, r->size, false));
+	}
+	for (i = 0; i < rec->dirty.nr; i++)
+		WARN_ON(gmem_arena_free(&gmem_pool.arena, rec->dirty.r[i].base,
+					rec->dirty.r[i].size, true));
 	return 0;
 }
 

@@ -16,8 +16,10 @@
 #include <linux/kobject.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
+#include <linux/numa.h>
 #include <linux/uuid.h>
 
+#include "arena.h"
 #include "extent.h"
 #include "record.h"
 
@@ -32,12 +34,8 @@ enum gmem_holder {
  * struct gmem_pool - the memory set aside, and who has it
  * @lock: protects what follows
  * @ranges: all of it
- * @free: nobody's, to be had
- * @dirty: the part of @free that must be cleared before it is given out; an
- *	object that is being created still has its own part here
+ * @arena: what of it is free, and what must be cleared before it is given out
  * @quarantined: of unknown contents, not to be had until the operator says so
- * @reserved: entries that freeing all objects could add to @free and @dirty; this
- *	much room is always there, so that freeing cannot fail
  * @objects: all objects, also unnamed ones
  * @nr_allocating: how many of them are being created
  * @nr_named: how many of them have a name
@@ -48,10 +46,8 @@ enum gmem_holder {
 struct gmem_pool {
 	struct mutex lock;	/* all but @ranges */
 	struct gmem_extents ranges;
-	struct gmem_extents free;
-	struct gmem_extents dirty;
+	struct gmem_arena arena;
 	struct gmem_extents quarantined;
-	unsigned int reserved;
 	struct list_head objects;
 	unsigned int nr_allocating;
 	unsigned int nr_named;
@@ -110,9 +106,42 @@ extern enum gmem_origin gmem_pool_origin;
 int gmem_pool_nid(u64 addr);
 
 /* pool.c */
+/**
+ * struct gmem_stat - where the memory of the pool, or of one node of it, is
+ * @pool: all of it, in bytes: the sum of the next five
+ * @clean: free and zero
+ * @dirty: free, to be cleared before it is given out
+ * @used: of objects
+ * @quarantined: of unknown contents
+ * @poisoned: taken out of use because of memory errors
+ * @free_1g: the part of @clean and @dirty that is in whole, aligned GiB
+ */
+struct gmem_stat {
+	u64 pool;
+	u64 clean;
+	u64 dirty;
+	u64 used;
+	u64 quarantined;
+	u64 poisoned;
+	u64 free_1g;
+};
+
+/* All nodes together; no node has this number. */
+#define GMEM_ALL_NODES	(NUMA_NO_NODE - 1)
+
+void gmem_pool_stat(int nid, struct gmem_stat *stat);
 int gmem_extents_reserve(struct gmem_extents *x, unsigned int extra);
 int gmem_pool_release_quarantine(u64 base, u64 size);
 bool gmem_pool_frozen(void);
+
+/* clean.c */
+int gmem_clean_init(void);
+void gmem_clean_kick(void);
+int gmem_clean_object(struct gmem_object *obj);
+void gmem_clean_leave(const struct gmem_extents *x);
+extern unsigned int gmem_clean_background;
+extern unsigned int gmem_clean_rate;
+extern unsigned int gmem_clean_threads;
 
 /* object.c */
 int gmem_object_init(void);
@@ -120,7 +149,7 @@ int gmem_object_discard(const char *name);
 int gmem_object_restore(const struct gmem_record_object *rec);
 
 /* zero.c */
-int gmem_zero(u64 base, u64 size, int (*stop)(void));
+int gmem_zero(u64 base, u64 size, int (*stop)(void *), void *arg);
 
 /* handover.c */
 void gmem_handover_init(void);

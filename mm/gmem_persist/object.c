@@ -43,6 +43,7 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/timekeeping.h>
+#include <linux/topology.h>
 #include <linux/uidgid.h>
 
 /* "GMEP" */
@@ -134,6 +135,20 @@ static struct gmem_object *new_object(const char *name,
 	return obj;
 }
 
+/* Give the room back that the ranges did not need, if that is easily done. */
+static void shrink_ranges(struct gmem_object *obj)
+{
+	const size_t size = array_size(obj->ranges.nr, sizeof(*obj->ranges.r));
+	struct gmem_range *r = kvmalloc(size, GFP_KERNEL | __GFP_NOWARN);
+
+	if (!r)
+		return;
+	memcpy(r, obj->ranges.r, size);
+	kvfree(obj->ranges.r);
+	obj->ranges.r = r;
+	obj->ranges.cap = obj->ranges.nr;
+}
+
 /* Note at which offset each range of the object begins. */
 static int index_ranges(struct gmem_object *obj)
 {
@@ -166,28 +181,24 @@ static struct gmem_object *find_object(const char *name)
 static void insert_object(struct gmem_object *obj)
 {
 	list_add_tail(&obj->node, &gmem_pool.objects);
-	gmem_pool.reserved += obj->ranges.nr;
 	if (obj->name[0])
 		gmem_pool.nr_named++;
 }
 
-/* Give the memory back. It must not be in the record as the object's any more. */
+/*
+ * Give the memory back. It must not be in the record as the object's any more.
+ * Without @all_dirty, what has been cleaned of it is known to be still clean.
+ */
 static void free_ranges(struct gmem_object *obj, bool all_dirty)
 {
 	unsigned int i;
 
 	lockdep_assert_held(&gmem_pool.lock);
 
-	/* gmem_pool.reserved made sure that there is room. */
-	for (i = 0; i < obj->ranges.nr; i++) {
-		const struct gmem_range *r = &obj->ranges.r[i];
-
-		WARN_ON(gmem_extents_add(&gmem_pool.free, r->base, r->size));
-		if (all_dirty)
-			WARN_ON(gmem_extents_add(&gmem_pool.dirty, r->base,
-						 r->size));
-	}
-	gmem_pool.reserved -= obj->ranges.nr;
+	for (i = 0; i < obj->ranges.nr; i++)
+		WARN_ON(gmem_arena_free(&gmem_pool.arena, obj->ranges.r[i].base,
+					obj->ranges.r[i].size, all_dirty));
+	gmem_clean_kick();
 }
 
 /*
@@ -208,61 +219,55 @@ static void remove_object(struct gmem_object *obj)
 	kobject_put(&obj->kobj);
 }
 
-/* May this caller go on creating an object? */
-static int stop_creating(void)
+/* The nearest node to the caller's of those in @nodes, which loses it. */
+static int next_node_to_use(nodemask_t *nodes)
 {
-	if (signal_pending(current))
-		return -EINTR;
-	/* A reboot does not wait for anybody. */
-	if (gmem_pool_frozen())
-		return -EBUSY;
-	return 0;
+	const int here = numa_node_id();
+	int best = NUMA_NO_NODE;
+	int nid;
+
+	for_each_node_mask(nid, *nodes)
+		if (best == NUMA_NO_NODE ||
+		    node_distance(here, nid) < node_distance(here, best))
+			best = nid;
+	if (best != NUMA_NO_NODE)
+		node_clear(best, *nodes);
+	return best;
 }
 
-/*
- * The next part of the object's memory, from its range *@i on, that is not known to
- * be zero. What has been cleaned stays clean, so there is no way back.
- */
-static bool next_dirty(const struct gmem_object *obj, unsigned int *i,
-		       struct gmem_range *part)
+/* Take all of @obj's memory from @nodes, or from anywhere if that is NULL. */
+static int take_memory(struct gmem_object *obj, const nodemask_t *nodes)
 {
-	for (; *i < obj->ranges.nr; ++*i)
-		if (gmem_extents_overlap(&gmem_pool.dirty,
-					 obj->ranges.r[*i].base,
-					 obj->ranges.r[*i].size, part))
-			return true;
-	return false;
-}
+	const u64 granule = obj->meta.granule;
+	struct gmem_arena *arena = &gmem_pool.arena;
+	nodemask_t left = NODE_MASK_NONE;
+	u64 need = obj->meta.size;
+	u64 capacity = 0;
+	unsigned int i;
+	int nid;
 
-/* Clear what must be cleared, without the lock, noting what has been done. */
-static int clean_object(struct gmem_object *obj)
-{
-	struct gmem_range part;
-	unsigned int i = 0;
-	int err = 0;
-
-	mutex_lock(&gmem_pool.lock);
-	while (!err && next_dirty(obj, &i, &part)) {
-		part.size = min_t(u64, part.size, SZ_1G);
-		mutex_unlock(&gmem_pool.lock);
-
-		err = gmem_zero(part.base, part.size, stop_creating);
-
-		mutex_lock(&gmem_pool.lock);
-		/* A hole in the middle of a dirty range makes two of it. */
-		err = err ?: gmem_extents_reserve(&gmem_pool.dirty,
-						  gmem_pool.reserved + 1);
-		err = err ?: gmem_extents_remove(&gmem_pool.dirty, part.base,
-						 part.size);
+	for (i = 0; i < arena->nr_nodes; i++) {
+		nid = arena->nodes[i].nid;
+		if (nodes && (nid == NUMA_NO_NODE || !node_isset(nid, *nodes)))
+			continue;
+		capacity += gmem_arena_capacity(arena, nid, granule);
+		if (nid != NUMA_NO_NODE)
+			node_set(nid, left);
 	}
-	mutex_unlock(&gmem_pool.lock);
-	return err;
+	if (capacity < need)
+		return -ENOSPC;
+
+	/* Memory of which nobody knows the node comes last: then all else is used. */
+	do {
+		nid = next_node_to_use(&left);
+		need -= gmem_arena_alloc(arena, nid, need, granule, &obj->ranges);
+	} while (need && nid != NUMA_NO_NODE);
+	return WARN_ON(need) ? -ENOSPC : 0;
 }
 
 /* Take memory for @obj, and its name, out of the pool. */
-static int allocate(struct gmem_object *obj)
+static int allocate(struct gmem_object *obj, const nodemask_t *nodes)
 {
-	struct gmem_extents *free = &gmem_pool.free;
 	int err;
 
 	guard(mutex)(&gmem_pool.lock);
@@ -274,21 +279,13 @@ static int allocate(struct gmem_object *obj)
 	if (obj->name[0] && gmem_pool.nr_named == GMEM_RECORD_MAX_OBJECTS)
 		return -ENOSPC;
 
-	/*
-	 * Room for the split that allocating makes, and on top of it for
-	 * everything to come back; an object has at most 3 ranges per free one.
-	 */
-	err = gmem_extents_reserve(free, 4 * free->nr + gmem_pool.reserved);
-	err = err ?: gmem_extents_reserve(&gmem_pool.dirty, 3 * free->nr +
-					  gmem_pool.reserved);
-	err = err ?: gmem_extents_reserve(&obj->ranges, 3 * free->nr);
-	err = err ?: gmem_extents_alloc(free, obj->meta.size, obj->meta.granule,
-					&obj->ranges);
+	err = take_memory(obj, nodes);
 	if (err)
 		return err;
 
 	insert_object(obj);
 	gmem_pool.nr_allocating++;
+	gmem_clean_leave(&obj->ranges);
 	return 0;
 }
 
@@ -327,6 +324,8 @@ static int check_params(const struct gmem_object_params *params, bool claim)
 	if ((!params->size && !claim) || !IS_ALIGNED(params->size, granule) ||
 	    params->size > MAX_LFS_FILESIZE)
 		return -EINVAL;
+	if (params->nodes && nodes_empty(*params->nodes))
+		return -EINVAL;
 	return 0;
 }
 
@@ -339,8 +338,8 @@ static int check_params(const struct gmem_object_params *params, bool claim)
  * Context: process context; takes gmem_pool.lock, clears memory and may take
  * seconds.
  * Return: the object, to be given back with gmem_object_release(), or an
- * ERR_PTR(): -EINVAL (name, size or granule), -EEXIST (the name is taken),
- * -ENOSPC (not enough free memory in this granule, 4096 names, or the record would
+ * ERR_PTR(): -EINVAL (name, size, granule or nodes), -EEXIST (the name is taken),
+ * -ENOSPC (not enough free memory in this granule on these nodes, 4096 names, or the record would
  * become too large), -EBUSY (the pool is frozen), -EINTR (a signal), -ENODEV
  * (there is no pool), -ENOMEM (no kernel memory for the bookkeeping).
  */
@@ -370,14 +369,22 @@ struct gmem_object *gmem_object_create(const struct gmem_object_params *params)
 	if (IS_ERR(obj))
 		return obj;
 
-	err = allocate(obj);
+	/*
+	 * As many ranges as there are granules, in a pool that is all in pieces.
+	 * What is larger than the pool will not be had anyway.
+	 */
+	err = gmem_extents_reserve(&obj->ranges,
+				   div64_u64(min(meta.size, gmem_extents_bytes(&gmem_pool.ranges)),
+					     meta.granule));
+	err = err ?: allocate(obj, params->nodes);
 	if (err) {
 		kobject_put(&obj->kobj);
 		return ERR_PTR(err);
 	}
+	shrink_ranges(obj);
 	err = index_ranges(obj);
 	err = err ?: gmem_sysfs_add_object(obj);
-	err = err ?: clean_object(obj);
+	err = err ?: gmem_clean_object(obj);
 	err = err ?: publish(obj);
 	if (err)
 		goto err_free;
@@ -590,10 +597,6 @@ int __init gmem_object_restore(const struct gmem_record_object *rec)
 		err = gmem_extents_append(&obj->ranges, rec->ranges.r[i].base,
 					  rec->ranges.r[i].size);
 	err = err ?: index_ranges(obj);
-	err = err ?: gmem_extents_reserve(&gmem_pool.free, obj->ranges.nr +
-					  gmem_pool.reserved);
-	err = err ?: gmem_extents_reserve(&gmem_pool.dirty, obj->ranges.nr +
-					  gmem_pool.reserved);
 	err = err ?: gmem_sysfs_add_object(obj);
 	if (err) {
 		kobject_put(&obj->kobj);
@@ -733,7 +736,7 @@ static int clear_part(struct gmem_object *obj, u64 offset, u64 size)
 		u64 skip = offset - obj->start[i];
 		u64 len = min(size, obj->ranges.r[i].size - skip);
 
-		err = gmem_zero(obj->ranges.r[i].base + skip, len, NULL);
+		err = gmem_zero(obj->ranges.r[i].base + skip, len, NULL, NULL);
 		offset += len;
 		size -= len;
 	}
