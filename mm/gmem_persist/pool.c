@@ -82,7 +82,8 @@ bool gmem_pool_frozen(void)
  * @base: first byte, or 0 with @size 0: all that is quarantined
  * @size: length in bytes
  *
- * The memory becomes free and dirty. What was in it is lost.
+ * The memory becomes free and dirty, but for granules with bad pages, which are
+ * retired. What was in it is lost.
  *
  * Context: process context, takes gmem_pool.lock.
  * Return: 0, -EINVAL (not aligned to 2 MiB), -ENOENT (not all of it is
@@ -128,6 +129,7 @@ int gmem_pool_release_quarantine(u64 base, u64 size)
 	err = gmem_handover_update();
 	for (i = 0; i < old.nr; i++) {
 		if (!err) {
+			gmem_poison_retire(old.r[i].base, old.r[i].size);
 			pr_info("[mem %#018llx-%#018llx] released from quarantine\n",
 				old.r[i].base, gmem_range_end(&old.r[i]) - 1);
 			continue;
@@ -165,6 +167,7 @@ static int __init gmem_persist_init(void)
 		err = copy_extents(&gmem_pool.free, all);
 	if (!err && gmem_pool_origin == GMEM_POOL_NEW)
 		err = copy_extents(&gmem_pool.dirty, all);
+	err = err ?: gmem_poison_init();
 	err = err ?: gmem_object_init();
 	err = err ?: gmem_sysfs_init();
 	if (err) {
@@ -174,6 +177,7 @@ static int __init gmem_persist_init(void)
 	}
 
 	gmem_handover_init();
+	gmem_poison_watch();
 	return 0;
 }
 fs_initcall_sync(gmem_persist_init);
