@@ -118,6 +118,7 @@ static int collect(struct gmem_record *rec)
 		.bad_pages = gmem_pool.bad_pages,
 		.retired = gmem_pool.retired,
 	};
+	gmem_nodes_tell(rec);
 
 	list_for_each_entry(obj, &gmem_pool.objects, node)
 		if (is_recorded(obj))
@@ -436,6 +437,7 @@ static void __init restore(void)
 		} else {
 			gmem_poison_restore(&rec);
 			restore_objects(&rec);
+			gmem_nodes_check(&rec);
 		}
 	}
 	if (bad)
@@ -484,6 +486,7 @@ void __init gmem_handover_init(void)
 {
 	int err = -EOPNOTSUPP;
 
+	gmem_nodes_init();
 	if (gmem_pool.quarantined.nr)
 		restore();
 

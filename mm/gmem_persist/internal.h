@@ -127,6 +127,11 @@ int gmem_object_init(void);
 int gmem_object_discard(const char *name);
 int gmem_object_restore(const struct gmem_record_object *rec);
 
+/* node.c */
+void gmem_nodes_init(void);
+void gmem_nodes_tell(struct gmem_record *rec);
+void gmem_nodes_check(const struct gmem_record *rec);
+
 /* poison.c */
 int gmem_poison_init(void);
 void gmem_poison_watch(void);
