@@ -97,6 +97,7 @@ void gmem_object_get_info(struct gmem_object *obj,
 struct inode *gmem_object_inode(struct gmem_object *obj);
 unsigned long gmem_object_pfn(struct gmem_object *obj, pgoff_t index,
 			      int *max_order);
+bool gmem_object_is_bad(struct gmem_object *obj, pgoff_t index);
 int gmem_object_punch(struct gmem_object *obj, u64 offset, u64 size);
 int gmem_object_mmap(struct gmem_object *obj, struct vm_area_struct *vma);
 void gmem_object_attach(struct gmem_object *obj, struct gmem_consumer *consumer);

@@ -131,7 +131,10 @@ static int collect(struct gmem_record *rec)
 	*rec = (struct gmem_record){
 		.pool = gmem_pool.ranges,
 		.quarantined = gmem_pool.quarantined,
+		.bad_pages = gmem_pool.bad_pages,
+		.retired = gmem_pool.retired,
 	};
+	gmem_nodes_tell(rec);
 
 	list_for_each_entry(obj, &gmem_pool.objects, node)
 		if (is_recorded(obj))
@@ -158,11 +161,13 @@ static int collect(struct gmem_record *rec)
 		return err;
 
 	err = copy_set(&rec->dirty, &gmem_pool.ranges,
-		       rec->clean.nr + rec->quarantined.nr + nr);
+		       rec->clean.nr + rec->quarantined.nr + rec->retired.nr +
+		       nr);
 	if (err)
 		return err;
 	subtract(&rec->dirty, &rec->clean);
 	subtract(&rec->dirty, &rec->quarantined);
+	subtract(&rec->dirty, &rec->retired);
 	for (nr = 0; nr < rec->nr_objects; nr++)
 		subtract(&rec->dirty, &rec->objects[nr].ranges);
 	return 0;
@@ -204,9 +209,11 @@ out:
  * gmem_handover_update - make the record say what the pool has become
  *
  * To be called with the change made but not visible to anybody yet, so that it can
- * be taken back.
+ * be taken back. A memory error is the one change that nobody can refuse: then the
+ * record stays sealed if it was.
  *
- * Context: gmem_pool.lock is held, and the pool is not frozen.
+ * Context: gmem_pool.lock is held, and the pool is not frozen; or, after a memory error,
+ * not frozen by the reboot.
  * Return: 0, -ENOSPC (the record would become too large), -ENOMEM; the old record
  * stays in force then.
  */
@@ -225,7 +232,8 @@ int gmem_handover_update(void)
 	if (err)
 		return err;
 
-	set_header(&next, GMEM_PERSIST_STATE_OPEN);
+	set_header(&next, gmem_pool.holders ? GMEM_PERSIST_STATE_SEALED :
+					      GMEM_PERSIST_STATE_OPEN);
 	free_blob(&current_blob);
 	current_blob = next;
 	return 0;
@@ -439,10 +447,15 @@ static void __init restore(void)
 	bad = bad ?: gmem_record_read(fdt, hdr->fdt_size, &gmem_pool.ranges, &rec);
 	if (!bad) {
 		gmem_pool.generation = hdr->generation + 1;
-		if (restore_sets(&rec))
+		if (gmem_extents_reserve(&gmem_pool.retired, rec.retired.nr +
+					 GMEM_RECORD_MAX_BAD_PAGES) ||
+		    restore_sets(&rec)) {
 			bad = "no memory to read it";
-		else
+		} else {
+			gmem_poison_restore(&rec);
 			restore_objects(&rec);
+			gmem_nodes_check(&rec);
+		}
 	}
 	if (bad)
 		pr_err("record refused: %s: all of the pool is quarantined\n", bad);
@@ -490,6 +503,7 @@ void __init gmem_handover_init(void)
 {
 	int err = -EOPNOTSUPP;
 
+	gmem_nodes_init();
 	if (gmem_pool.quarantined.nr)
 		restore();
 

@@ -18,6 +18,7 @@
 #include <linux/mutex.h>
 #include <linux/numa.h>
 #include <linux/uuid.h>
+#include <linux/xarray.h>
 
 #include "arena.h"
 #include "extent.h"
@@ -36,6 +37,8 @@ enum gmem_holder {
  * @ranges: all of it
  * @arena: what of it is free, and what must be cleared before it is given out
  * @quarantined: of unknown contents, not to be had until the operator says so
+ * @retired: not to be had before the machine is reset: 2 MiB granules with bad pages
+ * @bad_pages: all pages with memory errors, wherever they are
  * @objects: all objects, also unnamed ones
  * @nr_allocating: how many of them are being created
  * @nr_named: how many of them have a name
@@ -48,6 +51,8 @@ struct gmem_pool {
 	struct gmem_extents ranges;
 	struct gmem_arena arena;
 	struct gmem_extents quarantined;
+	struct gmem_extents retired;
+	struct gmem_extents bad_pages;
 	struct list_head objects;
 	unsigned int nr_allocating;
 	unsigned int nr_named;
@@ -72,6 +77,8 @@ enum gmem_state {
  * @meta: what the record says of it; epoch under gmem_pool.lock, the rest constant
  * @ranges: its memory in the order of its offsets; constant
  * @start: offset of each of @ranges; constant
+ * @bad_pages: which of its pages nobody may access, by their number; set under the
+ *	invalidate lock, looked up without
  * @state: under gmem_pool.lock
  * @vm_view: a VM uses it; under gmem_pool.lock
  * @inode: owner of the one address_space, and so of the one invalidate lock, that
@@ -85,6 +92,7 @@ struct gmem_object {
 	struct gmem_persist_object meta;
 	struct gmem_extents ranges;
 	u64 *start;
+	struct xarray bad_pages;
 	enum gmem_state state;
 	bool vm_view;
 	struct inode *inode;
@@ -147,6 +155,24 @@ extern unsigned int gmem_clean_threads;
 int gmem_object_init(void);
 int gmem_object_discard(const char *name);
 int gmem_object_restore(const struct gmem_record_object *rec);
+
+/* node.c */
+void gmem_nodes_init(void);
+void gmem_nodes_tell(struct gmem_record *rec);
+void gmem_nodes_check(const struct gmem_record *rec);
+
+/* poison.c */
+int gmem_poison_init(void);
+void gmem_poison_watch(void);
+void gmem_poison_restore(const struct gmem_record *rec);
+int gmem_poison_restore_object(struct gmem_object *obj);
+void gmem_poison_retire(u64 base, u64 size);
+bool gmem_poison_hit(const struct gmem_extents *ranges);
+u64 gmem_poison_good_run(struct gmem_object *obj, u64 offset, u64 size);
+bool gmem_poison_find(const struct gmem_object *obj, u64 addr, pgoff_t *index);
+
+/* mmap.c */
+int gmem_vma_pgoff(struct vm_area_struct *vma, unsigned long pfn, pgoff_t *pgoff);
 
 /* zero.c */
 int gmem_zero(u64 base, u64 size, int (*stop)(void *), void *arg);

@@ -104,6 +104,7 @@ void gmem_object_free(struct kobject *kobj)
 
 	if (obj->inode)
 		iput(obj->inode);
+	xa_destroy(&obj->bad_pages);
 	kvfree(obj->ranges.r);
 	kvfree(obj->start);
 	kfree(obj);
@@ -122,6 +123,7 @@ static struct gmem_object *new_object(const char *name,
 	kobject_init(&obj->kobj, &gmem_object_ktype);
 	INIT_LIST_HEAD(&obj->node);
 	INIT_LIST_HEAD(&obj->consumers);
+	xa_init(&obj->bad_pages);
 	strscpy(obj->name, name);
 	obj->meta = *meta;
 	obj->state = GMEM_ALLOCATING;
@@ -195,9 +197,13 @@ static void free_ranges(struct gmem_object *obj, bool all_dirty)
 
 	lockdep_assert_held(&gmem_pool.lock);
 
-	for (i = 0; i < obj->ranges.nr; i++)
-		WARN_ON(gmem_arena_free(&gmem_pool.arena, obj->ranges.r[i].base,
-					obj->ranges.r[i].size, all_dirty));
+	for (i = 0; i < obj->ranges.nr; i++) {
+		const struct gmem_range *r = &obj->ranges.r[i];
+
+		WARN_ON(gmem_arena_free(&gmem_pool.arena, r->base, r->size,
+					all_dirty));
+		gmem_poison_retire(r->base, r->size);
+	}
 	gmem_clean_kick();
 }
 
@@ -299,6 +305,9 @@ static int publish(struct gmem_object *obj)
 	/* Frozen since: the next kernel was told that this memory is dirty. */
 	if (gmem_pool.holders)
 		return -EBUSY;
+	/* Nobody maps it yet: better none than one with a hole in it. */
+	if (gmem_poison_hit(&obj->ranges))
+		return -EHWPOISON;
 
 	obj->state = GMEM_LIVE;
 	obj->vm_view = true;
@@ -339,9 +348,10 @@ static int check_params(const struct gmem_object_params *params, bool claim)
  * seconds.
  * Return: the object, to be given back with gmem_object_release(), or an
  * ERR_PTR(): -EINVAL (name, size, granule or nodes), -EEXIST (the name is taken),
- * -ENOSPC (not enough free memory in this granule on these nodes, 4096 names, or the record would
- * become too large), -EBUSY (the pool is frozen), -EINTR (a signal), -ENODEV
- * (there is no pool), -ENOMEM (no kernel memory for the bookkeeping).
+ * -ENOSPC (not enough free memory in this granule on these nodes, 4096 names, or
+ * the record would become too large), -EBUSY (the pool is frozen), -EINTR (a
+ * signal), -EHWPOISON (a memory error hit the memory meanwhile; there is other),
+ * -ENODEV (there is no pool), -ENOMEM (no kernel memory for the bookkeeping).
  */
 struct gmem_object *gmem_object_create(const struct gmem_object_params *params)
 {
@@ -597,6 +607,7 @@ int __init gmem_object_restore(const struct gmem_record_object *rec)
 		err = gmem_extents_append(&obj->ranges, rec->ranges.r[i].base,
 					  rec->ranges.r[i].size);
 	err = err ?: index_ranges(obj);
+	err = err ?: gmem_poison_restore_object(obj);
 	err = err ?: gmem_sysfs_add_object(obj);
 	if (err) {
 		kobject_put(&obj->kobj);
@@ -659,14 +670,16 @@ static unsigned int range_at(const struct gmem_object *obj, u64 offset)
 	return lo;
 }
 
-/* Is there a whole, aligned leaf of @size bytes around @offset? */
-static bool leaf_fits(const struct gmem_range *r, u64 start, u64 offset, u64 size)
+/* Is there a whole, aligned leaf of @size bytes around @offset, all of it good? */
+static bool leaf_fits(struct gmem_object *obj, unsigned int i, u64 offset, u64 size)
 {
-	u64 phys = r->base + (offset - start);
+	const struct gmem_range *r = &obj->ranges.r[i];
+	u64 phys = r->base + (offset - obj->start[i]);
 	u64 leaf = ALIGN_DOWN(phys, size);
 
 	return leaf >= r->base && leaf + size <= gmem_range_end(r) &&
-	       !((phys ^ offset) & (size - 1));
+	       !((phys ^ offset) & (size - 1)) &&
+	       gmem_poison_good_run(obj, ALIGN_DOWN(offset, size), size) == size;
 }
 
 /**
@@ -675,6 +688,8 @@ static bool leaf_fits(const struct gmem_range *r, u64 start, u64 offset, u64 siz
  * @index: number of the page in the object; must lie in it
  * @max_order: set to the order of the largest leaf, 0, PMD_ORDER or PUD_ORDER,
  *	that may map the page, with offset and address aligned alike; may be NULL
+ *
+ * A bad page has a number, too, see gmem_object_is_bad(), but no leaf covers it.
  *
  * Context: any; the caller holds a view. An object's memory never moves.
  * Return: the page frame number.
@@ -688,9 +703,9 @@ unsigned long gmem_object_pfn(struct gmem_object *obj, pgoff_t index,
 
 	if (max_order) {
 		*max_order = 0;
-		if (leaf_fits(r, obj->start[i], offset, PUD_SIZE))
+		if (leaf_fits(obj, i, offset, PUD_SIZE))
 			*max_order = PUD_SHIFT - PAGE_SHIFT;
-		else if (leaf_fits(r, obj->start[i], offset, PMD_SIZE))
+		else if (leaf_fits(obj, i, offset, PMD_SIZE))
 			*max_order = PMD_SHIFT - PAGE_SHIFT;
 	}
 	return PHYS_PFN(r->base + (offset - obj->start[i]));
@@ -736,7 +751,11 @@ static int clear_part(struct gmem_object *obj, u64 offset, u64 size)
 		u64 skip = offset - obj->start[i];
 		u64 len = min(size, obj->ranges.r[i].size - skip);
 
-		err = gmem_zero(obj->ranges.r[i].base + skip, len, NULL, NULL);
+		len = gmem_poison_good_run(obj, offset, len);
+		if (len)
+			err = gmem_zero(obj->ranges.r[i].base + skip, len, NULL, NULL);
+		else
+			len = PAGE_SIZE;
 		offset += len;
 		size -= len;
 	}
@@ -769,8 +788,8 @@ static int punch_chunk(struct gmem_object *obj, u64 offset, u64 size)
  * @offset: where the part begins, in bytes, aligned to pages
  * @size: its length in bytes, aligned to pages
  *
- * The part reads zero afterwards and stays the object's. What lies behind the end
- * of the object is ignored.
+ * The part reads zero afterwards, except for pages with memory errors, and stays the
+ * object's. What lies behind the end of the object is ignored.
  *
  * Context: process context; takes the object's invalidate lock, for 1 GiB at a
  * time. The caller holds a view.

@@ -105,6 +105,8 @@ void gmem_pool_stat(int nid, struct gmem_stat *stat)
 		stat->quarantined += gmem_arena_node_bytes(arena,
 							   &gmem_pool.quarantined,
 							   node->nid);
+		stat->poisoned += gmem_arena_node_bytes(arena, &gmem_pool.retired,
+							node->nid);
 	}
 	stat->used = stat->pool - stat->clean - stat->dirty - stat->quarantined -
 		     stat->poisoned;
@@ -127,7 +129,8 @@ static void quarantine_again(const struct gmem_range *r)
  * @base: first byte, or 0 with @size 0: all that is quarantined
  * @size: length in bytes
  *
- * The memory becomes free and dirty. What was in it is lost.
+ * The memory becomes free and dirty, but for granules with bad pages, which are
+ * retired. What was in it is lost.
  *
  * Context: process context, takes gmem_pool.lock.
  * Return: 0, -EINVAL (not aligned to 2 MiB), -ENOENT (not all of it is
@@ -166,11 +169,13 @@ int gmem_pool_release_quarantine(u64 base, u64 size)
 
 	err = gmem_handover_update();
 	for (i = 0; i < old.nr; i++) {
-		if (err)
+		if (err) {
 			quarantine_again(&old.r[i]);
-		else
+		} else {
+			gmem_poison_retire(old.r[i].base, old.r[i].size);
 			pr_info("[mem %#018llx-%#018llx] released from quarantine\n",
 				old.r[i].base, gmem_range_end(&old.r[i]) - 1);
+		}
 	}
 	kvfree(old.r);
 	if (!err)
@@ -248,6 +253,7 @@ static int __init gmem_persist_init(void)
 		err = quarantine_all();
 	else if (!err)
 		free_all(gmem_pool_origin == GMEM_POOL_NEW);
+	err = err ?: gmem_poison_init();
 	err = err ?: gmem_object_init();
 	err = err ?: gmem_sysfs_init();
 	err = err ?: gmem_clean_init();
@@ -258,6 +264,7 @@ static int __init gmem_persist_init(void)
 	}
 
 	gmem_handover_init();
+	gmem_poison_watch();
 	gmem_clean_kick();
 	return 0;
 }

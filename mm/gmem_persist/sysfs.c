@@ -153,6 +153,14 @@ static ssize_t quarantined_show(struct kobject *kobj,
 }
 POOL_ATTR_ADMIN_RO(quarantined);
 
+static ssize_t bad_pages_show(struct kobject *kobj, struct kobj_attribute *attr,
+			      char *buf)
+{
+	guard(mutex)(&gmem_pool.lock);
+	return emit_ranges(buf, &gmem_pool.bad_pages);
+}
+POOL_ATTR_ADMIN_RO(bad_pages);
+
 static ssize_t generation_show(struct kobject *kobj, struct kobj_attribute *attr,
 			       char *buf)
 {
@@ -281,6 +289,7 @@ static struct attribute *pool_attrs[] = {
 	&clean_threads_attr.attr,
 	&extents_attr.attr,
 	&quarantined_attr.attr,
+	&bad_pages_attr.attr,
 	&generation_attr.attr,
 	&record_bytes_attr.attr,
 	&holders_attr.attr,
@@ -383,6 +392,32 @@ static struct object_attr object_extents = {
 	.show = object_extents_show,
 };
 
+/* The offset of each; what does not fit into a page is only counted. */
+static ssize_t object_bad_pages_show(const struct gmem_object *obj, char *buf)
+{
+	/* It has no function that only reads. */
+	struct xarray *bad = (struct xarray *)&obj->bad_pages;
+	unsigned long index, more = 0;
+	ssize_t len = 0;
+	void *entry;
+
+	xa_for_each(bad, index, entry) {
+		if (len < PAGE_SIZE - 128)
+			len += sysfs_emit_at(buf, len, "%#llx\n",
+					     (u64)index << PAGE_SHIFT);
+		else
+			more++;
+	}
+	if (more)
+		len += sysfs_emit_at(buf, len, "and %lu more\n", more);
+	return len;
+}
+
+static struct object_attr object_bad_pages = {
+	.attr = { .name = "bad_pages", .mode = 0400 },
+	.show = object_bad_pages_show,
+};
+
 static struct attribute *object_attrs[] = {
 	&object_size.attr,
 	&object_granule.attr,
@@ -395,6 +430,7 @@ static struct attribute *object_attrs[] = {
 	&object_views.attr,
 	&object_nodes.attr,
 	&object_extents.attr,
+	&object_bad_pages.attr,
 	NULL,
 };
 ATTRIBUTE_GROUPS(object);

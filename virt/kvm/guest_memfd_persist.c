@@ -95,7 +95,7 @@ static int view_get_pfn(void *backing, pgoff_t index, kvm_pfn_t *pfn,
 	struct kvm_gmem_view *view = backing;
 
 	*pfn = gmem_object_pfn(view->obj, index, max_order);
-	return 0;
+	return gmem_object_is_bad(view->obj, index) ? -EHWPOISON : 0;
 }
 
 static long view_fallocate(void *backing, int mode, loff_t offset, loff_t len)
