@@ -62,6 +62,8 @@ struct gmem_pool {
 
 extern struct gmem_pool gmem_pool;
 
+struct gmem_charge;
+
 enum gmem_state {
 	GMEM_ALLOCATING,
 	GMEM_LIVE,
@@ -76,6 +78,7 @@ enum gmem_state {
  * @meta: what the record says of it; epoch under gmem_pool.lock, the rest constant
  * @ranges: its memory in the order of its offsets; constant
  * @start: offset of each of @ranges; constant
+ * @charges: who pays for it, by node; see charge.c for whose it is
  * @state: under gmem_pool.lock
  * @vm_view: a VM uses it; under gmem_pool.lock
  * @inode: owner of the one address_space, and so of the one invalidate lock, that
@@ -89,6 +92,7 @@ struct gmem_object {
 	struct gmem_persist_object meta;
 	struct gmem_extents ranges;
 	u64 *start;
+	struct gmem_charge *charges;
 	enum gmem_state state;
 	bool vm_view;
 	struct inode *inode;
@@ -118,6 +122,12 @@ bool gmem_pool_frozen(void);
 int gmem_object_init(void);
 int gmem_object_discard(const char *name);
 int gmem_object_restore(const struct gmem_record_object *rec);
+
+/* charge.c */
+int gmem_charge_init(void);
+int gmem_charge(struct gmem_object *obj);
+int gmem_charge_move(struct gmem_object *obj);
+void gmem_uncharge(struct gmem_object *obj);
 
 /* zero.c */
 int gmem_zero(u64 base, u64 size, int (*stop)(void));

@@ -167,6 +167,7 @@ static int __init gmem_persist_init(void)
 		err = copy_extents(&gmem_pool.dirty, all);
 	err = err ?: gmem_object_init();
 	err = err ?: gmem_sysfs_init();
+	err = err ?: gmem_charge_init();
 	if (err) {
 		pr_err("not enough memory to start: the pool stays unused\n");
 		gmem_pool.ready = false;
