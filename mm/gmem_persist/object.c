@@ -196,6 +196,7 @@ static void free_ranges(struct gmem_object *obj, bool all_dirty)
  */
 static void remove_object(struct gmem_object *obj)
 {
+	gmem_uncharge(obj);
 	if (obj->kobj.state_in_sysfs)
 		kobject_del(&obj->kobj);
 
@@ -334,14 +335,15 @@ static int check_params(const struct gmem_object_params *params, bool claim)
  * gmem_object_create - make a new object and claim its VM view
  * @params: what it shall be; without a name it dies with its last view
  *
- * The memory is zero.
+ * The memory is zero, and is charged to the caller's dmem cgroup.
  *
  * Context: process context; takes gmem_pool.lock, clears memory and may take
  * seconds.
  * Return: the object, to be given back with gmem_object_release(), or an
  * ERR_PTR(): -EINVAL (name, size or granule), -EEXIST (the name is taken),
  * -ENOSPC (not enough free memory in this granule, 4096 names, or the record would
- * become too large), -EBUSY (the pool is frozen), -EINTR (a signal), -ENODEV
+ * become too large), -EDQUOT (a limit of the caller's dmem cgroup, or of one above
+ * it, would be exceeded), -EBUSY (the pool is frozen), -EINTR (a signal), -ENODEV
  * (there is no pool), -ENOMEM (no kernel memory for the bookkeeping).
  */
 struct gmem_object *gmem_object_create(const struct gmem_object_params *params)
@@ -376,6 +378,7 @@ struct gmem_object *gmem_object_create(const struct gmem_object_params *params)
 		return ERR_PTR(err);
 	}
 	err = index_ranges(obj);
+	err = err ?: gmem_charge(obj);
 	err = err ?: gmem_sysfs_add_object(obj);
 	err = err ?: clean_object(obj);
 	err = err ?: publish(obj);
@@ -406,9 +409,38 @@ static bool matches(const struct gmem_object *obj,
 	       params->vm_class == obj->meta.vm_class;
 }
 
+static struct gmem_object *claim(const struct gmem_object_params *params)
+{
+	struct gmem_object *obj;
+	int err;
+
+	guard(mutex)(&gmem_pool.lock);
+
+	obj = find_object(params->name);
+	if (!obj)
+		return ERR_PTR(-ENOENT);
+	if (obj->state != GMEM_LIVE || obj->vm_view || gmem_pool.holders)
+		return ERR_PTR(-EBUSY);
+	if (!matches(obj, params))
+		return ERR_PTR(-EINVAL);
+
+	obj->meta.epoch++;
+	err = gmem_handover_update();
+	if (err) {
+		obj->meta.epoch--;
+		return ERR_PTR(err);
+	}
+	obj->vm_view = true;
+	kobject_get(&obj->kobj);
+	return obj;
+}
+
 /**
  * gmem_object_claim - claim the VM view of a parked object
  * @params: its name, and what the caller takes it to be
+ *
+ * The memory is charged to the caller's dmem cgroup from now on, be it beyond the
+ * limits of that.
  *
  * Context: process context; takes gmem_pool.lock.
  * Return: the object, to be given back with gmem_object_release(), or an
@@ -431,24 +463,15 @@ struct gmem_object *gmem_object_claim(const struct gmem_object_params *params)
 	if (err)
 		return ERR_PTR(err);
 
-	guard(mutex)(&gmem_pool.lock);
+	obj = claim(params);
+	if (IS_ERR(obj))
+		return obj;
 
-	obj = find_object(params->name);
-	if (!obj)
-		return ERR_PTR(-ENOENT);
-	if (obj->state != GMEM_LIVE || obj->vm_view || gmem_pool.holders)
-		return ERR_PTR(-EBUSY);
-	if (!matches(obj, params))
-		return ERR_PTR(-EINVAL);
-
-	obj->meta.epoch++;
-	err = gmem_handover_update();
+	err = gmem_charge_move(obj);
 	if (err) {
-		obj->meta.epoch--;
+		gmem_object_undo(obj, false);
 		return ERR_PTR(err);
 	}
-	obj->vm_view = true;
-	kobject_get(&obj->kobj);
 	return obj;
 }
 EXPORT_SYMBOL_FOR_KVM(gmem_object_claim);
@@ -506,6 +529,7 @@ static int retire(struct gmem_object *obj)
  * What create or claim did is undone: a new object is gone, and the epoch of an old
  * one is what it was, so that state saved beside the memory stays valid. If the pool
  * was frozen since, or the record cannot be changed, the object is parked as it is.
+ * One that was claimed stays charged to the cgroup of the one who claimed it.
  *
  * Context: process context; takes gmem_pool.lock.
  */
@@ -594,8 +618,11 @@ int __init gmem_object_restore(const struct gmem_record_object *rec)
 					  gmem_pool.reserved);
 	err = err ?: gmem_extents_reserve(&gmem_pool.dirty, obj->ranges.nr +
 					  gmem_pool.reserved);
+	/* To the root group, which has no limit. */
+	err = err ?: gmem_charge(obj);
 	err = err ?: gmem_sysfs_add_object(obj);
 	if (err) {
+		gmem_uncharge(obj);
 		kobject_put(&obj->kobj);
 		return err;
 	}
