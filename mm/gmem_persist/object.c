@@ -45,6 +45,8 @@
 #include <linux/timekeeping.h>
 #include <linux/uidgid.h>
 
+#include <trace/events/gmem_persist.h>
+
 /* "GMEP" */
 #define GMEM_PERSIST_FS_MAGIC	0x474d4550
 
@@ -196,6 +198,8 @@ static void free_ranges(struct gmem_object *obj, bool all_dirty)
  */
 static void remove_object(struct gmem_object *obj)
 {
+	trace_gmem_free(obj->name, obj->meta.size, obj->meta.granule,
+			obj->meta.epoch);
 	gmem_uncharge(obj);
 	if (obj->kobj.state_in_sysfs)
 		kobject_del(&obj->kobj);
@@ -452,6 +456,7 @@ static struct gmem_object *claim(const struct gmem_object_params *params)
  */
 struct gmem_object *gmem_object_claim(const struct gmem_object_params *params)
 {
+	const u64 start = ktime_get_ns();
 	struct gmem_object *obj;
 	int err;
 
@@ -464,14 +469,19 @@ struct gmem_object *gmem_object_claim(const struct gmem_object_params *params)
 		return ERR_PTR(err);
 
 	obj = claim(params);
-	if (IS_ERR(obj))
-		return obj;
-
-	err = gmem_charge_move(obj);
+	err = PTR_ERR_OR_ZERO(obj);
+	if (!err) {
+		err = gmem_charge_move(obj);
+		if (err)
+			gmem_object_undo(obj, false);
+	}
 	if (err) {
-		gmem_object_undo(obj, false);
+		trace_gmem_claim(params->name, params->size, params->granule,
+				 0, ktime_get_ns() - start, err);
 		return ERR_PTR(err);
 	}
+	trace_gmem_claim(obj->name, obj->meta.size, obj->meta.granule,
+			 obj->meta.epoch, ktime_get_ns() - start, 0);
 	return obj;
 }
 EXPORT_SYMBOL_FOR_KVM(gmem_object_claim);
