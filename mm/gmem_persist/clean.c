@@ -33,6 +33,8 @@
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
+#include <trace/events/gmem_persist.h>
+
 #undef MODULE_PARAM_PREFIX
 #define MODULE_PARAM_PREFIX "gmem_persist."
 
@@ -51,6 +53,15 @@ unsigned int gmem_clean_rate;
 
 /* How many CPUs per node creation may use; 0: as many as are useful. */
 unsigned int gmem_clean_threads;
+
+static int clear_part(const struct gmem_range *part, int (*stop)(void *), void *arg)
+{
+	const u64 start = ktime_get_ns();
+	int err = gmem_zero(part->base, part->size, stop, arg);
+
+	trace_gmem_clean(part->base, part->size, ktime_get_ns() - start, err);
+	return err;
+}
 
 /*
  * Creation
@@ -125,7 +136,7 @@ static void work_on(struct clean_job *job)
 	mutex_lock(&gmem_pool.lock);
 	while (!job->err && next_part(job, &part)) {
 		mutex_unlock(&gmem_pool.lock);
-		err = gmem_zero(part.base, part.size, stop_job, job);
+		err = clear_part(&part, stop_job, job);
 		mutex_lock(&gmem_pool.lock);
 		if (!err)
 			gmem_arena_set_clean(&gmem_pool.arena, part.base,
@@ -308,7 +319,7 @@ static int clean_node(void *arg)
 			continue;
 		started = ktime_get_ns();
 		bytes = worker->part.size;
-		err = gmem_zero(worker->part.base, bytes, stop_worker, worker);
+		err = clear_part(&worker->part, stop_worker, worker);
 		part_done(worker, !err);
 		if (err == -ENOMEM)
 			schedule_timeout_idle(HZ);

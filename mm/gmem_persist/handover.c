@@ -29,7 +29,10 @@
 #include <linux/mm.h>
 #include <linux/reboot.h>
 #include <linux/slab.h>
+#include <linux/timekeeping.h>
 #include <linux/vmalloc.h>
+
+#include <trace/events/gmem_persist.h>
 
 /* The record that the header points to; under gmem_pool.lock. */
 struct blob {
@@ -263,19 +266,7 @@ static int check_way_out(void)
 	return gmem_pool.nr_allocating ? -EAGAIN : 0;
 }
 
-/**
- * gmem_handover_freeze - hold the layout of the pool still and seal the record
- * @holder: on whose behalf
- *
- * A reboot is not asked whether it would like to fail. Everybody else gets
- * an error while something can still be done about it.
- *
- * Context: process context; takes gmem_pool.lock.
- * Return: 0, -EALREADY (@holder holds it already), -EOPNOTSUPP (KHO is off, nothing
- * can be handed over), -EAGAIN (an object is being created), -ENOEXEC (the kernel
- * loaded for kexec gets no handover), -EBUSY (an image is being loaded).
- */
-int gmem_handover_freeze(enum gmem_holder holder)
+static int freeze(enum gmem_holder holder)
 {
 	int err;
 
@@ -301,13 +292,27 @@ int gmem_handover_freeze(enum gmem_holder holder)
 }
 
 /**
- * gmem_handover_thaw - let go of the pool
+ * gmem_handover_freeze - hold the layout of the pool still and seal the record
  * @holder: on whose behalf
  *
+ * A reboot is not asked whether it would like to fail. Everybody else gets
+ * an error while something can still be done about it.
+ *
  * Context: process context; takes gmem_pool.lock.
- * Return: 0, or -EINVAL (@holder does not hold it).
+ * Return: 0, -EALREADY (@holder holds it already), -EOPNOTSUPP (KHO is off, nothing
+ * can be handed over), -EAGAIN (an object is being created), -ENOEXEC (the kernel
+ * loaded for kexec gets no handover), -EBUSY (an image is being loaded).
  */
-int gmem_handover_thaw(enum gmem_holder holder)
+int gmem_handover_freeze(enum gmem_holder holder)
+{
+	const u64 start = ktime_get_ns();
+	int err = freeze(holder);
+
+	trace_gmem_freeze(holder, ktime_get_ns() - start, err);
+	return err;
+}
+
+static int thaw(enum gmem_holder holder)
 {
 	guard(mutex)(&gmem_pool.lock);
 
@@ -319,6 +324,22 @@ int gmem_handover_thaw(enum gmem_holder holder)
 		set_state(GMEM_PERSIST_STATE_OPEN);
 	gmem_clean_kick();
 	return 0;
+}
+
+/**
+ * gmem_handover_thaw - let go of the pool
+ * @holder: on whose behalf
+ *
+ * Context: process context; takes gmem_pool.lock.
+ * Return: 0, or -EINVAL (@holder does not hold it).
+ */
+int gmem_handover_thaw(enum gmem_holder holder)
+{
+	const u64 start = ktime_get_ns();
+	int err = thaw(holder);
+
+	trace_gmem_thaw(holder, ktime_get_ns() - start, err);
+	return err;
 }
 
 static int reboot_notify(struct notifier_block *nb, unsigned long action,
@@ -412,9 +433,14 @@ static void __init restore_objects(const struct gmem_record *rec)
 
 	for (i = 0; i < rec->nr_objects; i++) {
 		const struct gmem_record_object *obj = &rec->objects[i];
+		const u64 start = ktime_get_ns();
 		const char *bad = obj->bad;
+		int err = bad ? -EINVAL : gmem_object_restore(obj);
 
-		if (!bad && gmem_object_restore(obj)) {
+		trace_gmem_restore(obj->name ?: "", obj->meta.size,
+				   obj->meta.granule, obj->meta.epoch,
+				   ktime_get_ns() - start, err);
+		if (!bad && err) {
 			bad = "no memory to restore it";
 			/* restore_sets() has made room for it. */
 			WARN_ON(quarantine(&obj->ranges));

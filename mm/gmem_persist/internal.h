@@ -63,6 +63,8 @@ struct gmem_pool {
 
 extern struct gmem_pool gmem_pool;
 
+struct gmem_charge;
+
 enum gmem_state {
 	GMEM_ALLOCATING,
 	GMEM_LIVE,
@@ -79,6 +81,7 @@ enum gmem_state {
  * @start: offset of each of @ranges; constant
  * @bad_pages: which of its pages nobody may access, by their number; set under the
  *	invalidate lock, looked up without
+ * @charges: who pays for it, by node; see charge.c for whose it is
  * @state: under gmem_pool.lock
  * @vm_view: a VM uses it; under gmem_pool.lock
  * @inode: owner of the one address_space, and so of the one invalidate lock, that
@@ -93,6 +96,7 @@ struct gmem_object {
 	struct gmem_extents ranges;
 	u64 *start;
 	struct xarray bad_pages;
+	struct gmem_charge *charges;
 	enum gmem_state state;
 	bool vm_view;
 	struct inode *inode;
@@ -173,6 +177,11 @@ bool gmem_poison_find(const struct gmem_object *obj, u64 addr, pgoff_t *index);
 
 /* mmap.c */
 int gmem_vma_pgoff(struct vm_area_struct *vma, unsigned long pfn, pgoff_t *pgoff);
+/* charge.c */
+int gmem_charge_init(void);
+int gmem_charge(struct gmem_object *obj);
+int gmem_charge_move(struct gmem_object *obj);
+void gmem_uncharge(struct gmem_object *obj);
 
 /* zero.c */
 int gmem_zero(u64 base, u64 size, int (*stop)(void *), void *arg);

@@ -46,6 +46,8 @@
 #include <linux/topology.h>
 #include <linux/uidgid.h>
 
+#include <trace/events/gmem_persist.h>
+
 /* "GMEP" */
 #define GMEM_PERSIST_FS_MAGIC	0x474d4550
 
@@ -213,6 +215,9 @@ static void free_ranges(struct gmem_object *obj, bool all_dirty)
  */
 static void remove_object(struct gmem_object *obj)
 {
+	trace_gmem_free(obj->name, obj->meta.size, obj->meta.granule,
+			obj->meta.epoch);
+	gmem_uncharge(obj);
 	if (obj->kobj.state_in_sysfs)
 		kobject_del(&obj->kobj);
 
@@ -338,22 +343,7 @@ static int check_params(const struct gmem_object_params *params, bool claim)
 	return 0;
 }
 
-/**
- * gmem_object_create - make a new object and claim its VM view
- * @params: what it shall be; without a name it dies with its last view
- *
- * The memory is zero.
- *
- * Context: process context; takes gmem_pool.lock, clears memory and may take
- * seconds.
- * Return: the object, to be given back with gmem_object_release(), or an
- * ERR_PTR(): -EINVAL (name, size, granule or nodes), -EEXIST (the name is taken),
- * -ENOSPC (not enough free memory in this granule on these nodes, 4096 names, or
- * the record would become too large), -EBUSY (the pool is frozen), -EINTR (a
- * signal), -EHWPOISON (a memory error hit the memory meanwhile; there is other),
- * -ENODEV (there is no pool), -ENOMEM (no kernel memory for the bookkeeping).
- */
-struct gmem_object *gmem_object_create(const struct gmem_object_params *params)
+static struct gmem_object *create(const struct gmem_object_params *params)
 {
 	struct gmem_persist_object meta = {
 		.size = params->size,
@@ -366,13 +356,8 @@ struct gmem_object *gmem_object_create(const struct gmem_object_params *params)
 		.ctime = ktime_get_real_ns(),
 	};
 	struct gmem_object *obj;
+	u64 most;
 	int err;
-
-	if (!gmem_persist_enabled())
-		return ERR_PTR(-ENODEV);
-	err = check_params(params, false);
-	if (err)
-		return ERR_PTR(err);
 
 	generate_random_uuid(meta.uuid);
 	obj = new_object(params->name ?: "", &meta);
@@ -383,9 +368,8 @@ struct gmem_object *gmem_object_create(const struct gmem_object_params *params)
 	 * As many ranges as there are granules, in a pool that is all in pieces.
 	 * What is larger than the pool will not be had anyway.
 	 */
-	err = gmem_extents_reserve(&obj->ranges,
-				   div64_u64(min(meta.size, gmem_extents_bytes(&gmem_pool.ranges)),
-					     meta.granule));
+	most = min(meta.size, gmem_extents_bytes(&gmem_pool.ranges));
+	err = gmem_extents_reserve(&obj->ranges, div64_u64(most, meta.granule));
 	err = err ?: allocate(obj, params->nodes);
 	if (err) {
 		kobject_put(&obj->kobj);
@@ -393,6 +377,7 @@ struct gmem_object *gmem_object_create(const struct gmem_object_params *params)
 	}
 	shrink_ranges(obj);
 	err = index_ranges(obj);
+	err = err ?: gmem_charge(obj);
 	err = err ?: gmem_sysfs_add_object(obj);
 	err = err ?: gmem_clean_object(obj);
 	err = err ?: publish(obj);
@@ -412,6 +397,41 @@ err_free:
 	remove_object(obj);
 	return ERR_PTR(err);
 }
+
+/**
+ * gmem_object_create - make a new object and claim its VM view
+ * @params: what it shall be; without a name it dies with its last view
+ *
+ * The memory is zero, and is charged to the caller's dmem cgroup.
+ *
+ * Context: process context; takes gmem_pool.lock, clears memory and may take
+ * seconds.
+ * Return: the object, to be given back with gmem_object_release(), or an
+ * ERR_PTR(): -EINVAL (name, size, granule or nodes), -EEXIST (the name is taken),
+ * -ENOSPC (not enough free memory in this granule on these nodes, 4096 names, or
+ * the record would become too large), -EDQUOT (a limit of the caller's dmem cgroup,
+ * or of one above it, would be exceeded), -EBUSY (the pool is frozen), -EINTR (a
+ * signal), -EHWPOISON (a memory error hit the memory meanwhile; there is other),
+ * -ENODEV (there is no pool), -ENOMEM (no kernel memory for the bookkeeping).
+ */
+struct gmem_object *gmem_object_create(const struct gmem_object_params *params)
+{
+	const u64 start = ktime_get_ns();
+	struct gmem_object *obj;
+	int err;
+
+	if (!gmem_persist_enabled())
+		return ERR_PTR(-ENODEV);
+	err = check_params(params, false);
+	if (err)
+		return ERR_PTR(err);
+
+	obj = create(params);
+	trace_gmem_create(params->name ?: "", params->size,
+			  params->granule ?: SZ_2M, !IS_ERR(obj),
+			  ktime_get_ns() - start, PTR_ERR_OR_ZERO(obj));
+	return obj;
+}
 EXPORT_SYMBOL_FOR_KVM(gmem_object_create);
 
 static bool matches(const struct gmem_object *obj,
@@ -423,30 +443,10 @@ static bool matches(const struct gmem_object *obj,
 	       params->vm_class == obj->meta.vm_class;
 }
 
-/**
- * gmem_object_claim - claim the VM view of a parked object
- * @params: its name, and what the caller takes it to be
- *
- * Context: process context; takes gmem_pool.lock.
- * Return: the object, to be given back with gmem_object_release(), or an
- * ERR_PTR(): -EINVAL (a malformed argument, or the object is not what the caller
- * takes it to be), -ENOENT (no object has this name), -EBUSY (another VM has the
- * view, the object is being created or discarded, or the pool is frozen), -ENODEV
- * (there is no pool), -ENOSPC (the record would become too large), -ENOMEM (no
- * kernel memory for the bookkeeping).
- */
-struct gmem_object *gmem_object_claim(const struct gmem_object_params *params)
+static struct gmem_object *claim(const struct gmem_object_params *params)
 {
 	struct gmem_object *obj;
 	int err;
-
-	if (!gmem_persist_enabled())
-		return ERR_PTR(-ENODEV);
-	if (!params->name || !params->name[0])
-		return ERR_PTR(-EINVAL);
-	err = check_params(params, true);
-	if (err)
-		return ERR_PTR(err);
 
 	guard(mutex)(&gmem_pool.lock);
 
@@ -466,6 +466,52 @@ struct gmem_object *gmem_object_claim(const struct gmem_object_params *params)
 	}
 	obj->vm_view = true;
 	kobject_get(&obj->kobj);
+	return obj;
+}
+
+/**
+ * gmem_object_claim - claim the VM view of a parked object
+ * @params: its name, and what the caller takes it to be
+ *
+ * The memory is charged to the caller's dmem cgroup from now on, be it beyond the
+ * limits of that.
+ *
+ * Context: process context; takes gmem_pool.lock.
+ * Return: the object, to be given back with gmem_object_release(), or an
+ * ERR_PTR(): -EINVAL (a malformed argument, or the object is not what the caller
+ * takes it to be), -ENOENT (no object has this name), -EBUSY (another VM has the
+ * view, the object is being created or discarded, or the pool is frozen), -ENODEV
+ * (there is no pool), -ENOSPC (the record would become too large), -ENOMEM (no
+ * kernel memory for the bookkeeping).
+ */
+struct gmem_object *gmem_object_claim(const struct gmem_object_params *params)
+{
+	const u64 start = ktime_get_ns();
+	struct gmem_object *obj;
+	int err;
+
+	if (!gmem_persist_enabled())
+		return ERR_PTR(-ENODEV);
+	if (!params->name || !params->name[0])
+		return ERR_PTR(-EINVAL);
+	err = check_params(params, true);
+	if (err)
+		return ERR_PTR(err);
+
+	obj = claim(params);
+	err = PTR_ERR_OR_ZERO(obj);
+	if (!err) {
+		err = gmem_charge_move(obj);
+		if (err)
+			gmem_object_undo(obj, false);
+	}
+	if (err) {
+		trace_gmem_claim(params->name, params->size, params->granule,
+				 0, ktime_get_ns() - start, err);
+		return ERR_PTR(err);
+	}
+	trace_gmem_claim(obj->name, obj->meta.size, obj->meta.granule,
+			 obj->meta.epoch, ktime_get_ns() - start, 0);
 	return obj;
 }
 EXPORT_SYMBOL_FOR_KVM(gmem_object_claim);
@@ -523,6 +569,7 @@ static int retire(struct gmem_object *obj)
  * What create or claim did is undone: a new object is gone, and the epoch of an old
  * one is what it was, so that state saved beside the memory stays valid. If the pool
  * was frozen since, or the record cannot be changed, the object is parked as it is.
+ * One that was claimed stays charged to the cgroup of the one who claimed it.
  *
  * Context: process context; takes gmem_pool.lock.
  */
@@ -608,8 +655,11 @@ int __init gmem_object_restore(const struct gmem_record_object *rec)
 					  rec->ranges.r[i].size);
 	err = err ?: index_ranges(obj);
 	err = err ?: gmem_poison_restore_object(obj);
+	/* To the root group, which has no limit. */
+	err = err ?: gmem_charge(obj);
 	err = err ?: gmem_sysfs_add_object(obj);
 	if (err) {
+		gmem_uncharge(obj);
 		kobject_put(&obj->kobj);
 		return err;
 	}

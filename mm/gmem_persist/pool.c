@@ -257,6 +257,7 @@ static int __init gmem_persist_init(void)
 	err = err ?: gmem_object_init();
 	err = err ?: gmem_sysfs_init();
 	err = err ?: gmem_clean_init();
+	err = err ?: gmem_charge_init();
 	if (err) {
 		pr_err("not enough memory to start: the pool stays unused\n");
 		gmem_pool.ready = false;

@@ -4,6 +4,8 @@
  *
  *   gmem-vmm create|reclaim|any NAME [OPTION...] [ACTION...]
  *
+ * create '' makes memory without a name, that is gone with the VMM.
+ *
  * Options
  *   size=SIZE granule=SIZE   of the object; with reclaim: what it must be
  *   vm=default|protected     type of the VM; the memory of a protected one is
@@ -609,6 +611,17 @@ static bool act(struct vm *vm, const char *action, struct args *args)
 	errx(2, "unknown action %s", action);
 }
 
+/* By the ioctl of guest_memfd, which tells nothing about the memory. */
+static int create_unnamed(const struct vm *vm, const struct kvm_gmem_persist *gmem)
+{
+	struct kvm_create_guest_memfd memfd = {
+		.size = gmem->size,
+		.flags = gmem->flags | GUEST_MEMFD_FLAG_PERSIST,
+	};
+
+	return ioctl(vm->fd, KVM_CREATE_GUEST_MEMFD, &memfd);
+}
+
 static const char *usage =
 	"usage: gmem-vmm create|reclaim|any NAME [option=value...] [action...], or freeze";
 
@@ -666,7 +679,8 @@ int main(int argc, char **argv)
 	vm.fd = ioctl(vm.kvm, KVM_CREATE_VM, vm.private ? KVM_X86_SW_PROTECTED_VM : 0);
 	if (vm.fd < 0)
 		err(1, "KVM_CREATE_VM");
-	vm.gmem = ioctl(vm.fd, KVM_GMEM_PERSIST, &gmem);
+	vm.gmem = gmem.name[0] ? ioctl(vm.fd, KVM_GMEM_PERSIST, &gmem) :
+				 create_unnamed(&vm, &gmem);
 	if (vm.gmem < 0) {
 		printf("errno=%s\n", strerrorname_np(errno));
 		return 3;
