@@ -8,6 +8,7 @@
 
 #include <linux/errno.h>
 #include <linux/list.h>
+#include <linux/nodemask_types.h>
 #include <linux/types.h>
 
 struct gmem_consumer;
@@ -23,6 +24,8 @@ struct vm_area_struct;
  * @name: its name; NULL or empty for an object that dies with its last view
  * @size: its size in bytes; 0 when claiming: whatever it has
  * @granule: %SZ_2M or %SZ_1G; 0: %SZ_2M for a new object, any when claiming
+ * @nodes: of a new object: take its memory from these nodes only; NULL: from the
+ *	caller's node first, then from the nearest one
  * @flags: opaque to the core; recorded, and compared when the object is claimed
  * @vm_class: opaque to the core; recorded, and compared when it is claimed
  */
@@ -30,6 +33,7 @@ struct gmem_object_params {
 	const char *name;
 	u64 size;
 	u64 granule;
+	const nodemask_t *nodes;
 	u64 flags;
 	u32 vm_class;
 };
@@ -93,6 +97,7 @@ void gmem_object_get_info(struct gmem_object *obj,
 struct inode *gmem_object_inode(struct gmem_object *obj);
 unsigned long gmem_object_pfn(struct gmem_object *obj, pgoff_t index,
 			      int *max_order);
+bool gmem_object_is_bad(struct gmem_object *obj, pgoff_t index);
 int gmem_object_punch(struct gmem_object *obj, u64 offset, u64 size);
 int gmem_object_mmap(struct gmem_object *obj, struct vm_area_struct *vma);
 void gmem_object_attach(struct gmem_object *obj, struct gmem_consumer *consumer);

@@ -613,21 +613,19 @@ bool gmem_arena_next_free(const struct gmem_arena *arena, u64 from, bool dirty,
 }
 
 /**
- * gmem_arena_take_dirty - take dirty memory to clean it
+ * gmem_arena_find_dirty - find free memory that should be cleaned
  * @arena: the arena
  * @nid: the NUMA node that it shall come from
  * @max: bytes wanted at most
  * @part: where to put it; it is no larger than 1 GiB
  *
- * The caller clears it, and then calls gmem_arena_set_clean() and
- * gmem_arena_free() with @dirty false. The block with most free memory comes first:
- * that is where the next large object will be. As long as a part of it is away, a
- * block that was free as a whole counts as one in use, and small objects may come to
- * lie there. That does not happen if @max is 1 GiB and all of the block is dirty.
+ * It stays free: whoever clears it must see to it that nobody gets it meanwhile. The
+ * block with most free memory comes first: that is where the next large object
+ * will be.
  *
  * Return: true if there was any.
  */
-bool gmem_arena_take_dirty(struct gmem_arena *arena, int nid, u64 max,
+bool gmem_arena_find_dirty(const struct gmem_arena *arena, int nid, u64 max,
 			   struct gmem_range *part)
 {
 	struct gmem_arena_node *node = gmem_arena_node(arena, nid);
@@ -645,10 +643,6 @@ bool gmem_arena_take_dirty(struct gmem_arena *arena, int nid, u64 max,
 	len = min(len, max / SZ_2M);
 	part->base = b->base + (u64)at * SZ_2M;
 	part->size = len * SZ_2M;
-
-	hide(arena, b);
-	bitmap_clear(b->free, at, len);
-	show(arena, b);
 	return true;
 }
 

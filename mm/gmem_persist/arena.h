@@ -90,7 +90,7 @@ bool gmem_arena_next_dirty(const struct gmem_arena *arena, u64 base, u64 size,
 			   struct gmem_range *part);
 bool gmem_arena_next_free(const struct gmem_arena *arena, u64 from, bool dirty,
 			  struct gmem_range *part);
-bool gmem_arena_take_dirty(struct gmem_arena *arena, int nid, u64 max,
+bool gmem_arena_find_dirty(const struct gmem_arena *arena, int nid, u64 max,
 			   struct gmem_range *part);
 void gmem_arena_set_clean(struct gmem_arena *arena, u64 base, u64 size);
 void gmem_arena_set_dirty(struct gmem_arena *arena, u64 base, u64 size);

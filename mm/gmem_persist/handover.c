@@ -29,7 +29,10 @@
 #include <linux/mm.h>
 #include <linux/reboot.h>
 #include <linux/slab.h>
+#include <linux/timekeeping.h>
 #include <linux/vmalloc.h>
+
+#include <trace/events/gmem_persist.h>
 
 /* The record that the header points to; under gmem_pool.lock. */
 struct blob {
@@ -93,6 +96,22 @@ static void subtract(struct gmem_extents *set, const struct gmem_extents *what)
 			gmem_extents_remove(set, part.base, part.size);
 }
 
+static int list_clean(struct gmem_extents *to)
+{
+	struct gmem_range r;
+	u64 at = 0;
+	int err;
+
+	for (; gmem_arena_next_free(&gmem_pool.arena, at, false, &r);
+	     at = gmem_range_end(&r)) {
+		err = gmem_extents_reserve(to, 1);
+		err = err ?: gmem_extents_append(to, r.base, r.size);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
 /* Does the next kernel learn of this object? */
 static bool is_recorded(const struct gmem_object *obj)
 {
@@ -115,7 +134,10 @@ static int collect(struct gmem_record *rec)
 	*rec = (struct gmem_record){
 		.pool = gmem_pool.ranges,
 		.quarantined = gmem_pool.quarantined,
+		.bad_pages = gmem_pool.bad_pages,
+		.retired = gmem_pool.retired,
 	};
+	gmem_nodes_tell(rec);
 
 	list_for_each_entry(obj, &gmem_pool.objects, node)
 		if (is_recorded(obj))
@@ -137,17 +159,18 @@ static int collect(struct gmem_record *rec)
 		nr += obj->ranges.nr;
 	}
 
-	err = copy_set(&rec->clean, &gmem_pool.free, gmem_pool.dirty.nr);
+	err = list_clean(&rec->clean);
 	if (err)
 		return err;
-	subtract(&rec->clean, &gmem_pool.dirty);
 
 	err = copy_set(&rec->dirty, &gmem_pool.ranges,
-		       rec->clean.nr + rec->quarantined.nr + nr);
+		       rec->clean.nr + rec->quarantined.nr + rec->retired.nr +
+		       nr);
 	if (err)
 		return err;
 	subtract(&rec->dirty, &rec->clean);
 	subtract(&rec->dirty, &rec->quarantined);
+	subtract(&rec->dirty, &rec->retired);
 	for (nr = 0; nr < rec->nr_objects; nr++)
 		subtract(&rec->dirty, &rec->objects[nr].ranges);
 	return 0;
@@ -189,9 +212,11 @@ out:
  * gmem_handover_update - make the record say what the pool has become
  *
  * To be called with the change made but not visible to anybody yet, so that it can
- * be taken back.
+ * be taken back. A memory error is the one change that nobody can refuse: then the
+ * record stays sealed if it was.
  *
- * Context: gmem_pool.lock is held, and the pool is not frozen.
+ * Context: gmem_pool.lock is held, and the pool is not frozen; or, after a memory error,
+ * not frozen by the reboot.
  * Return: 0, -ENOSPC (the record would become too large), -ENOMEM; the old record
  * stays in force then.
  */
@@ -210,7 +235,8 @@ int gmem_handover_update(void)
 	if (err)
 		return err;
 
-	set_header(&next, GMEM_PERSIST_STATE_OPEN);
+	set_header(&next, gmem_pool.holders ? GMEM_PERSIST_STATE_SEALED :
+					      GMEM_PERSIST_STATE_OPEN);
 	free_blob(&current_blob);
 	current_blob = next;
 	return 0;
@@ -240,19 +266,7 @@ static int check_way_out(void)
 	return gmem_pool.nr_allocating ? -EAGAIN : 0;
 }
 
-/**
- * gmem_handover_freeze - hold the layout of the pool still and seal the record
- * @holder: on whose behalf
- *
- * A reboot is not asked whether it would like to fail. Everybody else gets
- * an error while something can still be done about it.
- *
- * Context: process context; takes gmem_pool.lock.
- * Return: 0, -EALREADY (@holder holds it already), -EOPNOTSUPP (KHO is off, nothing
- * can be handed over), -EAGAIN (an object is being created), -ENOEXEC (the kernel
- * loaded for kexec gets no handover), -EBUSY (an image is being loaded).
- */
-int gmem_handover_freeze(enum gmem_holder holder)
+static int freeze(enum gmem_holder holder)
 {
 	int err;
 
@@ -267,9 +281,48 @@ int gmem_handover_freeze(enum gmem_holder holder)
 	if (err == -ENOEXEC || err == -EOPNOTSUPP)
 		pr_warn("the next kernel gets no handover: it will find all of the pool quarantined\n");
 
+	/* What has been cleaned since; if not, the next kernel cleans it again. */
+	if (!gmem_pool.holders && holder != GMEM_HOLDER_REBOOT)
+		gmem_handover_update();
+
 	WRITE_ONCE(gmem_pool.holders, gmem_pool.holders | BIT(holder));
 	if (header)
 		set_state(GMEM_PERSIST_STATE_SEALED);
+	return 0;
+}
+
+/**
+ * gmem_handover_freeze - hold the layout of the pool still and seal the record
+ * @holder: on whose behalf
+ *
+ * A reboot is not asked whether it would like to fail. Everybody else gets
+ * an error while something can still be done about it.
+ *
+ * Context: process context; takes gmem_pool.lock.
+ * Return: 0, -EALREADY (@holder holds it already), -EOPNOTSUPP (KHO is off, nothing
+ * can be handed over), -EAGAIN (an object is being created), -ENOEXEC (the kernel
+ * loaded for kexec gets no handover), -EBUSY (an image is being loaded).
+ */
+int gmem_handover_freeze(enum gmem_holder holder)
+{
+	const u64 start = ktime_get_ns();
+	int err = freeze(holder);
+
+	trace_gmem_freeze(holder, ktime_get_ns() - start, err);
+	return err;
+}
+
+static int thaw(enum gmem_holder holder)
+{
+	guard(mutex)(&gmem_pool.lock);
+
+	if (!(gmem_pool.holders & BIT(holder)))
+		return -EINVAL;
+
+	WRITE_ONCE(gmem_pool.holders, gmem_pool.holders & ~BIT(holder));
+	if (!gmem_pool.holders && header)
+		set_state(GMEM_PERSIST_STATE_OPEN);
+	gmem_clean_kick();
 	return 0;
 }
 
@@ -282,15 +335,11 @@ int gmem_handover_freeze(enum gmem_holder holder)
  */
 int gmem_handover_thaw(enum gmem_holder holder)
 {
-	guard(mutex)(&gmem_pool.lock);
+	const u64 start = ktime_get_ns();
+	int err = thaw(holder);
 
-	if (!(gmem_pool.holders & BIT(holder)))
-		return -EINVAL;
-
-	WRITE_ONCE(gmem_pool.holders, gmem_pool.holders & ~BIT(holder));
-	if (!gmem_pool.holders && header)
-		set_state(GMEM_PERSIST_STATE_OPEN);
-	return 0;
+	trace_gmem_thaw(holder, ktime_get_ns() - start, err);
+	return err;
 }
 
 static int reboot_notify(struct notifier_block *nb, unsigned long action,
@@ -353,31 +402,28 @@ static int __init quarantine(const struct gmem_extents *ranges)
 /* Take the sets over; they tile the pool together with the objects. */
 static int __init restore_sets(const struct gmem_record *rec)
 {
-	struct gmem_extents free = {}, dirty = {}, quarantined = {};
+	struct gmem_extents quarantined = {};
 	unsigned int i, nr = 0;
 	int err;
 
 	/* Room for every object that cannot be restored: see restore_objects(). */
 	for (i = 0; i < rec->nr_objects; i++)
 		nr += rec->objects[i].ranges.nr;
-
-	err = copy_set(&free, &rec->dirty, rec->clean.nr);
-	for (i = 0; !err && i < rec->clean.nr; i++)
-		err = gmem_extents_add(&free, rec->clean.r[i].base,
-				       rec->clean.r[i].size);
-	err = err ?: copy_set(&dirty, &rec->dirty, 0);
-	err = err ?: copy_set(&quarantined, &rec->quarantined, nr);
-	if (err) {
-		kvfree(free.r);
-		kvfree(dirty.r);
-		kvfree(quarantined.r);
+	err = copy_set(&quarantined, &rec->quarantined, nr);
+	if (err)
 		return err;
-	}
-
 	kvfree(gmem_pool.quarantined.r);
-	gmem_pool.free = free;
-	gmem_pool.dirty = dirty;
 	gmem_pool.quarantined = quarantined;
+
+	for (i = 0; i < rec->clean.nr; i++) {
+		const struct gmem_range *r = &rec->clean.r[i];
+
+		gmem_arena_set_clean(&gmem_pool.arena, r->base, r->size);
+		WARN_ON(gmem_arena_free(&gmem_pool.arena, r->base, r->size, false));
+	}
+	for (i = 0; i < rec->dirty.nr; i++)
+		WARN_ON(gmem_arena_free(&gmem_pool.arena, rec->dirty.r[i].base,
+					rec->dirty.r[i].size, true));
 	return 0;
 }
 
@@ -387,9 +433,14 @@ static void __init restore_objects(const struct gmem_record *rec)
 
 	for (i = 0; i < rec->nr_objects; i++) {
 		const struct gmem_record_object *obj = &rec->objects[i];
+		const u64 start = ktime_get_ns();
 		const char *bad = obj->bad;
+		int err = bad ? -EINVAL : gmem_object_restore(obj);
 
-		if (!bad && gmem_object_restore(obj)) {
+		trace_gmem_restore(obj->name ?: "", obj->meta.size,
+				   obj->meta.granule, obj->meta.epoch,
+				   ktime_get_ns() - start, err);
+		if (!bad && err) {
 			bad = "no memory to restore it";
 			/* restore_sets() has made room for it. */
 			WARN_ON(quarantine(&obj->ranges));
@@ -422,10 +473,15 @@ static void __init restore(void)
 	bad = bad ?: gmem_record_read(fdt, hdr->fdt_size, &gmem_pool.ranges, &rec);
 	if (!bad) {
 		gmem_pool.generation = hdr->generation + 1;
-		if (restore_sets(&rec))
+		if (gmem_extents_reserve(&gmem_pool.retired, rec.retired.nr +
+					 GMEM_RECORD_MAX_BAD_PAGES) ||
+		    restore_sets(&rec)) {
 			bad = "no memory to read it";
-		else
+		} else {
+			gmem_poison_restore(&rec);
 			restore_objects(&rec);
+			gmem_nodes_check(&rec);
+		}
 	}
 	if (bad)
 		pr_err("record refused: %s: all of the pool is quarantined\n", bad);
@@ -473,6 +529,7 @@ void __init gmem_handover_init(void)
 {
 	int err = -EOPNOTSUPP;
 
+	gmem_nodes_init();
 	if (gmem_pool.quarantined.nr)
 		restore();
 

@@ -16,8 +16,11 @@
 #include <linux/kobject.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
+#include <linux/numa.h>
 #include <linux/uuid.h>
+#include <linux/xarray.h>
 
+#include "arena.h"
 #include "extent.h"
 #include "record.h"
 
@@ -32,12 +35,10 @@ enum gmem_holder {
  * struct gmem_pool - the memory set aside, and who has it
  * @lock: protects what follows
  * @ranges: all of it
- * @free: nobody's, to be had
- * @dirty: the part of @free that must be cleared before it is given out; an
- *	object that is being created still has its own part here
+ * @arena: what of it is free, and what must be cleared before it is given out
  * @quarantined: of unknown contents, not to be had until the operator says so
- * @reserved: entries that freeing all objects could add to @free and @dirty; this
- *	much room is always there, so that freeing cannot fail
+ * @retired: not to be had before the machine is reset: 2 MiB granules with bad pages
+ * @bad_pages: all pages with memory errors, wherever they are
  * @objects: all objects, also unnamed ones
  * @nr_allocating: how many of them are being created
  * @nr_named: how many of them have a name
@@ -48,10 +49,10 @@ enum gmem_holder {
 struct gmem_pool {
 	struct mutex lock;	/* all but @ranges */
 	struct gmem_extents ranges;
-	struct gmem_extents free;
-	struct gmem_extents dirty;
+	struct gmem_arena arena;
 	struct gmem_extents quarantined;
-	unsigned int reserved;
+	struct gmem_extents retired;
+	struct gmem_extents bad_pages;
 	struct list_head objects;
 	unsigned int nr_allocating;
 	unsigned int nr_named;
@@ -61,6 +62,8 @@ struct gmem_pool {
 };
 
 extern struct gmem_pool gmem_pool;
+
+struct gmem_charge;
 
 enum gmem_state {
 	GMEM_ALLOCATING,
@@ -76,6 +79,9 @@ enum gmem_state {
  * @meta: what the record says of it; epoch under gmem_pool.lock, the rest constant
  * @ranges: its memory in the order of its offsets; constant
  * @start: offset of each of @ranges; constant
+ * @bad_pages: which of its pages nobody may access, by their number; set under the
+ *	invalidate lock, looked up without
+ * @charges: who pays for it, by node; see charge.c for whose it is
  * @state: under gmem_pool.lock
  * @vm_view: a VM uses it; under gmem_pool.lock
  * @inode: owner of the one address_space, and so of the one invalidate lock, that
@@ -89,6 +95,8 @@ struct gmem_object {
 	struct gmem_persist_object meta;
 	struct gmem_extents ranges;
 	u64 *start;
+	struct xarray bad_pages;
+	struct gmem_charge *charges;
 	enum gmem_state state;
 	bool vm_view;
 	struct inode *inode;
@@ -110,17 +118,73 @@ extern enum gmem_origin gmem_pool_origin;
 int gmem_pool_nid(u64 addr);
 
 /* pool.c */
+/**
+ * struct gmem_stat - where the memory of the pool, or of one node of it, is
+ * @pool: all of it, in bytes: the sum of the next five
+ * @clean: free and zero
+ * @dirty: free, to be cleared before it is given out
+ * @used: of objects
+ * @quarantined: of unknown contents
+ * @poisoned: taken out of use because of memory errors
+ * @free_1g: the part of @clean and @dirty that is in whole, aligned GiB
+ */
+struct gmem_stat {
+	u64 pool;
+	u64 clean;
+	u64 dirty;
+	u64 used;
+	u64 quarantined;
+	u64 poisoned;
+	u64 free_1g;
+};
+
+/* All nodes together; no node has this number. */
+#define GMEM_ALL_NODES	(NUMA_NO_NODE - 1)
+
+void gmem_pool_stat(int nid, struct gmem_stat *stat);
 int gmem_extents_reserve(struct gmem_extents *x, unsigned int extra);
 int gmem_pool_release_quarantine(u64 base, u64 size);
 bool gmem_pool_frozen(void);
+
+/* clean.c */
+int gmem_clean_init(void);
+void gmem_clean_kick(void);
+int gmem_clean_object(struct gmem_object *obj);
+void gmem_clean_leave(const struct gmem_extents *x);
+extern unsigned int gmem_clean_background;
+extern unsigned int gmem_clean_rate;
+extern unsigned int gmem_clean_threads;
 
 /* object.c */
 int gmem_object_init(void);
 int gmem_object_discard(const char *name);
 int gmem_object_restore(const struct gmem_record_object *rec);
 
+/* node.c */
+void gmem_nodes_init(void);
+void gmem_nodes_tell(struct gmem_record *rec);
+void gmem_nodes_check(const struct gmem_record *rec);
+
+/* poison.c */
+int gmem_poison_init(void);
+void gmem_poison_watch(void);
+void gmem_poison_restore(const struct gmem_record *rec);
+int gmem_poison_restore_object(struct gmem_object *obj);
+void gmem_poison_retire(u64 base, u64 size);
+bool gmem_poison_hit(const struct gmem_extents *ranges);
+u64 gmem_poison_good_run(struct gmem_object *obj, u64 offset, u64 size);
+bool gmem_poison_find(const struct gmem_object *obj, u64 addr, pgoff_t *index);
+
+/* mmap.c */
+int gmem_vma_pgoff(struct vm_area_struct *vma, unsigned long pfn, pgoff_t *pgoff);
+/* charge.c */
+int gmem_charge_init(void);
+int gmem_charge(struct gmem_object *obj);
+int gmem_charge_move(struct gmem_object *obj);
+void gmem_uncharge(struct gmem_object *obj);
+
 /* zero.c */
-int gmem_zero(u64 base, u64 size, int (*stop)(void));
+int gmem_zero(u64 base, u64 size, int (*stop)(void *), void *arg);
 
 /* handover.c */
 void gmem_handover_init(void);

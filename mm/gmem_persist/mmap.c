@@ -53,7 +53,9 @@ static vm_fault_t gmem_huge_fault(struct vm_fault *vmf, unsigned int order)
 	/* Not while part of the object is being cleared. */
 	filemap_invalidate_lock_shared(obj->inode->i_mapping);
 	pfn = gmem_object_pfn(obj, index, &max_order);
-	if (order <= max_order)
+	if (!order && gmem_object_is_bad(obj, index))
+		ret = VM_FAULT_HWPOISON;
+	else if (order <= max_order)
 		ret = insert_leaf(vmf, pfn, order);
 	filemap_invalidate_unlock_shared(obj->inode->i_mapping);
 	return ret;
@@ -72,12 +74,30 @@ static const struct vm_operations_struct gmem_vm_ops = {
 };
 
 /**
+ * gmem_vma_pgoff - where in its file a mapping has a page
+ * @vma: the mapping, of whatever
+ * @pfn: the page frame number
+ * @pgoff: number of the page in the file
+ *
+ * Context: any; @vma is in the tree of its address_space, and stays there.
+ * Return: 0, -EFAULT (the mapping has not got this page).
+ */
+int gmem_vma_pgoff(struct vm_area_struct *vma, unsigned long pfn, pgoff_t *pgoff)
+{
+	/* Private memory may be mapped, too, but cannot be accessed there. */
+	if (vma->vm_ops != &gmem_vm_ops ||
+	    !gmem_poison_find(vma->vm_private_data, PFN_PHYS(pfn), pgoff))
+		return -EFAULT;
+	return *pgoff - vma->vm_pgoff < vma_pages(vma) ? 0 : -EFAULT;
+}
+
+/**
  * gmem_object_mmap - let user space map an object
  * @obj: the object
  * @vma: the mapping; shared, of a file that holds a view and whose mapping is that
  *	of the object's inode
  *
- * Access behind the end of the object gives SIGBUS.
+ * Access behind the end of the object, and to a page with a memory error, gives SIGBUS.
  *
  * Context: called from the file's mmap method.
  * Return: 0, -EINVAL (not a shared mapping).

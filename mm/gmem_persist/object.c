@@ -43,7 +43,10 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/timekeeping.h>
+#include <linux/topology.h>
 #include <linux/uidgid.h>
+
+#include <trace/events/gmem_persist.h>
 
 /* "GMEP" */
 #define GMEM_PERSIST_FS_MAGIC	0x474d4550
@@ -103,6 +106,7 @@ void gmem_object_free(struct kobject *kobj)
 
 	if (obj->inode)
 		iput(obj->inode);
+	xa_destroy(&obj->bad_pages);
 	kvfree(obj->ranges.r);
 	kvfree(obj->start);
 	kfree(obj);
@@ -121,6 +125,7 @@ static struct gmem_object *new_object(const char *name,
 	kobject_init(&obj->kobj, &gmem_object_ktype);
 	INIT_LIST_HEAD(&obj->node);
 	INIT_LIST_HEAD(&obj->consumers);
+	xa_init(&obj->bad_pages);
 	strscpy(obj->name, name);
 	obj->meta = *meta;
 	obj->state = GMEM_ALLOCATING;
@@ -132,6 +137,20 @@ static struct gmem_object *new_object(const char *name,
 	}
 	obj->inode = inode;
 	return obj;
+}
+
+/* Give the room back that the ranges did not need, if that is easily done. */
+static void shrink_ranges(struct gmem_object *obj)
+{
+	const size_t size = array_size(obj->ranges.nr, sizeof(*obj->ranges.r));
+	struct gmem_range *r = kvmalloc(size, GFP_KERNEL | __GFP_NOWARN);
+
+	if (!r)
+		return;
+	memcpy(r, obj->ranges.r, size);
+	kvfree(obj->ranges.r);
+	obj->ranges.r = r;
+	obj->ranges.cap = obj->ranges.nr;
 }
 
 /* Note at which offset each range of the object begins. */
@@ -166,28 +185,28 @@ static struct gmem_object *find_object(const char *name)
 static void insert_object(struct gmem_object *obj)
 {
 	list_add_tail(&obj->node, &gmem_pool.objects);
-	gmem_pool.reserved += obj->ranges.nr;
 	if (obj->name[0])
 		gmem_pool.nr_named++;
 }
 
-/* Give the memory back. It must not be in the record as the object's any more. */
+/*
+ * Give the memory back. It must not be in the record as the object's any more.
+ * Without @all_dirty, what has been cleaned of it is known to be still clean.
+ */
 static void free_ranges(struct gmem_object *obj, bool all_dirty)
 {
 	unsigned int i;
 
 	lockdep_assert_held(&gmem_pool.lock);
 
-	/* gmem_pool.reserved made sure that there is room. */
 	for (i = 0; i < obj->ranges.nr; i++) {
 		const struct gmem_range *r = &obj->ranges.r[i];
 
-		WARN_ON(gmem_extents_add(&gmem_pool.free, r->base, r->size));
-		if (all_dirty)
-			WARN_ON(gmem_extents_add(&gmem_pool.dirty, r->base,
-						 r->size));
+		WARN_ON(gmem_arena_free(&gmem_pool.arena, r->base, r->size,
+					all_dirty));
+		gmem_poison_retire(r->base, r->size);
 	}
-	gmem_pool.reserved -= obj->ranges.nr;
+	gmem_clean_kick();
 }
 
 /*
@@ -196,6 +215,9 @@ static void free_ranges(struct gmem_object *obj, bool all_dirty)
  */
 static void remove_object(struct gmem_object *obj)
 {
+	trace_gmem_free(obj->name, obj->meta.size, obj->meta.granule,
+			obj->meta.epoch);
+	gmem_uncharge(obj);
 	if (obj->kobj.state_in_sysfs)
 		kobject_del(&obj->kobj);
 
@@ -208,61 +230,55 @@ static void remove_object(struct gmem_object *obj)
 	kobject_put(&obj->kobj);
 }
 
-/* May this caller go on creating an object? */
-static int stop_creating(void)
+/* The nearest node to the caller's of those in @nodes, which loses it. */
+static int next_node_to_use(nodemask_t *nodes)
 {
-	if (signal_pending(current))
-		return -EINTR;
-	/* A reboot does not wait for anybody. */
-	if (gmem_pool_frozen())
-		return -EBUSY;
-	return 0;
+	const int here = numa_node_id();
+	int best = NUMA_NO_NODE;
+	int nid;
+
+	for_each_node_mask(nid, *nodes)
+		if (best == NUMA_NO_NODE ||
+		    node_distance(here, nid) < node_distance(here, best))
+			best = nid;
+	if (best != NUMA_NO_NODE)
+		node_clear(best, *nodes);
+	return best;
 }
 
-/*
- * The next part of the object's memory, from its range *@i on, that is not known to
- * be zero. What has been cleaned stays clean, so there is no way back.
- */
-static bool next_dirty(const struct gmem_object *obj, unsigned int *i,
-		       struct gmem_range *part)
+/* Take all of @obj's memory from @nodes, or from anywhere if that is NULL. */
+static int take_memory(struct gmem_object *obj, const nodemask_t *nodes)
 {
-	for (; *i < obj->ranges.nr; ++*i)
-		if (gmem_extents_overlap(&gmem_pool.dirty,
-					 obj->ranges.r[*i].base,
-					 obj->ranges.r[*i].size, part))
-			return true;
-	return false;
-}
+	const u64 granule = obj->meta.granule;
+	struct gmem_arena *arena = &gmem_pool.arena;
+	nodemask_t left = NODE_MASK_NONE;
+	u64 need = obj->meta.size;
+	u64 capacity = 0;
+	unsigned int i;
+	int nid;
 
-/* Clear what must be cleared, without the lock, noting what has been done. */
-static int clean_object(struct gmem_object *obj)
-{
-	struct gmem_range part;
-	unsigned int i = 0;
-	int err = 0;
-
-	mutex_lock(&gmem_pool.lock);
-	while (!err && next_dirty(obj, &i, &part)) {
-		part.size = min_t(u64, part.size, SZ_1G);
-		mutex_unlock(&gmem_pool.lock);
-
-		err = gmem_zero(part.base, part.size, stop_creating);
-
-		mutex_lock(&gmem_pool.lock);
-		/* A hole in the middle of a dirty range makes two of it. */
-		err = err ?: gmem_extents_reserve(&gmem_pool.dirty,
-						  gmem_pool.reserved + 1);
-		err = err ?: gmem_extents_remove(&gmem_pool.dirty, part.base,
-						 part.size);
+	for (i = 0; i < arena->nr_nodes; i++) {
+		nid = arena->nodes[i].nid;
+		if (nodes && (nid == NUMA_NO_NODE || !node_isset(nid, *nodes)))
+			continue;
+		capacity += gmem_arena_capacity(arena, nid, granule);
+		if (nid != NUMA_NO_NODE)
+			node_set(nid, left);
 	}
-	mutex_unlock(&gmem_pool.lock);
-	return err;
+	if (capacity < need)
+		return -ENOSPC;
+
+	/* Memory of which nobody knows the node comes last: then all else is used. */
+	do {
+		nid = next_node_to_use(&left);
+		need -= gmem_arena_alloc(arena, nid, need, granule, &obj->ranges);
+	} while (need && nid != NUMA_NO_NODE);
+	return WARN_ON(need) ? -ENOSPC : 0;
 }
 
 /* Take memory for @obj, and its name, out of the pool. */
-static int allocate(struct gmem_object *obj)
+static int allocate(struct gmem_object *obj, const nodemask_t *nodes)
 {
-	struct gmem_extents *free = &gmem_pool.free;
 	int err;
 
 	guard(mutex)(&gmem_pool.lock);
@@ -274,21 +290,13 @@ static int allocate(struct gmem_object *obj)
 	if (obj->name[0] && gmem_pool.nr_named == GMEM_RECORD_MAX_OBJECTS)
 		return -ENOSPC;
 
-	/*
-	 * Room for the split that allocating makes, and on top of it for
-	 * everything to come back; an object has at most 3 ranges per free one.
-	 */
-	err = gmem_extents_reserve(free, 4 * free->nr + gmem_pool.reserved);
-	err = err ?: gmem_extents_reserve(&gmem_pool.dirty, 3 * free->nr +
-					  gmem_pool.reserved);
-	err = err ?: gmem_extents_reserve(&obj->ranges, 3 * free->nr);
-	err = err ?: gmem_extents_alloc(free, obj->meta.size, obj->meta.granule,
-					&obj->ranges);
+	err = take_memory(obj, nodes);
 	if (err)
 		return err;
 
 	insert_object(obj);
 	gmem_pool.nr_allocating++;
+	gmem_clean_leave(&obj->ranges);
 	return 0;
 }
 
@@ -302,6 +310,9 @@ static int publish(struct gmem_object *obj)
 	/* Frozen since: the next kernel was told that this memory is dirty. */
 	if (gmem_pool.holders)
 		return -EBUSY;
+	/* Nobody maps it yet: better none than one with a hole in it. */
+	if (gmem_poison_hit(&obj->ranges))
+		return -EHWPOISON;
 
 	obj->state = GMEM_LIVE;
 	obj->vm_view = true;
@@ -327,24 +338,12 @@ static int check_params(const struct gmem_object_params *params, bool claim)
 	if ((!params->size && !claim) || !IS_ALIGNED(params->size, granule) ||
 	    params->size > MAX_LFS_FILESIZE)
 		return -EINVAL;
+	if (params->nodes && nodes_empty(*params->nodes))
+		return -EINVAL;
 	return 0;
 }
 
-/**
- * gmem_object_create - make a new object and claim its VM view
- * @params: what it shall be; without a name it dies with its last view
- *
- * The memory is zero.
- *
- * Context: process context; takes gmem_pool.lock, clears memory and may take
- * seconds.
- * Return: the object, to be given back with gmem_object_release(), or an
- * ERR_PTR(): -EINVAL (name, size or granule), -EEXIST (the name is taken),
- * -ENOSPC (not enough free memory in this granule, 4096 names, or the record would
- * become too large), -EBUSY (the pool is frozen), -EINTR (a signal), -ENODEV
- * (there is no pool), -ENOMEM (no kernel memory for the bookkeeping).
- */
-struct gmem_object *gmem_object_create(const struct gmem_object_params *params)
+static struct gmem_object *create(const struct gmem_object_params *params)
 {
 	struct gmem_persist_object meta = {
 		.size = params->size,
@@ -357,27 +356,30 @@ struct gmem_object *gmem_object_create(const struct gmem_object_params *params)
 		.ctime = ktime_get_real_ns(),
 	};
 	struct gmem_object *obj;
+	u64 most;
 	int err;
-
-	if (!gmem_persist_enabled())
-		return ERR_PTR(-ENODEV);
-	err = check_params(params, false);
-	if (err)
-		return ERR_PTR(err);
 
 	generate_random_uuid(meta.uuid);
 	obj = new_object(params->name ?: "", &meta);
 	if (IS_ERR(obj))
 		return obj;
 
-	err = allocate(obj);
+	/*
+	 * As many ranges as there are granules, in a pool that is all in pieces.
+	 * What is larger than the pool will not be had anyway.
+	 */
+	most = min(meta.size, gmem_extents_bytes(&gmem_pool.ranges));
+	err = gmem_extents_reserve(&obj->ranges, div64_u64(most, meta.granule));
+	err = err ?: allocate(obj, params->nodes);
 	if (err) {
 		kobject_put(&obj->kobj);
 		return ERR_PTR(err);
 	}
+	shrink_ranges(obj);
 	err = index_ranges(obj);
+	err = err ?: gmem_charge(obj);
 	err = err ?: gmem_sysfs_add_object(obj);
-	err = err ?: clean_object(obj);
+	err = err ?: gmem_clean_object(obj);
 	err = err ?: publish(obj);
 	if (err)
 		goto err_free;
@@ -395,6 +397,41 @@ err_free:
 	remove_object(obj);
 	return ERR_PTR(err);
 }
+
+/**
+ * gmem_object_create - make a new object and claim its VM view
+ * @params: what it shall be; without a name it dies with its last view
+ *
+ * The memory is zero, and is charged to the caller's dmem cgroup.
+ *
+ * Context: process context; takes gmem_pool.lock, clears memory and may take
+ * seconds.
+ * Return: the object, to be given back with gmem_object_release(), or an
+ * ERR_PTR(): -EINVAL (name, size, granule or nodes), -EEXIST (the name is taken),
+ * -ENOSPC (not enough free memory in this granule on these nodes, 4096 names, or
+ * the record would become too large), -EDQUOT (a limit of the caller's dmem cgroup,
+ * or of one above it, would be exceeded), -EBUSY (the pool is frozen), -EINTR (a
+ * signal), -EHWPOISON (a memory error hit the memory meanwhile; there is other),
+ * -ENODEV (there is no pool), -ENOMEM (no kernel memory for the bookkeeping).
+ */
+struct gmem_object *gmem_object_create(const struct gmem_object_params *params)
+{
+	const u64 start = ktime_get_ns();
+	struct gmem_object *obj;
+	int err;
+
+	if (!gmem_persist_enabled())
+		return ERR_PTR(-ENODEV);
+	err = check_params(params, false);
+	if (err)
+		return ERR_PTR(err);
+
+	obj = create(params);
+	trace_gmem_create(params->name ?: "", params->size,
+			  params->granule ?: SZ_2M, !IS_ERR(obj),
+			  ktime_get_ns() - start, PTR_ERR_OR_ZERO(obj));
+	return obj;
+}
 EXPORT_SYMBOL_FOR_KVM(gmem_object_create);
 
 static bool matches(const struct gmem_object *obj,
@@ -406,30 +443,10 @@ static bool matches(const struct gmem_object *obj,
 	       params->vm_class == obj->meta.vm_class;
 }
 
-/**
- * gmem_object_claim - claim the VM view of a parked object
- * @params: its name, and what the caller takes it to be
- *
- * Context: process context; takes gmem_pool.lock.
- * Return: the object, to be given back with gmem_object_release(), or an
- * ERR_PTR(): -EINVAL (a malformed argument, or the object is not what the caller
- * takes it to be), -ENOENT (no object has this name), -EBUSY (another VM has the
- * view, the object is being created or discarded, or the pool is frozen), -ENODEV
- * (there is no pool), -ENOSPC (the record would become too large), -ENOMEM (no
- * kernel memory for the bookkeeping).
- */
-struct gmem_object *gmem_object_claim(const struct gmem_object_params *params)
+static struct gmem_object *claim(const struct gmem_object_params *params)
 {
 	struct gmem_object *obj;
 	int err;
-
-	if (!gmem_persist_enabled())
-		return ERR_PTR(-ENODEV);
-	if (!params->name || !params->name[0])
-		return ERR_PTR(-EINVAL);
-	err = check_params(params, true);
-	if (err)
-		return ERR_PTR(err);
 
 	guard(mutex)(&gmem_pool.lock);
 
@@ -449,6 +466,52 @@ struct gmem_object *gmem_object_claim(const struct gmem_object_params *params)
 	}
 	obj->vm_view = true;
 	kobject_get(&obj->kobj);
+	return obj;
+}
+
+/**
+ * gmem_object_claim - claim the VM view of a parked object
+ * @params: its name, and what the caller takes it to be
+ *
+ * The memory is charged to the caller's dmem cgroup from now on, be it beyond the
+ * limits of that.
+ *
+ * Context: process context; takes gmem_pool.lock.
+ * Return: the object, to be given back with gmem_object_release(), or an
+ * ERR_PTR(): -EINVAL (a malformed argument, or the object is not what the caller
+ * takes it to be), -ENOENT (no object has this name), -EBUSY (another VM has the
+ * view, the object is being created or discarded, or the pool is frozen), -ENODEV
+ * (there is no pool), -ENOSPC (the record would become too large), -ENOMEM (no
+ * kernel memory for the bookkeeping).
+ */
+struct gmem_object *gmem_object_claim(const struct gmem_object_params *params)
+{
+	const u64 start = ktime_get_ns();
+	struct gmem_object *obj;
+	int err;
+
+	if (!gmem_persist_enabled())
+		return ERR_PTR(-ENODEV);
+	if (!params->name || !params->name[0])
+		return ERR_PTR(-EINVAL);
+	err = check_params(params, true);
+	if (err)
+		return ERR_PTR(err);
+
+	obj = claim(params);
+	err = PTR_ERR_OR_ZERO(obj);
+	if (!err) {
+		err = gmem_charge_move(obj);
+		if (err)
+			gmem_object_undo(obj, false);
+	}
+	if (err) {
+		trace_gmem_claim(params->name, params->size, params->granule,
+				 0, ktime_get_ns() - start, err);
+		return ERR_PTR(err);
+	}
+	trace_gmem_claim(obj->name, obj->meta.size, obj->meta.granule,
+			 obj->meta.epoch, ktime_get_ns() - start, 0);
 	return obj;
 }
 EXPORT_SYMBOL_FOR_KVM(gmem_object_claim);
@@ -506,6 +569,7 @@ static int retire(struct gmem_object *obj)
  * What create or claim did is undone: a new object is gone, and the epoch of an old
  * one is what it was, so that state saved beside the memory stays valid. If the pool
  * was frozen since, or the record cannot be changed, the object is parked as it is.
+ * One that was claimed stays charged to the cgroup of the one who claimed it.
  *
  * Context: process context; takes gmem_pool.lock.
  */
@@ -590,12 +654,12 @@ int __init gmem_object_restore(const struct gmem_record_object *rec)
 		err = gmem_extents_append(&obj->ranges, rec->ranges.r[i].base,
 					  rec->ranges.r[i].size);
 	err = err ?: index_ranges(obj);
-	err = err ?: gmem_extents_reserve(&gmem_pool.free, obj->ranges.nr +
-					  gmem_pool.reserved);
-	err = err ?: gmem_extents_reserve(&gmem_pool.dirty, obj->ranges.nr +
-					  gmem_pool.reserved);
+	err = err ?: gmem_poison_restore_object(obj);
+	/* To the root group, which has no limit. */
+	err = err ?: gmem_charge(obj);
 	err = err ?: gmem_sysfs_add_object(obj);
 	if (err) {
+		gmem_uncharge(obj);
 		kobject_put(&obj->kobj);
 		return err;
 	}
@@ -656,14 +720,16 @@ static unsigned int range_at(const struct gmem_object *obj, u64 offset)
 	return lo;
 }
 
-/* Is there a whole, aligned leaf of @size bytes around @offset? */
-static bool leaf_fits(const struct gmem_range *r, u64 start, u64 offset, u64 size)
+/* Is there a whole, aligned leaf of @size bytes around @offset, all of it good? */
+static bool leaf_fits(struct gmem_object *obj, unsigned int i, u64 offset, u64 size)
 {
-	u64 phys = r->base + (offset - start);
+	const struct gmem_range *r = &obj->ranges.r[i];
+	u64 phys = r->base + (offset - obj->start[i]);
 	u64 leaf = ALIGN_DOWN(phys, size);
 
 	return leaf >= r->base && leaf + size <= gmem_range_end(r) &&
-	       !((phys ^ offset) & (size - 1));
+	       !((phys ^ offset) & (size - 1)) &&
+	       gmem_poison_good_run(obj, ALIGN_DOWN(offset, size), size) == size;
 }
 
 /**
@@ -672,6 +738,8 @@ static bool leaf_fits(const struct gmem_range *r, u64 start, u64 offset, u64 siz
  * @index: number of the page in the object; must lie in it
  * @max_order: set to the order of the largest leaf, 0, PMD_ORDER or PUD_ORDER,
  *	that may map the page, with offset and address aligned alike; may be NULL
+ *
+ * A bad page has a number, too, see gmem_object_is_bad(), but no leaf covers it.
  *
  * Context: any; the caller holds a view. An object's memory never moves.
  * Return: the page frame number.
@@ -685,9 +753,9 @@ unsigned long gmem_object_pfn(struct gmem_object *obj, pgoff_t index,
 
 	if (max_order) {
 		*max_order = 0;
-		if (leaf_fits(r, obj->start[i], offset, PUD_SIZE))
+		if (leaf_fits(obj, i, offset, PUD_SIZE))
 			*max_order = PUD_SHIFT - PAGE_SHIFT;
-		else if (leaf_fits(r, obj->start[i], offset, PMD_SIZE))
+		else if (leaf_fits(obj, i, offset, PMD_SIZE))
 			*max_order = PMD_SHIFT - PAGE_SHIFT;
 	}
 	return PHYS_PFN(r->base + (offset - obj->start[i]));
@@ -733,7 +801,11 @@ static int clear_part(struct gmem_object *obj, u64 offset, u64 size)
 		u64 skip = offset - obj->start[i];
 		u64 len = min(size, obj->ranges.r[i].size - skip);
 
-		err = gmem_zero(obj->ranges.r[i].base + skip, len, NULL);
+		len = gmem_poison_good_run(obj, offset, len);
+		if (len)
+			err = gmem_zero(obj->ranges.r[i].base + skip, len, NULL, NULL);
+		else
+			len = PAGE_SIZE;
 		offset += len;
 		size -= len;
 	}
@@ -766,8 +838,8 @@ static int punch_chunk(struct gmem_object *obj, u64 offset, u64 size)
  * @offset: where the part begins, in bytes, aligned to pages
  * @size: its length in bytes, aligned to pages
  *
- * The part reads zero afterwards and stays the object's. What lies behind the end
- * of the object is ignored.
+ * The part reads zero afterwards, except for pages with memory errors, and stays the
+ * object's. What lies behind the end of the object is ignored.
  *
  * Context: process context; takes the object's invalidate lock, for 1 GiB at a
  * time. The caller holds a view.

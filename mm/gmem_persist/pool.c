@@ -78,11 +78,59 @@ bool gmem_pool_frozen(void)
 }
 
 /**
+ * gmem_pool_stat - where the memory of the pool is
+ * @nid: on which node; GMEM_ALL_NODES: on all
+ * @stat: the answer
+ *
+ * Context: process context, takes gmem_pool.lock.
+ */
+void gmem_pool_stat(int nid, struct gmem_stat *stat)
+{
+	const struct gmem_arena *arena = &gmem_pool.arena;
+	unsigned int i;
+
+	*stat = (struct gmem_stat){};
+
+	guard(mutex)(&gmem_pool.lock);
+
+	for (i = 0; i < arena->nr_nodes; i++) {
+		const struct gmem_arena_node *node = &arena->nodes[i];
+
+		if (nid != GMEM_ALL_NODES && nid != node->nid)
+			continue;
+		stat->pool += node->total;
+		stat->clean += node->free - node->free_dirty;
+		stat->dirty += node->free_dirty;
+		stat->free_1g += node->free_1g;
+		stat->quarantined += gmem_arena_node_bytes(arena,
+							   &gmem_pool.quarantined,
+							   node->nid);
+		stat->poisoned += gmem_arena_node_bytes(arena, &gmem_pool.retired,
+							node->nid);
+	}
+	stat->used = stat->pool - stat->clean - stat->dirty - stat->quarantined -
+		     stat->poisoned;
+}
+
+static void free_quarantined(const struct gmem_range *r)
+{
+	WARN_ON(gmem_extents_remove(&gmem_pool.quarantined, r->base, r->size));
+	WARN_ON(gmem_arena_free(&gmem_pool.arena, r->base, r->size, true));
+}
+
+static void quarantine_again(const struct gmem_range *r)
+{
+	WARN_ON(gmem_arena_take(&gmem_pool.arena, r->base, r->size));
+	WARN_ON(gmem_extents_add(&gmem_pool.quarantined, r->base, r->size));
+}
+
+/**
  * gmem_pool_release_quarantine - give memory of unknown contents free
  * @base: first byte, or 0 with @size 0: all that is quarantined
  * @size: length in bytes
  *
- * The memory becomes free and dirty. What was in it is lost.
+ * The memory becomes free and dirty, but for granules with bad pages, which are
+ * retired. What was in it is lost.
  *
  * Context: process context, takes gmem_pool.lock.
  * Return: 0, -EINVAL (not aligned to 2 MiB), -ENOENT (not all of it is
@@ -107,10 +155,7 @@ int gmem_pool_release_quarantine(u64 base, u64 size)
 		return -ENOENT;
 	nr = size ? 1 : q->nr;
 
-	err = gmem_extents_reserve(&gmem_pool.free, gmem_pool.reserved + nr);
-	err = err ?: gmem_extents_reserve(&gmem_pool.dirty,
-					  gmem_pool.reserved + nr);
-	err = err ?: gmem_extents_reserve(q, 1);
+	err = gmem_extents_reserve(q, 1);
 	err = err ?: gmem_extents_reserve(&old, nr);
 	if (err)
 		return err;
@@ -119,54 +164,100 @@ int gmem_pool_release_quarantine(u64 base, u64 size)
 		gmem_extents_append(&old, base, size);
 	for (i = 0; !size && i < nr; i++)
 		gmem_extents_append(&old, q->r[i].base, q->r[i].size);
-	for (i = 0; i < old.nr; i++) {
-		gmem_extents_remove(q, old.r[i].base, old.r[i].size);
-		gmem_extents_add(&gmem_pool.free, old.r[i].base, old.r[i].size);
-		gmem_extents_add(&gmem_pool.dirty, old.r[i].base, old.r[i].size);
-	}
+	for (i = 0; i < old.nr; i++)
+		free_quarantined(&old.r[i]);
 
 	err = gmem_handover_update();
 	for (i = 0; i < old.nr; i++) {
-		if (!err) {
+		if (err) {
+			quarantine_again(&old.r[i]);
+		} else {
+			gmem_poison_retire(old.r[i].base, old.r[i].size);
 			pr_info("[mem %#018llx-%#018llx] released from quarantine\n",
 				old.r[i].base, gmem_range_end(&old.r[i]) - 1);
-			continue;
 		}
-		gmem_extents_remove(&gmem_pool.free, old.r[i].base, old.r[i].size);
-		gmem_extents_remove(&gmem_pool.dirty, old.r[i].base, old.r[i].size);
-		gmem_extents_add(q, old.r[i].base, old.r[i].size);
 	}
 	kvfree(old.r);
+	if (!err)
+		gmem_clean_kick();
 	return err;
 }
 
-static int __init copy_extents(struct gmem_extents *to,
-			       const struct gmem_extents *from)
+/* Blocks for all of the pool, with nothing free yet. */
+static int __init make_arena(void)
 {
-	if (gmem_extents_reserve(to, from->nr))
-		return -ENOMEM;
-	memcpy(to->r, from->r, from->nr * sizeof(*to->r));
-	to->nr = from->nr;
+	const struct gmem_extents *all = &gmem_pool.ranges;
+	const unsigned int nr = div_u64(gmem_extents_bytes(all), SZ_1G);
+	struct gmem_arena_node *nodes;
+	struct gmem_block *blocks;
+	unsigned int i;
+	u64 addr;
+
+	blocks = kvcalloc(nr, sizeof(*blocks), GFP_KERNEL);
+	/* One more for memory of which nobody knows the node. */
+	nodes = kcalloc(nr_node_ids + 1, sizeof(*nodes), GFP_KERNEL);
+	if (!blocks || !nodes)
+		goto err;
+
+	gmem_arena_init(&gmem_pool.arena, blocks, nr, nodes, nr_node_ids + 1);
+	for (i = 0; i < all->nr; i++)
+		for (addr = all->r[i].base; addr < gmem_range_end(&all->r[i]);
+		     addr += SZ_1G)
+			if (gmem_arena_add_block(&gmem_pool.arena, addr,
+						 gmem_pool_nid(addr)))
+				goto err;
 	return 0;
+
+err:
+	kvfree(blocks);
+	kfree(nodes);
+	return -ENOMEM;
+}
+
+static int __init quarantine_all(void)
+{
+	const struct gmem_extents *all = &gmem_pool.ranges;
+	int err = gmem_extents_reserve(&gmem_pool.quarantined, all->nr);
+	unsigned int i;
+
+	for (i = 0; !err && i < all->nr; i++)
+		err = gmem_extents_add(&gmem_pool.quarantined, all->r[i].base,
+				       all->r[i].size);
+	return err;
+}
+
+static void __init free_all(bool dirty)
+{
+	const struct gmem_extents *all = &gmem_pool.ranges;
+	unsigned int i;
+
+	for (i = 0; i < all->nr; i++) {
+		const struct gmem_range *r = &all->r[i];
+
+		if (!dirty)
+			gmem_arena_set_clean(&gmem_pool.arena, r->base, r->size);
+		WARN_ON(gmem_arena_free(&gmem_pool.arena, r->base, r->size, dirty));
+	}
 }
 
 /* After kho_init(), before user space. */
 static int __init gmem_persist_init(void)
 {
-	const struct gmem_extents *all = &gmem_pool.ranges;
-	int err = 0;
+	int err;
 
 	if (!gmem_pool.ready)
 		return 0;
 
-	if (gmem_pool_origin == GMEM_POOL_ADOPTED)
-		err = copy_extents(&gmem_pool.quarantined, all);
-	else
-		err = copy_extents(&gmem_pool.free, all);
-	if (!err && gmem_pool_origin == GMEM_POOL_NEW)
-		err = copy_extents(&gmem_pool.dirty, all);
+	err = make_arena();
+	if (!err && gmem_pool_origin == GMEM_POOL_ADOPTED)
+		err = quarantine_all();
+	else if (!err)
+		free_all(gmem_pool_origin == GMEM_POOL_NEW);
+	err = err ?: gmem_poison_init();
 	err = err ?: gmem_object_init();
 	err = err ?: gmem_sysfs_init();
+	err = err ?: gmem_clean_init();
+	err = err ?: gmem_charge_init();
 	if (err) {
 		pr_err("not enough memory to start: the pool stays unused\n");
 		gmem_pool.ready = false;
@@ -174,6 +265,8 @@ static int __init gmem_persist_init(void)
 	}
 
 	gmem_handover_init();
+	gmem_poison_watch();
+	gmem_clean_kick();
 	return 0;
 }
 fs_initcall_sync(gmem_persist_init);

@@ -8,6 +8,7 @@
  * where it is fed broken records.
  */
 #include <linux/align.h>
+#include <linux/array_size.h>
 #include <linux/crc32.h>
 #include <linux/ctype.h>
 #include <linux/errno.h>
@@ -109,7 +110,9 @@ size_t gmem_record_size(const struct gmem_record *rec)
 	unsigned int i;
 
 	size += ranges_size(&rec->pool) + ranges_size(&rec->clean) +
-		ranges_size(&rec->dirty) + ranges_size(&rec->quarantined);
+		ranges_size(&rec->dirty) + ranges_size(&rec->quarantined) +
+		ranges_size(&rec->bad_pages) + ranges_size(&rec->retired) +
+		rec->nr_nodes * sizeof(*rec->nodes);
 	for (i = 0; i < rec->nr_objects; i++)
 		size += 128 + GMEM_NAME_SIZE +
 			sizeof(struct gmem_persist_object) +
@@ -144,16 +147,23 @@ static int put_object(void *buf, unsigned int i, struct gmem_record_object *obj)
  * @size: size of @buf in bytes
  *
  * Return: the length of the tree in bytes, or -ENOSPC (more objects than
- * %GMEM_RECORD_MAX_OBJECTS, or @size too small).
+ * %GMEM_RECORD_MAX_OBJECTS, more bad pages than %GMEM_RECORD_MAX_BAD_PAGES, or @size
+ * too small).
  */
 int gmem_record_write(struct gmem_record *rec, void *buf, size_t size)
 {
-	const u64 features[2] = { 0, 0 };
+	const bool bad_pages = rec->bad_pages.nr || rec->retired.nr;
+	const u64 features[2] = {
+		bad_pages ? GMEM_PERSIST_FEATURE_BAD_PAGES : 0,
+		rec->nr_nodes ? GMEM_PERSIST_FEATURE_NODES : 0,
+	};
 	const u64 page_size = PAGE_SIZE;
 	unsigned int i;
 	int err;
 
 	if (rec->nr_objects > GMEM_RECORD_MAX_OBJECTS ||
+	    gmem_extents_bytes(&rec->bad_pages) >
+	    GMEM_RECORD_MAX_BAD_PAGES * page_size ||
 	    size > GMEM_RECORD_MAX_SIZE)
 		return -ENOSPC;
 
@@ -169,6 +179,13 @@ int gmem_record_write(struct gmem_record *rec, void *buf, size_t size)
 	err = err ?: put_ranges(buf, "clean", &rec->clean);
 	err = err ?: put_ranges(buf, "dirty", &rec->dirty);
 	err = err ?: put_ranges(buf, "quarantined", &rec->quarantined);
+	if (bad_pages) {
+		err = err ?: put_ranges(buf, "bad", &rec->bad_pages);
+		err = err ?: put_ranges(buf, "retired", &rec->retired);
+	}
+	if (rec->nr_nodes)
+		err = err ?: fdt_property(buf, "nodes", rec->nodes,
+					  rec->nr_nodes * sizeof(*rec->nodes));
 	for (i = 0; i < rec->nr_objects && !err; i++)
 		err = put_object(buf, i, &rec->objects[i]);
 	err = err ?: fdt_end_node(buf);
@@ -294,6 +311,88 @@ static const char *refuse_duplicates(struct gmem_record *rec)
 	return NULL;
 }
 
+/*
+ * A damaged entry costs its own memory, but a list of bad pages that is wrong costs
+ * everything: any page may be the one that it should have named, and no memory may be
+ * given out then, nor any object be put under a guest. The checksum of the tree was
+ * right, so this is no damage: the writer cannot be believed.
+ */
+static const char *check_bad_pages(struct gmem_extents *bad,
+				   const struct gmem_extents *pool)
+{
+	struct gmem_extents set = { .r = bad->r, .cap = bad->cap };
+	u64 end = 0, pages = 0;
+	unsigned int i;
+
+	for (i = 0; i < bad->nr; i++) {
+		const struct gmem_range r = bad->r[i];
+
+		if (!IS_ALIGNED(r.base | r.size, PAGE_SIZE) || r.base < end ||
+		    !gmem_extents_contain(pool, r.base, r.size))
+			return "its list of bad pages is malformed";
+		end = gmem_range_end(&r);
+		pages += r.size / PAGE_SIZE;
+		if (pages > GMEM_RECORD_MAX_BAD_PAGES)
+			return "it has too many bad pages";
+		/* Neighbours become one, so it does not run ahead of us. */
+		gmem_extents_append(&set, r.base, r.size);
+	}
+	bad->nr = set.nr;
+	return NULL;
+}
+
+/* What is free must be good: a granule with a bad page in it is nobody's. */
+static void retire_bad(struct gmem_record *rec)
+{
+	unsigned int i;
+	u64 at;
+
+	for (i = 0; i < rec->bad_pages.nr; i++) {
+		const struct gmem_range *r = &rec->bad_pages.r[i];
+
+		for (at = ALIGN_DOWN(r->base, SZ_2M); at < gmem_range_end(r);
+		     at += SZ_2M)
+			if (!gmem_extents_remove(&rec->clean, at, SZ_2M) ||
+			    !gmem_extents_remove(&rec->dirty, at, SZ_2M))
+				gmem_extents_add(&rec->retired, at, SZ_2M);
+	}
+}
+
+static bool nodes_valid(const struct gmem_record *rec)
+{
+	u64 end = 0;
+	unsigned int i;
+
+	for (i = 0; i < rec->nr_nodes; i++) {
+		const struct gmem_persist_node *n = &rec->nodes[i];
+
+		if (!IS_ALIGNED(n->base | n->size, SZ_2M) || n->base < end ||
+		    !gmem_extents_contain(&rec->pool, n->base, n->size) ||
+		    n->reserved)
+			return false;
+		end = n->base + n->size;
+	}
+	return true;
+}
+
+/* Nothing depends on it: what cannot be read was not said. */
+static void read_nodes(const void *fdt, struct gmem_record *rec)
+{
+	const void *prop;
+	int len;
+
+	prop = fdt_getprop(fdt, 0, "nodes", &len);
+	if (!prop || len % sizeof(*rec->nodes))
+		return;
+	rec->nodes = kvmalloc(len, GFP_KERNEL);
+	if (!rec->nodes)
+		return;
+	memcpy(rec->nodes, prop, len);
+	rec->nr_nodes = len / sizeof(*rec->nodes);
+	if (!nodes_valid(rec))
+		rec->nr_nodes = 0;
+}
+
 /* A range that somebody says is his: an object, or (NULL) free memory. */
 struct claim {
 	struct gmem_range range;
@@ -396,32 +495,37 @@ static int alloc_set(struct gmem_extents *set, unsigned int cap)
  */
 static const char *settle(struct gmem_record *rec, const struct gmem_extents *pool)
 {
-	struct gmem_extents was[3] = { rec->clean, rec->dirty, rec->quarantined };
-	struct gmem_extents *sets[3] = { &rec->clean, &rec->dirty,
-					 &rec->quarantined };
+	struct gmem_extents was[] = { rec->clean, rec->dirty, rec->quarantined,
+				      rec->retired };
+	struct gmem_extents *sets[] = { &rec->clean, &rec->dirty,
+					&rec->quarantined, &rec->retired };
+	const unsigned int nr_sets = ARRAY_SIZE(sets);
 	struct gmem_extents unnamed = {};
 	unsigned int i, nr = 0, max = pool->nr + 1;
 	struct claim *claims;
 	const char *err = "no memory to read it";
 
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < nr_sets; i++) {
 		max += was[i].nr;
 		*sets[i] = (struct gmem_extents){};
 	}
+	/* A bad granule may leave a hole, and a bad range may lie in several. */
+	for (i = 0; i < rec->bad_pages.nr; i++)
+		max += 2 + rec->bad_pages.r[i].size / SZ_2M;
 	for (i = 0; i < rec->nr_objects; i++)
 		max += rec->objects[i].ranges.nr;
 
 	claims = kvmalloc_array(max, sizeof(*claims), GFP_KERNEL);
 	if (!claims || alloc_set(&unnamed, max))
 		goto out;
-	for (i = 0; i < 3; i++)
+	for (i = 0; i < nr_sets; i++)
 		if (alloc_set(sets[i], max))
 			goto out;
 
 	for (i = 0; i < rec->nr_objects; i++)
 		make_claims(&rec->objects[i].ranges, &rec->objects[i], NULL,
 			    pool, claims, &nr);
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < nr_sets; i++) {
 		unsigned int before = nr;
 
 		make_claims(&was[i], NULL, sets[i], pool, claims, &nr);
@@ -454,19 +558,20 @@ static const char *settle(struct gmem_record *rec, const struct gmem_extents *po
 			gmem_extents_add(c->set, base, size);
 	}
 	rec->unnamed_bytes = gmem_extents_bytes(&unnamed);
+	retire_bad(rec);
 	err = NULL;
 out:
 	kvfree(unnamed.r);
 	kvfree(claims);
-	for (i = 0; i < 3; i++)
+	for (i = 0; i < nr_sets; i++)
 		kvfree(was[i].r);
 	return err;
 }
 
-static const char *check_root(const void *fdt, size_t size)
+static const char *check_root(const void *fdt, size_t size, u64 features[2])
 {
 	const void *prop;
-	u64 val[2];
+	u64 page_size;
 	int len;
 
 	if (size > GMEM_RECORD_MAX_SIZE || size < sizeof(struct fdt_header) ||
@@ -476,17 +581,17 @@ static const char *check_root(const void *fdt, size_t size)
 		return "its format is unknown";
 
 	prop = fdt_getprop(fdt, 0, "page-size", &len);
-	if (!prop || len != sizeof(val[0]))
+	if (!prop || len != sizeof(page_size))
 		return "its page size is missing";
-	memcpy(val, prop, sizeof(val[0]));
-	if (val[0] != PAGE_SIZE)
+	memcpy(&page_size, prop, sizeof(page_size));
+	if (page_size != PAGE_SIZE)
 		return "it was written by a kernel with another page size";
 
 	prop = fdt_getprop(fdt, 0, "features", &len);
-	if (!prop || len != sizeof(val))
+	if (!prop || len != 2 * sizeof(*features))
 		return "its features are missing";
-	memcpy(val, prop, sizeof(val));
-	if (val[0])
+	memcpy(features, prop, len);
+	if (features[0] & ~GMEM_PERSIST_FEATURE_BAD_PAGES)
 		return "it needs features that this kernel does not have";
 	return NULL;
 }
@@ -533,8 +638,8 @@ static const char *read_objects(const void *fdt, struct gmem_record *rec)
  * @pool: the memory that the pool really consists of
  * @rec: the result, to be given back with gmem_record_free() in any case
  *
- * On success every byte of @pool is in exactly one of the sets of @rec or in an
- * object without @bad. Objects with @bad stand in @rec only to be reported.
+ * On success every byte of @pool is in exactly one of the sets of @rec (clean, dirty,
+ * quarantined, retired) or in an object without @bad. Objects with @bad stand in @rec only to be reported.
  *
  * Return: NULL, or why nothing in the record can be believed.
  */
@@ -542,17 +647,25 @@ const char *gmem_record_read(const void *fdt, size_t size,
 			     const struct gmem_extents *pool,
 			     struct gmem_record *rec)
 {
+	u64 features[2] = {};
 	const char *bad;
 
 	*rec = (struct gmem_record){};
 
-	bad = check_root(fdt, size);
+	bad = check_root(fdt, size, features);
 	bad = bad ?: get_ranges(fdt, 0, "pool", &rec->pool);
 	bad = bad ?: get_ranges(fdt, 0, "clean", &rec->clean);
 	bad = bad ?: get_ranges(fdt, 0, "dirty", &rec->dirty);
 	bad = bad ?: get_ranges(fdt, 0, "quarantined", &rec->quarantined);
+	if (features[0] & GMEM_PERSIST_FEATURE_BAD_PAGES) {
+		bad = bad ?: get_ranges(fdt, 0, "bad", &rec->bad_pages);
+		bad = bad ?: get_ranges(fdt, 0, "retired", &rec->retired);
+	}
 	if (!bad && !gmem_extents_equal(&rec->pool, pool))
 		bad = "its pool is not the memory that the firmware map names";
+	bad = bad ?: check_bad_pages(&rec->bad_pages, pool);
+	if (!bad && features[1] & GMEM_PERSIST_FEATURE_NODES)
+		read_nodes(fdt, rec);
 	bad = bad ?: read_objects(fdt, rec);
 	bad = bad ?: refuse_duplicates(rec);
 	return bad ?: settle(rec, pool);
@@ -570,6 +683,9 @@ void gmem_record_free(struct gmem_record *rec)
 	kvfree(rec->clean.r);
 	kvfree(rec->dirty.r);
 	kvfree(rec->quarantined.r);
+	kvfree(rec->bad_pages.r);
+	kvfree(rec->retired.r);
+	kvfree(rec->nodes);
 	for (i = 0; i < rec->nr_objects; i++)
 		kvfree(rec->objects[i].ranges.r);
 	kvfree(rec->objects);

@@ -10,6 +10,7 @@
 /* Bounds that a reader can rely on; a writer refuses to exceed them. */
 #define GMEM_RECORD_MAX_OBJECTS	4096
 #define GMEM_RECORD_MAX_SIZE	(64UL << 20)
+#define GMEM_RECORD_MAX_BAD_PAGES	4096
 
 /**
  * struct gmem_record_object - an object as it stands in a record
@@ -31,16 +32,24 @@ struct gmem_record_object {
  * @clean: free and zero
  * @dirty: free and in need of clearing
  * @quarantined: nobody's
+ * @bad_pages: pages with memory errors, at most %GMEM_RECORD_MAX_BAD_PAGES
+ * @retired: granules that nobody gets because of them
+ * @nodes: which parts of @pool the writer saw on which NUMA node; may be empty
+ * @nr_nodes: how many
  * @objects: the named objects
  * @nr_objects: how many
  * @unnamed_bytes: after reading: memory that no entry, good or bad, named
- * @bad_free: after reading: number of free or quarantined ranges refused
+ * @bad_free: after reading: number of ranges refused that are no object's
  */
 struct gmem_record {
 	struct gmem_extents pool;
 	struct gmem_extents clean;
 	struct gmem_extents dirty;
 	struct gmem_extents quarantined;
+	struct gmem_extents bad_pages;
+	struct gmem_extents retired;
+	struct gmem_persist_node *nodes;
+	unsigned int nr_nodes;
 	struct gmem_record_object *objects;
 	unsigned int nr_objects;
 	u64 unnamed_bytes;

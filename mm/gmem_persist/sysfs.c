@@ -29,78 +29,100 @@ static struct kobject *objects_kobj __ro_after_init;
 #define POOL_ATTR_WO(_name) \
 	static struct kobj_attribute _name##_attr = __ATTR_WO(_name)
 
-static ssize_t pool_bytes_show(struct kobject *kobj, struct kobj_attribute *attr,
-			       char *buf)
+/*
+ * The same attributes tell of the pool, in the top folder, and of one node, in the
+ * folder of that node.
+ */
+struct node_dir {
+	struct kobject kobj;
+	int nid;
+};
+
+static const struct kobj_type node_ktype;
+
+static void get_stat(const struct kobject *kobj, struct gmem_stat *stat)
 {
-	return sysfs_emit(buf, "%llu\n", gmem_extents_bytes(&gmem_pool.ranges));
-}
-POOL_ATTR_RO(pool_bytes);
-
-/* Dirty memory that is free; that of an object being created counts as used. */
-static u64 free_dirty_bytes(void)
-{
-	const struct gmem_extents *dirty = &gmem_pool.dirty;
-	u64 bytes = 0;
-	unsigned int i;
-
-	for (i = 0; i < dirty->nr; i++) {
-		struct gmem_range rest = dirty->r[i];
-		struct gmem_range part;
-
-		while (rest.size && gmem_extents_overlap(&gmem_pool.free, rest.base,
-							 rest.size, &part)) {
-			bytes += part.size;
-			rest.size = gmem_range_end(&rest) - gmem_range_end(&part);
-			rest.base = gmem_range_end(&part);
-		}
-	}
-	return bytes;
+	if (kobj->ktype == &node_ktype)
+		gmem_pool_stat(container_of(kobj, struct node_dir, kobj)->nid, stat);
+	else
+		gmem_pool_stat(GMEM_ALL_NODES, stat);
 }
 
-static ssize_t clean_bytes_show(struct kobject *kobj,
-				struct kobj_attribute *attr, char *buf)
-{
-	guard(mutex)(&gmem_pool.lock);
-	return sysfs_emit(buf, "%llu\n", gmem_extents_bytes(&gmem_pool.free) -
-			  free_dirty_bytes());
-}
-POOL_ATTR_RO(clean_bytes);
+#define STAT_ATTR(_name, _field)						\
+static ssize_t _name##_show(struct kobject *kobj, struct kobj_attribute *attr,	\
+			    char *buf)						\
+{										\
+	struct gmem_stat stat;							\
+										\
+	get_stat(kobj, &stat);							\
+	return sysfs_emit(buf, "%llu\n", stat._field);				\
+}										\
+POOL_ATTR_RO(_name)
 
-static ssize_t dirty_bytes_show(struct kobject *kobj,
-				struct kobj_attribute *attr, char *buf)
-{
-	guard(mutex)(&gmem_pool.lock);
-	return sysfs_emit(buf, "%llu\n", free_dirty_bytes());
-}
-POOL_ATTR_RO(dirty_bytes);
+STAT_ATTR(pool_bytes, pool);
+STAT_ATTR(clean_bytes, clean);
+STAT_ATTR(dirty_bytes, dirty);
+STAT_ATTR(used_bytes, used);
+STAT_ATTR(quarantined_bytes, quarantined);
+STAT_ATTR(poisoned_bytes, poisoned);
+STAT_ATTR(free_1g_bytes, free_1g);
 
-static ssize_t used_bytes_show(struct kobject *kobj, struct kobj_attribute *attr,
-			       char *buf)
+/* All of them at one moment, so that they add up. */
+static ssize_t stat_show(struct kobject *kobj, struct kobj_attribute *attr,
+			 char *buf)
 {
-	guard(mutex)(&gmem_pool.lock);
-	return sysfs_emit(buf, "%llu\n", gmem_extents_bytes(&gmem_pool.ranges) -
-			  gmem_extents_bytes(&gmem_pool.free) -
-			  gmem_extents_bytes(&gmem_pool.quarantined));
-}
-POOL_ATTR_RO(used_bytes);
+	struct gmem_stat stat;
 
-static ssize_t quarantined_bytes_show(struct kobject *kobj,
-				      struct kobj_attribute *attr, char *buf)
-{
-	guard(mutex)(&gmem_pool.lock);
-	return sysfs_emit(buf, "%llu\n",
-			  gmem_extents_bytes(&gmem_pool.quarantined));
+	get_stat(kobj, &stat);
+	return sysfs_emit(buf,
+			  "pool %llu\nclean %llu\ndirty %llu\nused %llu\nquarantined %llu\npoisoned %llu\nfree_1g %llu\n",
+			  stat.pool, stat.clean, stat.dirty, stat.used,
+			  stat.quarantined, stat.poisoned, stat.free_1g);
 }
-POOL_ATTR_RO(quarantined_bytes);
+POOL_ATTR_RO(stat);
 
-static ssize_t free_1g_bytes_show(struct kobject *kobj,
-				  struct kobj_attribute *attr, char *buf)
+static struct attribute *stat_attrs[] = {
+	&pool_bytes_attr.attr,
+	&clean_bytes_attr.attr,
+	&dirty_bytes_attr.attr,
+	&used_bytes_attr.attr,
+	&quarantined_bytes_attr.attr,
+	&poisoned_bytes_attr.attr,
+	&free_1g_bytes_attr.attr,
+	&stat_attr.attr,
+	NULL,
+};
+ATTRIBUTE_GROUPS(stat);
+
+static void free_node_dir(struct kobject *kobj)
 {
-	guard(mutex)(&gmem_pool.lock);
-	return sysfs_emit(buf, "%llu\n",
-			  gmem_extents_capacity(&gmem_pool.free, SZ_1G));
+	kfree(container_of(kobj, struct node_dir, kobj));
 }
-POOL_ATTR_RO(free_1g_bytes);
+
+static const struct kobj_type node_ktype = {
+	.release = free_node_dir,
+	.sysfs_ops = &kobj_sysfs_ops,
+	.default_groups = stat_groups,
+};
+
+static int __init add_node_dir(int nid)
+{
+	struct node_dir *dir = kzalloc_obj(*dir);
+	int err;
+
+	if (!dir)
+		return -ENOMEM;
+	dir->nid = nid;
+	if (nid == NUMA_NO_NODE)
+		err = kobject_init_and_add(&dir->kobj, &node_ktype, gmem_kobj,
+					   "node_unknown");
+	else
+		err = kobject_init_and_add(&dir->kobj, &node_ktype, gmem_kobj,
+					   "node%d", nid);
+	if (err)
+		kobject_put(&dir->kobj);
+	return err;
+}
 
 /* A line per range; what does not fit into a page is only counted. */
 static ssize_t emit_ranges(char *buf, const struct gmem_extents *x)
@@ -130,6 +152,14 @@ static ssize_t quarantined_show(struct kobject *kobj,
 	return emit_ranges(buf, &gmem_pool.quarantined);
 }
 POOL_ATTR_ADMIN_RO(quarantined);
+
+static ssize_t bad_pages_show(struct kobject *kobj, struct kobj_attribute *attr,
+			      char *buf)
+{
+	guard(mutex)(&gmem_pool.lock);
+	return emit_ranges(buf, &gmem_pool.bad_pages);
+}
+POOL_ATTR_ADMIN_RO(bad_pages);
 
 static ssize_t generation_show(struct kobject *kobj, struct kobj_attribute *attr,
 			       char *buf)
@@ -215,15 +245,51 @@ static ssize_t release_store(struct kobject *kobj, struct kobj_attribute *attr,
 }
 POOL_ATTR_WO(release);
 
+/*
+ * Cleaning in the background, and by creation
+ */
+
+#define CLEAN_ATTR(_name)							\
+static ssize_t clean_##_name##_show(struct kobject *kobj,			\
+				    struct kobj_attribute *attr, char *buf)	\
+{										\
+	return sysfs_emit(buf, "%u\n", READ_ONCE(gmem_clean_##_name));		\
+}										\
+										\
+static ssize_t clean_##_name##_store(struct kobject *kobj,			\
+				     struct kobj_attribute *attr,		\
+				     const char *buf, size_t count)		\
+{										\
+	unsigned int val;							\
+	int err = kstrtouint(buf, 0, &val);					\
+										\
+	if (err)								\
+		return err;							\
+	if (val > clean_##_name##_max)						\
+		return -EINVAL;							\
+	WRITE_ONCE(gmem_clean_##_name, val);					\
+	gmem_clean_kick();							\
+	return count;								\
+}										\
+POOL_ATTR_RW(clean_##_name)
+
+enum {
+	clean_background_max = 1,
+	clean_rate_max = 1 << 20,	/* 1 TiB/s: whoever wants more wants no limit */
+	clean_threads_max = 16,
+};
+
+CLEAN_ATTR(background);
+CLEAN_ATTR(rate);
+CLEAN_ATTR(threads);
+
 static struct attribute *pool_attrs[] = {
-	&pool_bytes_attr.attr,
-	&clean_bytes_attr.attr,
-	&dirty_bytes_attr.attr,
-	&used_bytes_attr.attr,
-	&quarantined_bytes_attr.attr,
-	&free_1g_bytes_attr.attr,
+	&clean_background_attr.attr,
+	&clean_rate_attr.attr,
+	&clean_threads_attr.attr,
 	&extents_attr.attr,
 	&quarantined_attr.attr,
+	&bad_pages_attr.attr,
 	&generation_attr.attr,
 	&record_bytes_attr.attr,
 	&holders_attr.attr,
@@ -289,6 +355,32 @@ OBJECT_ATTR(epoch, "%llu", obj->meta.epoch);
 OBJECT_ATTR(state, "%s", state_name(obj));
 OBJECT_ATTR(views, "%d", obj->vm_view);
 
+/* As in /proc/PID/numa_maps, but in bytes. */
+static ssize_t object_nodes_show(const struct gmem_object *obj, char *buf)
+{
+	const struct gmem_arena *arena = &gmem_pool.arena;
+	ssize_t len = 0;
+	unsigned int i;
+
+	for (i = 0; i < arena->nr_nodes; i++) {
+		const int nid = arena->nodes[i].nid;
+		u64 bytes = gmem_arena_node_bytes(arena, &obj->ranges, nid);
+
+		if (!bytes)
+			continue;
+		if (nid == NUMA_NO_NODE)
+			len += sysfs_emit_at(buf, len, "unknown=%llu\n", bytes);
+		else
+			len += sysfs_emit_at(buf, len, "N%d=%llu\n", nid, bytes);
+	}
+	return len;
+}
+
+static struct object_attr object_nodes = {
+	.attr = { .name = "nodes", .mode = 0444 },
+	.show = object_nodes_show,
+};
+
 static ssize_t object_extents_show(const struct gmem_object *obj, char *buf)
 {
 	return emit_ranges(buf, &obj->ranges);
@@ -298,6 +390,32 @@ static ssize_t object_extents_show(const struct gmem_object *obj, char *buf)
 static struct object_attr object_extents = {
 	.attr = { .name = "extents", .mode = 0400 },
 	.show = object_extents_show,
+};
+
+/* The offset of each; what does not fit into a page is only counted. */
+static ssize_t object_bad_pages_show(const struct gmem_object *obj, char *buf)
+{
+	/* It has no function that only reads. */
+	struct xarray *bad = (struct xarray *)&obj->bad_pages;
+	unsigned long index, more = 0;
+	ssize_t len = 0;
+	void *entry;
+
+	xa_for_each(bad, index, entry) {
+		if (len < PAGE_SIZE - 128)
+			len += sysfs_emit_at(buf, len, "%#llx\n",
+					     (u64)index << PAGE_SHIFT);
+		else
+			more++;
+	}
+	if (more)
+		len += sysfs_emit_at(buf, len, "and %lu more\n", more);
+	return len;
+}
+
+static struct object_attr object_bad_pages = {
+	.attr = { .name = "bad_pages", .mode = 0400 },
+	.show = object_bad_pages_show,
 };
 
 static struct attribute *object_attrs[] = {
@@ -310,7 +428,9 @@ static struct attribute *object_attrs[] = {
 	&object_epoch.attr,
 	&object_state.attr,
 	&object_views.attr,
+	&object_nodes.attr,
 	&object_extents.attr,
+	&object_bad_pages.attr,
 	NULL,
 };
 ATTRIBUTE_GROUPS(object);
@@ -342,6 +462,7 @@ int gmem_sysfs_add_object(struct gmem_object *obj)
  */
 int __init gmem_sysfs_init(void)
 {
+	unsigned int i;
 	int err;
 
 	gmem_kobj = kobject_create_and_add("gmem_persist", mm_kobj);
@@ -349,6 +470,9 @@ int __init gmem_sysfs_init(void)
 		return -ENOMEM;
 	objects_kobj = kobject_create_and_add("objects", gmem_kobj);
 	err = objects_kobj ? sysfs_create_group(gmem_kobj, &pool_group) : -ENOMEM;
+	err = err ?: sysfs_create_groups(gmem_kobj, stat_groups);
+	for (i = 0; !err && i < gmem_pool.arena.nr_nodes; i++)
+		err = add_node_dir(gmem_pool.arena.nodes[i].nid);
 	if (err) {
 		kobject_put(objects_kobj);
 		kobject_put(gmem_kobj);

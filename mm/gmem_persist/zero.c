@@ -4,7 +4,8 @@
  *
  * The memory is mapped for the moment into a window of kernel address space, at an
  * address that is congruent to the physical one, so that the window's page table
- * consists of the largest leaves.
+ * consists of the largest leaves. A few windows are kept: whoever clears a lot
+ * comes back for one again and again.
  */
 #include "internal.h"
 
@@ -13,6 +14,7 @@
 #include <linux/pgtable.h>
 #include <linux/sched.h>
 #include <linux/sizes.h>
+#include <linux/spinlock.h>
 #include <linux/vmalloc.h>
 
 /* KASAN's shadow costs an eighth of the window in real memory. */
@@ -21,11 +23,37 @@
 /* How much is cleared between two looks at the scheduler and at @stop. */
 #define STEP_SIZE	SZ_2M
 
-static int clear_window(unsigned long addr, u64 size, int (*stop)(void))
+#define MAX_SPARE	4
+
+static struct vm_struct *spare[MAX_SPARE];
+static unsigned int nr_spare;
+static DEFINE_SPINLOCK(spare_lock);
+
+static struct vm_struct *get_window(void)
+{
+	scoped_guard(spinlock, &spare_lock)
+		if (nr_spare)
+			return spare[--nr_spare];
+	/* VM_IOREMAP aligns the window to its size. */
+	return get_vm_area(WINDOW_SIZE, VM_IOREMAP);
+}
+
+static void put_window(struct vm_struct *window)
+{
+	scoped_guard(spinlock, &spare_lock)
+		if (nr_spare < MAX_SPARE) {
+			spare[nr_spare++] = window;
+			return;
+		}
+	free_vm_area(window);
+}
+
+static int clear_window(unsigned long addr, u64 size, int (*stop)(void *),
+			void *arg)
 {
 	while (size) {
 		u64 len = min_t(u64, size, STEP_SIZE);
-		int err = stop ? stop() : 0;
+		int err = stop ? stop(arg) : 0;
 
 		if (err)
 			return err;
@@ -42,30 +70,30 @@ static int clear_window(unsigned long addr, u64 size, int (*stop)(void))
  * @base: first byte, aligned to pages
  * @size: length in bytes, aligned to pages
  * @stop: asked now and then; a result other than 0 ends the work; may be NULL
+ * @arg: what @stop is called with
  *
  * Context: process context, may sleep.
  * Return: 0, what @stop said, or -ENOMEM (no address space or page table).
  */
-int gmem_zero(u64 base, u64 size, int (*stop)(void))
+int gmem_zero(u64 base, u64 size, int (*stop)(void *), void *arg)
 {
-	struct vm_struct *window = get_vm_area(WINDOW_SIZE, VM_IOREMAP);
+	struct vm_struct *window = get_window();
 	int err = 0;
 
 	if (!window)
 		return -ENOMEM;
 
 	while (size && !err) {
-		/* VM_IOREMAP aligns the window to its size. */
 		u64 skip = base & (WINDOW_SIZE - 1);
 		u64 len = min_t(u64, size, WINDOW_SIZE - skip);
 		unsigned long addr = (unsigned long)window->addr + skip;
 
 		err = vmap_page_range(addr, addr + len, base, PAGE_KERNEL);
-		err = err ?: clear_window(addr, len, stop);
+		err = err ?: clear_window(addr, len, stop, arg);
 		vunmap_range(addr, addr + len);
 		base += len;
 		size -= len;
 	}
-	free_vm_area(window);
+	put_window(window);
 	return err;
 }

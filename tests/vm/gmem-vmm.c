@@ -4,12 +4,17 @@
  *
  *   gmem-vmm create|reclaim|any NAME [OPTION...] [ACTION...]
  *
+ * create '' makes memory without a name, that is gone with the VMM.
+ *
  * Options
  *   size=SIZE granule=SIZE   of the object; with reclaim: what it must be
  *   vm=default|protected     type of the VM; the memory of a protected one is
  *                            private, and only its guest can reach it
  *   seed=N                   of the pattern
  *   per-gib=N                touch only N pages, in a row, of each GiB
+ *   slot=gmem|hva            what the guest's memory slot refers to: the guest_memfd, or
+ *                            only the VMM's mapping of it
+ *   mce=early|late           be told of a memory error at once, or on access
  *
  * Actions, in the order given, by code that runs in the guest:
  *   fill      write the pattern
@@ -19,6 +24,15 @@
  *   count     add 1000 to a counter in the object's first page, one by one
  *   run       print "running" and count until killed, or until the host is replaced
  * and by the VMM itself, through its own mapping: host-fill host-verify host-zero.
+ * Pages with memory errors are left out by all of these. Further actions:
+ *   punch        punch all of the object
+ *   poison@OFF   let the kernel take the page at offset OFF for bad
+ *   touch@OFF    read a word there, by the VMM
+ *   guest@OFF    read a word there, by the guest
+ * The last three say what came of it, as "touch@OFF=...": "ok", "exit OFF SIZE ERRNO" (the
+ * vCPU's exit for a memory fault), or, both with the offset of the address in it and the
+ * size as a power of two, "AR OFF LSB" and "AO OFF LSB" (SIGBUS: action required, action
+ * optional).
  *
  * A word of the pattern is a function of its offset and of the seed, so that
  * memory in the wrong place does not pass for right. The first page of the object
@@ -35,6 +49,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
+#include <setjmp.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -42,6 +58,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -64,7 +81,12 @@
 
 #define PORT_DONE	0x10
 
-enum op { OP_FILL, OP_VERIFY, OP_ZERO, OP_ALLZERO, OP_COUNT };
+#define POOL		"/sys/kernel/mm/gmem_persist/"
+#define HARD_OFFLINE	"/sys/devices/system/memory/hard_offline_page"
+
+#define MAX_BAD		8
+
+enum op { OP_FILL, OP_VERIFY, OP_ZERO, OP_ALLZERO, OP_COUNT, OP_TOUCH };
 
 /* The first page of the object. The TSC counts on over a kexec. */
 struct note {
@@ -81,7 +103,18 @@ struct args {
 	uint64_t compared;
 	uint64_t different;
 	uint64_t counter;
+	uint64_t offset;		/* of OP_TOUCH */
+	uint64_t nr_bad;
+	uint64_t bad[MAX_BAD];		/* offsets of pages not to be touched */
 };
+
+static inline __attribute__((always_inline)) bool is_bad(const struct args *a, uint64_t page)
+{
+	for (uint64_t i = 0; i < a->nr_bad; i++)
+		if (a->bad[i] == page)
+			return true;
+	return false;
+}
 
 static inline __attribute__((always_inline)) uint64_t pattern(uint64_t offset,
 							       uint64_t seed)
@@ -124,8 +157,8 @@ static inline __attribute__((always_inline)) void work(struct args *a, char *mem
 			last = first + a->per_gib * PAGE;
 		}
 		for (page = first; page < last; page += PAGE) {
-			if (!page)
-				continue;	/* the counter's */
+			if (!page || is_bad(a, page))
+				continue;	/* 0 is the counter's */
 			for (off = page; off < page + PAGE; off += 8)
 				touch(a, (uint64_t *)(memory + off), off);
 		}
@@ -147,6 +180,8 @@ static void guest_code(void)
 			for (int i = 0; i < 1000; i++)
 				++*counter;
 			a->counter = *counter;
+		} else if (a->op == OP_TOUCH) {
+			(void)*(volatile uint64_t *)(GPA_OBJECT + a->offset);
 		} else {
 			work(a, (char *)GPA_OBJECT);
 		}
@@ -157,13 +192,33 @@ static void guest_code(void)
 extern char __start_guest[], __stop_guest[];
 
 struct vm {
+	const char *name;
 	int kvm, fd, vcpu, gmem;
 	struct kvm_run *run;
 	char *low;
 	char *object;
 	uint64_t size;
-	bool private;
+	bool private, hva;
 };
+
+/* The last SIGBUS that told of a memory error, and where to go on if need be */
+static volatile sig_atomic_t bus_code;
+static char *volatile bus_addr;
+static volatile int bus_lsb;
+static volatile bool bus_expected, in_guest;
+static sigjmp_buf bus_return;
+
+static void on_sigbus(int sig, siginfo_t *info, void *context)
+{
+	bus_code = info->si_code;
+	bus_addr = info->si_addr;
+	bus_lsb = info->si_addr_lsb;
+	if (bus_expected)
+		siglongjmp(bus_return, 1);
+	/* An access that is not expected to fail would do so for ever. */
+	if (info->si_code != BUS_MCEERR_AO && !in_guest)
+		_exit(4);
+}
 
 static int xioctl(int fd, unsigned long request, void *arg, const char *what)
 {
@@ -209,10 +264,16 @@ static void set_up_low_memory(struct vm *vm)
 	add_slot(vm, 0, 0, LOW_SIZE, vm->low, -1);
 }
 
+static void start_at_beginning(struct vm *vm)
+{
+	struct kvm_regs regs = { .rip = GPA_CODE, .rsp = GPA_STACK, .rflags = 2 };
+
+	xioctl(vm->vcpu, KVM_SET_REGS, &regs, "KVM_SET_REGS");
+}
+
 static void set_up_vcpu(struct vm *vm)
 {
 	struct kvm_cpuid2 *cpuid = calloc(1, sizeof(*cpuid) + 256 * sizeof(cpuid->entries[0]));
-	struct kvm_regs regs = { .rip = GPA_CODE, .rsp = GPA_STACK, .rflags = 2 };
 	struct kvm_segment code = { .selector = 8, .type = 11, .present = 1, .s = 1,
 				    .l = 1, .g = 1, .limit = ~0U };
 	struct kvm_segment data = { .selector = 16, .type = 3, .present = 1, .s = 1,
@@ -237,7 +298,7 @@ static void set_up_vcpu(struct vm *vm)
 	sregs.cr0 = 1U << 31 | 1;		/* PG, PE */
 	sregs.efer = 1 << 10 | 1 << 8;		/* LMA, LME */
 	xioctl(vm->vcpu, KVM_SET_SREGS, &sregs, "KVM_SET_SREGS");
-	xioctl(vm->vcpu, KVM_SET_REGS, &regs, "KVM_SET_REGS");
+	start_at_beginning(vm);
 
 	size = xioctl(vm->kvm, KVM_GET_VCPU_MMAP_SIZE, 0, "KVM_GET_VCPU_MMAP_SIZE");
 	vm->run = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, vm->vcpu, 0);
@@ -281,7 +342,7 @@ static void set_up_object(struct vm *vm)
 		xioctl(vm->fd, KVM_SET_MEMORY_ATTRIBUTES, &attributes,
 		       "KVM_SET_MEMORY_ATTRIBUTES");
 	} else {
-		add_slot(vm, 1, GPA_OBJECT, vm->size, vm->object, vm->gmem);
+		add_slot(vm, 1, GPA_OBJECT, vm->size, vm->object, vm->hva ? -1 : vm->gmem);
 	}
 }
 
@@ -386,9 +447,115 @@ static void work_here(struct vm *vm, const char *action, struct args *args)
 	printf("%s_faults=%ld\n", action, after.ru_minflt - before.ru_minflt);
 }
 
+/* Which pages of the object are bad, as the kernel says. */
+static void read_bad_pages(const struct vm *vm, struct args *args)
+{
+	char path[256];
+	FILE *file;
+
+	snprintf(path, sizeof(path), POOL "objects/%s/bad_pages", vm->name);
+	file = fopen(path, "r");
+	if (!file)
+		return;		/* a kernel without such a list */
+	args->nr_bad = 0;
+	while (args->nr_bad < MAX_BAD &&
+	       fscanf(file, "%lx", &args->bad[args->nr_bad]) == 1)
+		args->nr_bad++;
+	fclose(file);
+}
+
+static uint64_t physical_address(const struct vm *vm, uint64_t offset)
+{
+	uint64_t first, last;
+	char path[256];
+	FILE *file;
+
+	snprintf(path, sizeof(path), POOL "objects/%s/extents", vm->name);
+	file = fopen(path, "r");
+	if (!file)
+		err(1, "%s", path);
+	while (fscanf(file, "%lx-%lx", &first, &last) == 2) {
+		if (offset <= last - first) {
+			fclose(file);
+			return first + offset;
+		}
+		offset -= last - first + 1;
+	}
+	errx(1, "offset %#lx is not in the object", offset);
+}
+
+/* By a process of its own: whoever asks for it is told that he must act at once. */
+static void poison(const struct vm *vm, uint64_t offset)
+{
+	char command[256];
+
+	snprintf(command, sizeof(command), "echo %#lx > " HARD_OFFLINE,
+		 physical_address(vm, offset));
+	if (system(command))
+		errx(1, "failed: %s", command);
+}
+
+static void touch_by_guest(struct vm *vm, const char *action, struct args *args)
+{
+	int failed;
+
+	args->op = OP_TOUCH;
+	memcpy(vm->low + GPA_ARGS, args, sizeof(*args));
+	in_guest = true;
+	failed = ioctl(vm->vcpu, KVM_RUN, NULL);
+	in_guest = false;
+	if (!failed) {
+		if (vm->run->exit_reason != KVM_EXIT_IO)
+			errx(1, "the guest stopped with exit reason %u", vm->run->exit_reason);
+		printf("%s=ok\n", action);
+		return;
+	}
+	if (errno != EINTR && vm->run->exit_reason == KVM_EXIT_MEMORY_FAULT)
+		printf("%s=exit %#llx %#llx %s\n", action,
+		       vm->run->memory_fault.gpa - GPA_OBJECT,
+		       vm->run->memory_fault.size, strerrorname_np(errno));
+	else if (!bus_code)
+		printf("%s=%s\n", action, strerrorname_np(errno));
+	/* It would come back to the same instruction. */
+	start_at_beginning(vm);
+}
+
+/* Actions at an offset; false if it is none of them. */
+static bool act_at(struct vm *vm, const char *action, struct args *args)
+{
+	const char *at = strchr(action, '@');
+
+	if (!at)
+		return false;
+	args->offset = strtoull(at + 1, NULL, 0);
+	bus_code = 0;
+	if (!strncmp(action, "poison@", 7)) {
+		poison(vm, args->offset);
+		read_bad_pages(vm, args);
+		if (!bus_code)
+			printf("%s=ok\n", action);
+	} else if (!strncmp(action, "touch@", 6)) {
+		bus_expected = true;
+		if (!sigsetjmp(bus_return, 1)) {
+			(void)*(volatile uint64_t *)(vm->object + args->offset);
+			printf("%s=ok\n", action);
+		}
+		bus_expected = false;
+	} else if (!strncmp(action, "guest@", 6)) {
+		touch_by_guest(vm, action, args);
+	} else {
+		return false;
+	}
+	if (bus_code)
+		printf("%s=%s %#lx %d\n", action, bus_code == BUS_MCEERR_AR ? "AR" :
+		       bus_code == BUS_MCEERR_AO ? "AO" : "ADRERR",
+		       bus_addr - vm->object, bus_lsb);
+	return true;
+}
+
 static int freeze(void)
 {
-	int fd = open("/sys/kernel/mm/gmem_persist/frozen", O_WRONLY);
+	int fd = open(POOL "frozen", O_WRONLY);
 	struct timespec from, to;
 	int failed;
 
@@ -415,6 +582,13 @@ static bool act(struct vm *vm, const char *action, struct args *args)
 
 	if (!strcmp(action, "run"))
 		run_for_ever(vm, args);
+	if (act_at(vm, action, args))
+		return true;
+	if (!strcmp(action, "punch")) {
+		if (fallocate(vm->gmem, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, vm->size))
+			err(1, "punch");
+		return true;
+	}
 	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
 		if (strcmp(action, actions[i].name))
 			continue;
@@ -437,17 +611,29 @@ static bool act(struct vm *vm, const char *action, struct args *args)
 	errx(2, "unknown action %s", action);
 }
 
+/* By the ioctl of guest_memfd, which tells nothing about the memory. */
+static int create_unnamed(const struct vm *vm, const struct kvm_gmem_persist *gmem)
+{
+	struct kvm_create_guest_memfd memfd = {
+		.size = gmem->size,
+		.flags = gmem->flags | GUEST_MEMFD_FLAG_PERSIST,
+	};
+
+	return ioctl(vm->fd, KVM_CREATE_GUEST_MEMFD, &memfd);
+}
+
 static const char *usage =
 	"usage: gmem-vmm create|reclaim|any NAME [option=value...] [action...], or freeze";
 
 int main(int argc, char **argv)
 {
 	struct kvm_gmem_persist gmem = {};
+	const struct sigaction sigbus = { .sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO };
 	struct args args = { .seed = 1 };
 	struct vm vm = {};
 	const char *value;
+	int early = PR_MCE_KILL_EARLY, first;
 	bool same = true;
-	int first;
 
 	if (argc == 2 && !strcmp(argv[1], "freeze"))
 		return freeze();
@@ -462,6 +648,7 @@ int main(int argc, char **argv)
 	else
 		errx(2, "%s", usage);
 	memcpy(gmem.name, argv[2], strlen(argv[2]));
+	vm.name = argv[2];
 
 	for (first = 3; first < argc && strchr(argv[first], '='); first++) {
 		const char *arg = argv[first];
@@ -474,6 +661,10 @@ int main(int argc, char **argv)
 			args.seed = strtoull(value, NULL, 0);
 		else if (option(arg, "per-gib", &value))
 			args.per_gib = strtoull(value, NULL, 0);
+		else if (option(arg, "slot", &value))
+			vm.hva = !strcmp(value, "hva");
+		else if (option(arg, "mce", &value))
+			early = strcmp(value, "late") ? PR_MCE_KILL_EARLY : PR_MCE_KILL_LATE;
 		else if (option(arg, "vm", &value))
 			vm.private = !strcmp(value, "protected");
 		else
@@ -488,7 +679,8 @@ int main(int argc, char **argv)
 	vm.fd = ioctl(vm.kvm, KVM_CREATE_VM, vm.private ? KVM_X86_SW_PROTECTED_VM : 0);
 	if (vm.fd < 0)
 		err(1, "KVM_CREATE_VM");
-	vm.gmem = ioctl(vm.fd, KVM_GMEM_PERSIST, &gmem);
+	vm.gmem = gmem.name[0] ? ioctl(vm.fd, KVM_GMEM_PERSIST, &gmem) :
+				 create_unnamed(&vm, &gmem);
 	if (vm.gmem < 0) {
 		printf("errno=%s\n", strerrorname_np(errno));
 		return 3;
@@ -501,6 +693,10 @@ int main(int argc, char **argv)
 
 	set_up_low_memory(&vm);
 	set_up_object(&vm);
+	sigaction(SIGBUS, &sigbus, NULL);
+	if (prctl(PR_MCE_KILL, PR_MCE_KILL_SET, early, 0, 0))
+		err(1, "PR_MCE_KILL");
+	read_bad_pages(&vm, &args);
 	print_dark_time(&vm);
 	set_up_vcpu(&vm);
 	for (; first < argc; first++)

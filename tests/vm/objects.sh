@@ -8,11 +8,11 @@ pool=/sys/kernel/mm/gmem_persist
 # is FILE VALUE: what a file below the pool's folder says
 is() { [ "$(cat "$pool/$1")" = "$2" ]; }
 
-# adds_up: every byte of the pool is in exactly one of the four states
+# adds_up: every byte of the pool is in exactly one of the five states
 adds_up() {
 	[ "$(cat "$pool/pool_bytes")" = "$(($(cat "$pool/clean_bytes") +
 		$(cat "$pool/dirty_bytes") + $(cat "$pool/used_bytes") +
-		$(cat "$pool/quarantined_bytes")))" ]
+		$(cat "$pool/quarantined_bytes") + $(cat "$pool/poisoned_bytes")))" ]
 }
 
 # write FILE TEXT: returns what the kernel answers: 0, or 1 and the message

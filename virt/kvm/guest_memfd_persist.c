@@ -95,7 +95,7 @@ static int view_get_pfn(void *backing, pgoff_t index, kvm_pfn_t *pfn,
 	struct kvm_gmem_view *view = backing;
 
 	*pfn = gmem_object_pfn(view->obj, index, max_order);
-	return 0;
+	return gmem_object_is_bad(view->obj, index) ? -EHWPOISON : 0;
 }
 
 static long view_fallocate(void *backing, int mode, loff_t offset, loff_t len)
@@ -242,10 +242,35 @@ static int check_args(struct kvm *kvm, const struct kvm_gmem_persist *args)
 			  ~GUEST_MEMFD_FLAG_PERSIST;
 
 	if (args->op > KVM_GMEM_PERSIST_CREATE_OR_RECLAIM || args->pad ||
-	    args->flags & ~flags || !args->name[0] ||
+	    args->flags & ~flags || !args->name[0] || args->pad2 ||
+	    args->nodemask_bits > KVM_GMEM_PERSIST_MAX_NODES ||
+	    (args->nodemask && !args->nodemask_bits) ||
 	    memchr_inv(args->reserved, 0, sizeof(args->reserved)))
 		return -EINVAL;
+	/* What exists is where it is. */
+	if (args->op == KVM_GMEM_PERSIST_RECLAIM && args->nodemask_bits)
+		return -EINVAL;
 	return 0;
+}
+
+/* The nodes that the caller wants; one that can not exist is an error. */
+static int get_nodes(const struct kvm_gmem_persist *args, nodemask_t *nodes)
+{
+	const u64 __user *words = u64_to_user_ptr(args->nodemask);
+	unsigned int bit;
+	u64 word = 0;
+
+	nodes_clear(*nodes);
+	for (bit = 0; bit < args->nodemask_bits; bit++) {
+		if (!(bit % 64) && get_user(word, words++))
+			return -EFAULT;
+		if (!(word & BIT_ULL(bit % 64)))
+			continue;
+		if (bit >= nr_node_ids)
+			return -EINVAL;
+		node_set(bit, *nodes);
+	}
+	return nodes_empty(*nodes) ? -EINVAL : 0;
 }
 
 /**
@@ -264,6 +289,7 @@ int kvm_gmem_persist_ioctl(struct kvm *kvm, struct kvm_gmem_persist __user *argp
 	struct kvm_gmem_persist args;
 	struct gmem_object *obj;
 	char name[KVM_GMEM_PERSIST_NAME_SIZE + 1] = {};
+	nodemask_t nodes;
 	bool created;
 	int r;
 
@@ -277,6 +303,12 @@ int kvm_gmem_persist_ioctl(struct kvm *kvm, struct kvm_gmem_persist __user *argp
 	r = check_args(kvm, &args);
 	if (r)
 		return r;
+	if (args.nodemask_bits) {
+		r = get_nodes(&args, &nodes);
+		if (r)
+			return r;
+		params.nodes = &nodes;
+	}
 	/* Whoever cannot take the answer shall not change anything. */
 	if (copy_to_user(argp, &args, sizeof(args)))
 		return -EFAULT;

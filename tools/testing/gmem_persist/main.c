@@ -3,7 +3,7 @@
  * Runs the tests and reports in KTAP.
  *
  * unit [text]		run all tests, or those whose name has the text in it
- * unit --golden	print what tests/golden-v1.hex must be
+ * unit --golden [poison]	print what tests/golden-v1.hex must be, or -v1-poison
  *
  * SEED=number in the environment: other random numbers; ROUNDS=number: so many
  * times as many of them.
@@ -178,7 +178,7 @@ int main(int argc, char **argv)
 		abort();
 
 	if (!strcmp(filter, "--golden")) {
-		golden_print();
+		golden_print(argc > 2 && !strcmp(argv[2], "poison"));
 		return 0;
 	}
 

@@ -4,9 +4,8 @@
 
 #include <stdnoreturn.h>
 
+#include <linux/array_size.h>
 #include <linux/types.h>
-
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 /**
  * struct test - one line of the report

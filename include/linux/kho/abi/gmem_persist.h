@@ -42,9 +42,14 @@
  * clean        free memory that is known to be zero                  ranges
  * dirty        free memory that must be cleared before use           ranges
  * quarantined  memory that nobody may use                            ranges
+ * bad          pages with memory errors, sorted                      page ranges
+ * retired      granules that nobody gets because of them             ranges
+ * nodes        where the writer saw the pool, sorted                 nodes
  * ============ ===================================================== ==========
  *
- * Every node below the root whose name begins with "object" is an object:
+ * "bad" and "retired" are there if, and only if, the first word of "features" has
+ * %GMEM_PERSIST_FEATURE_BAD_PAGES, and "nodes" if the second word has
+ * %GMEM_PERSIST_FEATURE_NODES. Every node below the root whose name begins with "object" is an object:
  *
  * ============ ===================================================== ==========
  * name         content                                               value
@@ -54,13 +59,18 @@
  * ranges       its memory, in the order of its offsets               ranges
  * ============ ===================================================== ==========
  *
- * "ranges" is an array of &struct gmem_persist_range. All integers are in the
- * byte order of the machine; both kernels run on the same one.
+ * "ranges" is an array of &struct gmem_persist_range, and so are "page ranges", but
+ * in multiples of the page size. "nodes" is an array of &struct gmem_persist_node.
+ * All integers are in the byte order of the machine; both kernels run on the same
+ * one.
  *
- * The ranges of clean, dirty, quarantined and of all objects are disjoint and
- * together are the pool. A reader trusts none of this: it checks alignment,
+ * The ranges of clean, dirty, quarantined, retired and of all objects are disjoint
+ * and together are the pool. A reader trusts none of this: it checks alignment,
  * bounds, overlap, uniqueness and checksums, and quarantines whatever no valid
  * entry names.
+ *
+ * A bad page may be anywhere: an object keeps the ones that it has. A reader
+ * retires each granule of clean and dirty memory that has one in it.
  *
  * This interface is a contract. A reader refuses what it does not know, so a
  * change that an old reader would misread needs a new compatible string or a
@@ -72,6 +82,11 @@
 
 /* Version of the tree's format. */
 #define GMEM_PERSIST_COMPATIBLE		"gmem-persist-v1"
+
+/* First word of "features": there are "bad" and "retired". */
+#define GMEM_PERSIST_FEATURE_BAD_PAGES	(1ULL << 0)
+/* Second word of "features": there is "nodes". */
+#define GMEM_PERSIST_FEATURE_NODES	(1ULL << 0)
 
 /* "GMEMPRST", as the bytes lie in memory on a little-endian machine. */
 #define GMEM_PERSIST_MAGIC		0x545352504d454d47ULL
@@ -116,6 +131,22 @@ struct gmem_persist_range {
 };
 
 static_assert(sizeof(struct gmem_persist_range) == 16);
+
+/**
+ * struct gmem_persist_node - a part of the pool on one NUMA node
+ * @base: physical address, a multiple of 2 MiB
+ * @size: length in bytes, a multiple of 2 MiB, not 0
+ * @nid: number of the node, ~0 if the writer did not know it
+ * @reserved: 0
+ */
+struct gmem_persist_node {
+	u64 base;
+	u64 size;
+	u32 nid;
+	u32 reserved;
+};
+
+static_assert(sizeof(struct gmem_persist_node) == 24);
 
 /**
  * struct gmem_persist_object - attributes of an object

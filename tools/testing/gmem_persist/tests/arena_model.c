@@ -381,7 +381,7 @@ static void do_clean(void)
 	u64 max = random_size(), at;
 	struct gmem_range part;
 
-	if (!gmem_arena_take_dirty(&arena, nid, max, &part)) {
+	if (!gmem_arena_find_dirty(&arena, nid, max, &part)) {
 		CHECK(max < M2 || !gmem_arena_node(&arena, nid)->free_dirty);
 		return;
 	}
@@ -391,12 +391,10 @@ static void do_clean(void)
 		CHECK(is(granule_at(at), true, true));
 		CHECK_EQ(nid_of(granule_at(at)), nid);
 	}
-	set_free(part.base, part.size, false);
 	if (random_below(4)) {
 		gmem_arena_set_clean(&arena, part.base, part.size);
 		set_dirty(part.base, part.size, false);
 	}
-	free_one(part.base, part.size, false);
 }
 
 static void do_next_dirty(void)

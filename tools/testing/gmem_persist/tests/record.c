@@ -10,13 +10,13 @@
 
 #include <linux/errno.h>
 #include <linux/libfdt.h>
+#include <linux/mm.h>
 #include <linux/sizes.h>
 
 #include <linux/gmem_persist.h>
 
 #include "records.h"
 
-#define GOLDEN TESTS_DIR "/golden-v1.hex"
 
 /* CRC-32 of "123456789" is cbf43926, the complement of what crc32_le() gives. */
 static void checksum(void)
@@ -105,6 +105,11 @@ static void check_reading(const struct draft *d, const void *fdt, size_t size)
 	CHECK(gmem_extents_equal(&rec.clean, &d->rec.clean));
 	CHECK(gmem_extents_equal(&rec.dirty, &d->rec.dirty));
 	CHECK(gmem_extents_equal(&rec.quarantined, &d->rec.quarantined));
+	CHECK(gmem_extents_equal(&rec.bad_pages, &d->rec.bad_pages));
+	CHECK(gmem_extents_equal(&rec.retired, &d->rec.retired));
+	CHECK_EQ(rec.nr_nodes, d->rec.nr_nodes);
+	CHECK(!rec.nr_nodes || !memcmp(rec.nodes, d->rec.nodes,
+				       rec.nr_nodes * sizeof(*rec.nodes)));
 	CHECK_EQ(rec.unnamed_bytes, 0);
 	CHECK_EQ(rec.bad_free, 0);
 	CHECK_EQ(rec.nr_objects, d->rec.nr_objects);
@@ -118,7 +123,7 @@ static void check_reading(const struct draft *d, const void *fdt, size_t size)
 		CHECK(gmem_extents_equal(&is->ranges, &was->ranges));
 	}
 	gmem_record_free(&rec);
-	CHECK(!rec.objects && !rec.pool.r && !rec.clean.nr);
+	CHECK(!rec.objects && !rec.pool.r && !rec.clean.nr && !rec.nodes);
 }
 
 static void round_trip(void)
@@ -160,35 +165,50 @@ static void nothing(void)
  * Fixed input must give the bytes that it gave when the format was decided on,
  * and these bytes must be understood forever.
  */
-static void golden_v1(void)
+static void check_golden(struct draft *d, const char *path)
 {
 	unsigned char *fdt, *golden = xmalloc(1 << 16);
 	size_t size, nr = 0, i;
-	struct draft d;
 	unsigned int byte;
 	FILE *file;
 
-	file = fopen(GOLDEN, "r");
+	file = fopen(path, "r");
 	if (!file)
-		test_fail(__FILE__, __LINE__, "cannot open %s", GOLDEN);
+		test_fail(__FILE__, __LINE__, "cannot open %s", path);
 	while (nr < 1 << 16 && fscanf(file, "%2x", &byte) == 1)
 		golden[nr++] = byte;
 	fclose(file);
 
-	draft_fixed(&d);
-	fdt = draft_write(&d, &size);
+	fdt = draft_write(d, &size);
 	for (i = 0; i < size && i < nr; i++)
 		if (fdt[i] != golden[i])
 			break;
 	if (i < size || i < nr)
 		test_fail(__FILE__, __LINE__,
 			  "byte %zu of %zu (golden: %zu) is not that of %s: the format of the record changed without a new version. Give it a new GMEM_PERSIST_COMPATIBLE and a new golden file, or undo the change",
-			  i, size, nr, GOLDEN);
+			  i, size, nr, path);
 
-	check_reading(&d, golden, nr);
+	check_reading(d, golden, nr);
 	free(fdt);
 	free(golden);
-	draft_free(&d);
+	draft_free(d);
+}
+
+static void golden_v1(void)
+{
+	struct draft d;
+
+	draft_fixed(&d);
+	check_golden(&d, TESTS_DIR "/golden-v1.hex");
+}
+
+/* With bad pages and nodes, which a record has only if there are any */
+static void golden_v1_poison(void)
+{
+	struct draft d;
+
+	draft_poison(&d);
+	check_golden(&d, TESTS_DIR "/golden-v1-poison.hex");
 }
 
 /* What the writer says it needs is enough even for the longest of everything. */
@@ -228,6 +248,47 @@ static void size_is_enough(void)
 	free(buf);
 }
 
+/* As many bad pages as there may be, and one more */
+static void most_bad_pages(void)
+{
+	const u64 base = 4 * (u64)SZ_1G;
+	struct gmem_record rec;
+	struct draft d = {};
+	size_t size;
+	void *fdt;
+	int i;
+
+	/* Every other page, so that each is a range. */
+	list_put(&d.rec.pool, base, 16 * SZ_2M);
+	list_put(&d.rec.retired, base, 16 * SZ_2M);
+	for (i = 0; i < GMEM_RECORD_MAX_BAD_PAGES; i++)
+		list_put(&d.rec.bad_pages, base + 2 * i * PAGE_SIZE, PAGE_SIZE);
+	fdt = draft_write(&d, &size);
+	check_reading(&d, fdt, size);
+	free(fdt);
+
+	list_put(&d.rec.bad_pages, base + PAGE_SIZE, PAGE_SIZE);
+	size = gmem_record_size(&d.rec);
+	fdt = xmalloc(size);
+	CHECK_EQ(gmem_record_write(&d.rec, fdt, size), -ENOSPC);
+	free(fdt);
+	draft_free(&d);
+
+	/* All of them in one piece, in free memory: nine granules of it go */
+	list_put(&d.rec.pool, base, 16 * SZ_2M);
+	list_put(&d.rec.clean, base, 16 * SZ_2M);
+	list_put(&d.rec.bad_pages, base + 3 * PAGE_SIZE,
+		 GMEM_RECORD_MAX_BAD_PAGES * PAGE_SIZE);
+	fdt = draft_write(&d, &size);
+	CHECK_TEXT(gmem_record_read(fdt, size, &d.rec.pool, &rec), NULL);
+	record_check(&d.rec.pool, &rec);
+	CHECK_EQ(gmem_extents_bytes(&rec.retired), 9 * SZ_2M);
+	CHECK_EQ(gmem_extents_bytes(&rec.clean), 7 * SZ_2M);
+	gmem_record_free(&rec);
+	free(fdt);
+	draft_free(&d);
+}
+
 /* However little room there is, it is said to be too little and not exceeded. */
 static void size_too_small(void)
 {
@@ -236,7 +297,7 @@ static void size_too_small(void)
 	void *fdt, *buf;
 	int len;
 
-	draft_fixed(&d);
+	draft_poison(&d);
 	fdt = draft_write(&d, &size);
 	free(fdt);
 	for (room = 0; room <= size; room++) {
@@ -258,7 +319,9 @@ const struct test record_tests[] = {
 	TEST(round_trip),
 	TEST(nothing),
 	TEST(golden_v1),
+	TEST(golden_v1_poison),
 	TEST(size_is_enough),
+	TEST(most_bad_pages),
 	TEST(size_too_small),
 	{}
 };

@@ -100,9 +100,11 @@ static void flipped_byte(void)
 	unsigned int i;
 
 	random_start(0xf11b);
-	for (i = 0; i < random_rounds(4); i++) {
-		if (i)
+	for (i = 0; i < random_rounds(5); i++) {
+		if (i > 1)
 			draft_random(&d);
+		else if (i)
+			draft_poison(&d);
 		else
 			draft_fixed(&d);
 		fdt = draft_write(&d, &size);
@@ -121,7 +123,7 @@ static void truncated(void)
 	size_t size, len;
 	u8 *fdt;
 
-	draft_fixed(&d);
+	draft_poison(&d);
 	fdt = draft_write(&d, &size);
 	for (len = 0; len < size; len++) {
 		where->step = len;
@@ -207,13 +209,13 @@ static struct {
 /* Any list of the record: of an object, or a free one. */
 static struct gmem_extents *any_list(struct draft *d)
 {
-	unsigned int i = random_below(d->rec.nr_objects + 3);
+	unsigned int i = random_below(d->rec.nr_objects + 4);
 
 	if (i < d->rec.nr_objects)
 		return &d->obj[i].ranges;
 	i -= d->rec.nr_objects;
 	return i == 0 ? &d->rec.clean : i == 1 ? &d->rec.dirty :
-						 &d->rec.quarantined;
+	       i == 2 ? &d->rec.quarantined : &d->rec.retired;
 }
 
 static void lie_about_range(struct draft *d)
@@ -396,13 +398,17 @@ static bool expect_good(const struct draft *d, unsigned int i)
 	return true;
 }
 
-/* What of the list is believed must be the set, no more and no less. */
-static unsigned int check_free(const struct draft *d,
-			       const struct gmem_extents *list,
-			       const struct gmem_extents *set, bool exact)
+/*
+ * What of the list is believed must be the set, no more and no less; of free memory,
+ * what has no bad page in it, and the rest must be retired.
+ */
+static unsigned int check_set(const struct draft *d, const struct gmem_record *rec,
+			      const struct gmem_extents *list,
+			      const struct gmem_extents *set)
 {
+	const bool free = set == &rec->clean || set == &rec->dirty;
 	unsigned int i, refused = 0;
-	u64 bytes = 0;
+	u64 bytes = 0, g;
 
 	for (i = 0; i < list->nr; i++) {
 		const struct gmem_range *r = &list->r[i];
@@ -411,10 +417,16 @@ static unsigned int check_free(const struct draft *d,
 			refused++;
 			continue;
 		}
-		CHECK(gmem_extents_contain(set, r->base, r->size));
-		bytes += r->size;
+		for (g = r->base; g < gmem_range_end(r); g += SZ_2M) {
+			bool bad = free && gmem_extents_overlap(&d->rec.bad_pages,
+								g, SZ_2M, NULL);
+
+			CHECK(gmem_extents_contain(bad ? &rec->retired : set, g,
+						   SZ_2M));
+			bytes += bad ? 0 : SZ_2M;
+		}
 	}
-	if (exact)
+	if (free)
 		CHECK_EQ(gmem_extents_bytes(set), bytes);
 	return refused;
 }
@@ -444,6 +456,7 @@ static void check_lies(struct draft *d)
 	count_names(d, &d->rec.clean);
 	count_names(d, &d->rec.dirty);
 	count_names(d, &d->rec.quarantined);
+	count_names(d, &d->rec.retired);
 	for (i = 0; i < d->rec.nr_objects; i++)
 		count_names(d, &d->obj[i].ranges);
 	for (i = 0; i < d->rec.pool.nr; i++)
@@ -459,9 +472,10 @@ static void check_lies(struct draft *d)
 		nr_good += !rec.objects[i].bad;
 		nr_bad += !!rec.objects[i].bad;
 	}
-	refused = check_free(d, &d->rec.clean, &rec.clean, true);
-	refused += check_free(d, &d->rec.dirty, &rec.dirty, true);
-	refused += check_free(d, &d->rec.quarantined, &rec.quarantined, false);
+	refused = check_set(d, &rec, &d->rec.clean, &rec.clean);
+	refused += check_set(d, &rec, &d->rec.dirty, &rec.dirty);
+	refused += check_set(d, &rec, &d->rec.quarantined, &rec.quarantined);
+	refused += check_set(d, &rec, &d->rec.retired, &rec.retired);
 	CHECK_EQ(rec.bad_free, refused);
 	CHECK_EQ(rec.unnamed_bytes, unnamed);
 	gmem_record_free(&rec);

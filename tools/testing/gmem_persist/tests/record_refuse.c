@@ -25,6 +25,8 @@
 #define E_FEATURES	"it needs features that this kernel does not have"
 #define E_POOL		"its pool is not the memory that the firmware map names"
 #define E_MANY		"it has too many objects"
+#define E_BAD_PAGES	"its list of bad pages is malformed"
+#define E_BAD_MANY	"it has too many bad pages"
 #define E_MEMORY	"no memory to read it"
 #define E_LIST_MISSING	"a list of ranges is missing"
 #define E_LIST_ODD	"a list of ranges has an odd length"
@@ -60,6 +62,17 @@ static void start(void)
 static void edit(void)
 {
 	start();
+	tree = tree_open(&draft, &room);
+}
+
+static void poison(void)
+{
+	draft_poison(&draft);
+	obj = draft.obj;
+}
+
+static void edit_draft(void)
+{
 	tree = tree_open(&draft, &room);
 }
 
@@ -221,7 +234,8 @@ static void root_features(void)
 		features[1] = 0;
 		edit();
 		set(0, "features", features, 16);
-		refused(E_FEATURES);
+		/* what the known one promises is not there */
+		refused(bit ? E_FEATURES : E_LIST_MISSING);
 		/* ones that it may ignore */
 		features[0] = 0;
 		features[1] = 1ULL << bit;
@@ -248,6 +262,225 @@ static void root_lists(void)
 		edit();
 		set(0, lists[i], "123", 3);
 		refused(E_LIST_ODD);
+	}
+}
+
+/* Whatever is wrong with the list of bad pages, nothing of the record is believed. */
+static void bad_pages(void)
+{
+	static const struct {
+		u64 base, size;
+		const char *why;
+	} bad[] = {
+		{ HIGH + 9 * M, 0, E_BAD_PAGES },
+		{ HIGH + 9 * M + 1, SZ_4K, E_BAD_PAGES },
+		{ HIGH + 9 * M, SZ_4K + 8, E_BAD_PAGES },
+		{ HIGH + 9 * M, SZ_4K - 1, E_BAD_PAGES },
+		{ 0, SZ_4K, E_BAD_PAGES },
+		{ HIGH + 6 * M - SZ_4K, SZ_4K, E_BAD_PAGES },
+		{ HIGH + 22 * M - SZ_4K, 2 * SZ_4K, E_BAD_PAGES },
+		{ HIGH + 9 * M, -SZ_4K, E_BAD_PAGES },
+		{ -SZ_4K, SZ_4K, E_BAD_PAGES },
+		{ 4 * G, (GMEM_RECORD_MAX_BAD_PAGES + 1) * (u64)SZ_4K, E_BAD_MANY },
+		{ 4 * G, 2 * G, E_BAD_MANY },
+		{ 4 * G, GMEM_RECORD_MAX_BAD_PAGES * (u64)SZ_4K, NULL },
+	};
+	struct gmem_range *r, tmp;
+	unsigned int i;
+
+	/* alone, and behind all of the good ones */
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		where->step = i;
+		start();
+		list_put(&draft.rec.bad_pages, HIGH + 20 * M, SZ_4K);
+		edit_draft();
+		tmp = (struct gmem_range){ bad[i].base, bad[i].size };
+		set(0, "bad", &tmp, sizeof(tmp));
+		refused(bad[i].why);
+
+		if (!bad[i].why)
+			continue;
+		poison();
+		edit_draft();
+		CHECK_EQ(fdt_appendprop(tree, 0, "bad", &tmp, sizeof(tmp)), 0);
+		/* What is out of order is seen first. */
+		refused(E_BAD_PAGES);
+	}
+
+	/* out of order, one in another, the same twice */
+	poison();
+	r = draft.rec.bad_pages.r;
+	tmp = r[0];
+	r[0] = r[1];
+	r[1] = tmp;
+	refused(E_BAD_PAGES);
+	poison();
+	draft.rec.bad_pages.r[1] = draft.rec.bad_pages.r[0];
+	refused(E_BAD_PAGES);
+	poison();
+	r = draft.rec.bad_pages.r;
+	r[3].base = r[2].base + SZ_4K;
+	refused(E_BAD_PAGES);
+	/* many, none of them too many by itself */
+	start();
+	list_put(&draft.rec.bad_pages, 5 * G, 4000 * (u64)SZ_4K);
+	edit_draft();
+	tmp = (struct gmem_range){ 5 * G + 16 * M, 97 * SZ_4K };
+	CHECK_EQ(fdt_appendprop(tree, 0, "bad", &tmp, sizeof(tmp)), 0);
+	refused(E_BAD_MANY);
+
+	/* either list missing, or odd */
+	poison();
+	edit_draft();
+	CHECK_EQ(fdt_delprop(tree, 0, "bad"), 0);
+	refused(E_LIST_MISSING);
+	poison();
+	edit_draft();
+	CHECK_EQ(fdt_delprop(tree, 0, "retired"), 0);
+	refused(E_LIST_MISSING);
+	poison();
+	edit_draft();
+	CHECK_EQ(fdt_appendprop(tree, 0, "bad", "12345678", 8), 0);
+	refused(E_LIST_ODD);
+}
+
+/* Neighbours in the list are written as one, but may be two. */
+static void bad_neighbours(void)
+{
+	start();
+	list_put(&draft.rec.bad_pages, 5 * G, SZ_4K);
+	list_put(&draft.rec.bad_pages, 5 * G + SZ_4K, SZ_4K);
+	list_put(&draft.rec.bad_pages, 5 * G + 2 * SZ_4K, SZ_4K);
+	check_read(NULL);
+	CHECK_EQ(rec.bad_pages.nr, 1);
+	CHECK_EQ(rec.bad_pages.r[0].size, 3 * SZ_4K);
+	finish();
+}
+
+/* Free memory with a bad page in it is retired, all else stays whose it is. */
+static void bad_and_free(void)
+{
+	unsigned int i;
+
+	/* the first, a middle and the last granule of clean memory */
+	start();
+	list_put(&draft.rec.bad_pages, 4 * G, SZ_4K);
+	list_put(&draft.rec.bad_pages, 4 * G + 9 * M, SZ_4K);
+	list_put(&draft.rec.bad_pages, 5 * G - SZ_4K, SZ_4K);
+	check_read(NULL);
+	CHECK_EQ(gmem_extents_bytes(&rec.clean), G - 6 * M);
+	CHECK_EQ(gmem_extents_bytes(&rec.retired), 6 * M);
+	CHECK(gmem_extents_contain(&rec.retired, 4 * G + 8 * M, 2 * M));
+	CHECK(gmem_extents_equal(&rec.dirty, &draft.rec.dirty));
+	CHECK_EQ(rec.bad_free, 0);
+	finish();
+
+	/* every other granule of it: many holes, and room for all */
+	start();
+	for (i = 0; i < 200; i++)
+		list_put(&draft.rec.bad_pages, 4 * G + (4 * i + 3) * M, SZ_4K);
+	check_read(NULL);
+	CHECK_EQ(rec.clean.nr, 201);
+	CHECK_EQ(rec.retired.nr, 200);
+	finish();
+
+	/* two pages of one dirty granule, and a range across three */
+	start();
+	list_put(&draft.rec.bad_pages, HIGH + 8 * M + SZ_4K, SZ_4K);
+	list_put(&draft.rec.bad_pages, HIGH + 8 * M + 3 * SZ_4K, SZ_4K);
+	list_put(&draft.rec.bad_pages, HIGH + 12 * M - SZ_4K, 2 * M + 2 * SZ_4K);
+	check_read(NULL);
+	CHECK_EQ(gmem_extents_bytes(&rec.dirty), 0);
+	CHECK_EQ(gmem_extents_bytes(&rec.retired), 8 * M);
+	finish();
+
+	/* an object and quarantined memory keep what they have */
+	start();
+	list_put(&draft.rec.bad_pages, 5 * G, SZ_4K);
+	list_put(&draft.rec.bad_pages, HIGH + 20 * M, SZ_4K);
+	check_objects(NULL, NULL, NULL);
+	CHECK_EQ(rec.retired.nr, 0);
+	CHECK_EQ(rec.bad_pages.nr, 2);
+	finish();
+
+	/* from an object into free memory; that it is refused frees nothing */
+	start();
+	obj[0].meta.reserved = 1;
+	list_put(&draft.rec.bad_pages, 5 * G - SZ_4K, 2 * SZ_4K);
+	check_read(NULL);
+	CHECK_TEXT(rec.objects[0].bad, E_UNKNOWN);
+	CHECK_EQ(gmem_extents_bytes(&rec.retired), 2 * M);
+	CHECK(gmem_extents_contain(&rec.quarantined, 5 * G, G));
+	finish();
+}
+
+/* What is retired is a set as the others are. */
+static void retired(void)
+{
+	/* disputed: by an object, by free memory */
+	poison();
+	list_put(&draft.rec.retired, 5 * G, 2 * M);
+	check_read(NULL);
+	CHECK_TEXT(rec.objects[0].bad, E_OVERLAP);
+	CHECK(gmem_extents_contain(&rec.quarantined, 5 * G, G));
+	CHECK_EQ(rec.bad_free, 1);
+	CHECK_EQ(gmem_extents_bytes(&rec.retired), 2 * M);
+	finish();
+	poison();
+	list_put(&draft.rec.retired, 4 * G, 2 * M);
+	check_read(NULL);
+	CHECK_EQ(rec.bad_free, 2);
+	CHECK_EQ(rec.clean.nr, 0);
+	finish();
+	/* not named any more: it is nobody's all the same */
+	poison();
+	draft.rec.retired.nr = 0;
+	check_read(NULL);
+	CHECK_EQ(rec.unnamed_bytes, 2 * M);
+	CHECK_EQ(gmem_extents_bytes(&rec.quarantined), 4 * M);
+	finish();
+	/* by a reader that was told of retired memory alone */
+	poison();
+	draft.rec.bad_pages.nr = 0;
+	check_read(NULL);
+	CHECK_EQ(gmem_extents_bytes(&rec.retired), 2 * M);
+	finish();
+}
+
+/* Where the pool was is only a hint: if it cannot be, it was not given. */
+static void nodes(void)
+{
+	static const struct gmem_persist_node bad[] = {
+		{ 20 * G, 2 * M, 1 }, { HIGH + 20 * M, 4 * M, 1 },
+		{ HIGH + 20 * M, 0, 1 }, { HIGH + 20 * M + SZ_4K, 2 * M, 1 },
+		{ HIGH + 20 * M, M, 1 }, { HIGH + 20 * M, 2 * M, 1, 1 },
+		{ HIGH + 20 * M, -2 * M, 1 }, { 4 * G, 2 * M, 1 },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		where->step = i;
+		start();
+		node_put(&draft, 5 * G, G, 0);
+		edit_draft();
+		CHECK_EQ(fdt_appendprop(tree, 0, "nodes", &bad[i], sizeof(*bad)), 0);
+		check_objects(NULL, NULL, NULL);
+		CHECK_EQ(rec.nr_nodes, 0);
+		finish();
+	}
+	for (i = 0; i < 3; i++) {
+		where->step = i;
+		poison();
+		edit_draft();
+		if (i == 0)
+			set(0, "nodes", "", 0);
+		else if (i == 1)
+			CHECK_EQ(fdt_appendprop(tree, 0, "nodes", "1234", 4), 0);
+		else
+			CHECK_EQ(fdt_delprop(tree, 0, "nodes"), 0);
+		check_objects(NULL, NULL, NULL);
+		CHECK_EQ(rec.nr_nodes, 0);
+		finish();
 	}
 }
 
@@ -720,7 +953,7 @@ static void no_memory(void)
 
 	for (nr = 0; failed; nr++) {
 		where->step = nr;
-		start();
+		poison();
 		fdt = draft_write(&draft, &size);
 		kvmalloc_fail_after = nr;
 		why = gmem_record_read(fdt, size, &draft.rec.pool, &rec);
@@ -741,8 +974,8 @@ static void no_memory(void)
 		finish();
 		free(fdt);
 	}
-	/* four lists, all objects, twins, claims, four sets; ranges of objects */
-	CHECK_EQ(nr_all, 11);
+	/* six lists, all objects, twins, claims, five sets; ranges of objects */
+	CHECK_EQ(nr_all, 14);
 	CHECK_EQ(nr_one, 3);
 }
 
@@ -753,6 +986,11 @@ const struct test record_refuse_tests[] = {
 	TEST(root_page_size),
 	TEST(root_features),
 	TEST(root_lists),
+	TEST(bad_pages),
+	TEST(bad_neighbours),
+	TEST(bad_and_free),
+	TEST(retired),
+	TEST(nodes),
 	TEST(root_pool),
 	TEST(root_too_many_objects),
 	TEST(unknown_is_ignored),

@@ -5,6 +5,7 @@
 
 #include <linux/libfdt.h>
 #include <linux/minmax.h>
+#include <linux/mm.h>
 #include <linux/sizes.h>
 
 #include <linux/gmem_persist.h>
@@ -30,6 +31,17 @@ static void set_put(struct gmem_extents *set, u64 base, u64 size)
 	list_put(set, base, size);
 	set->nr--;
 	CHECK_EQ(gmem_extents_add(set, base, size), 0);
+}
+
+void node_put(struct draft *d, u64 base, u64 size, u32 nid)
+{
+	struct gmem_record *rec = &d->rec;
+
+	rec->nodes = realloc(rec->nodes, (rec->nr_nodes + 1) * sizeof(*rec->nodes));
+	if (!rec->nodes)
+		abort();
+	rec->nodes[rec->nr_nodes++] = (struct gmem_persist_node){
+		.base = base, .size = size, .nid = nid };
 }
 
 static struct gmem_record_object *draft_object(struct draft *d, const char *name)
@@ -102,6 +114,69 @@ void draft_fixed(struct draft *d)
 	}
 }
 
+/*
+ * The same with memory errors and nodes: tests/golden-v1-poison.hex.
+ *
+ *	bad	  A: its first page, and its last; B: three; quarantined: one
+ *	retired	  16G+6M+ |bRddCq|, and two bad pages in there
+ */
+void draft_poison(struct draft *d)
+{
+	const u64 g = SZ_1G, m = SZ_1M, high = 16 * g;
+
+	draft_fixed(d);
+	list_put(&d->rec.retired, high + 8 * m, 2 * m);
+	d->rec.dirty.r[0].base += 2 * m;
+	d->rec.dirty.r[0].size -= 2 * m;
+
+	list_put(&d->rec.bad_pages, 5 * g, PAGE_SIZE);
+	list_put(&d->rec.bad_pages, 6 * g - PAGE_SIZE, PAGE_SIZE);
+	list_put(&d->rec.bad_pages, 6 * g + 2 * m + 8 * PAGE_SIZE, 2 * PAGE_SIZE);
+	list_put(&d->rec.bad_pages, high + 8 * m - PAGE_SIZE, 2 * PAGE_SIZE);
+	list_put(&d->rec.bad_pages, high + 9 * m, PAGE_SIZE);
+	list_put(&d->rec.bad_pages, high + 21 * m, PAGE_SIZE);
+
+	node_put(d, 4 * g, 2 * g, 0);
+	node_put(d, 6 * g, g + 2 * m, ~0);
+	node_put(d, high + 6 * m, 16 * m, 3);
+}
+
+/* Bad pages where they may be: anywhere but in free memory. */
+static void random_bad_pages(struct draft *d)
+{
+	unsigned int nr = random_below(12);
+
+	while (nr--) {
+		unsigned int i = random_below(d->rec.nr_objects + 2);
+		struct gmem_extents *x = i < d->rec.nr_objects ?
+			&d->obj[i].ranges : i == d->rec.nr_objects ?
+			&d->rec.quarantined : &d->rec.retired;
+		struct gmem_range *r;
+		u64 page;
+
+		if (!x->nr)
+			continue;
+		r = &x->r[random_below(x->nr)];
+		page = r->base + random_below(r->size / PAGE_SIZE) * PAGE_SIZE;
+		if (!gmem_extents_contain(&d->rec.bad_pages, page, PAGE_SIZE))
+			set_put(&d->rec.bad_pages, page, PAGE_SIZE);
+	}
+}
+
+static void random_nodes(struct draft *d)
+{
+	unsigned int i;
+
+	for (i = 0; i < d->rec.pool.nr; i++) {
+		const struct gmem_range *r = &d->rec.pool.r[i];
+		u64 first = random_below(r->size / SZ_2M) * SZ_2M;
+
+		if (first)
+			node_put(d, r->base, first, random_below(4));
+		node_put(d, r->base + first, r->size - first, random_next());
+	}
+}
+
 static void random_name(char *name)
 {
 	static const char first[] =
@@ -117,12 +192,14 @@ static void random_name(char *name)
 
 /*
  * A pool of up to 7 GiB, all of it given away: to objects by the allocator, the
- * rest to the three sets in pieces.
+ * rest to the sets in pieces.
  */
 void draft_random(struct draft *d)
 {
 	struct gmem_extents left = {}, *sets[] = {
-		&d->rec.clean, &d->rec.dirty, &d->rec.quarantined };
+		&d->rec.clean, &d->rec.dirty, &d->rec.quarantined,
+		&d->rec.retired };
+	bool poison = !random_below(3);
 	u64 addr = random_below(2048) * SZ_2M;
 	unsigned int i, nr;
 
@@ -188,12 +265,16 @@ void draft_random(struct draft *d)
 		while (size) {
 			n = random_below(4) ?
 			    min(size, (1 + random_below(200)) * SZ_2M) : size;
-			set_put(sets[random_below(3)], base, n);
+			set_put(sets[random_below(3 + poison)], base, n);
 			base += n;
 			size -= n;
 		}
 	}
 	free(left.r);
+	if (poison)
+		random_bad_pages(d);
+	if (!random_below(3))
+		random_nodes(d);
 }
 
 void draft_free(struct draft *d)
@@ -204,6 +285,9 @@ void draft_free(struct draft *d)
 	free(d->rec.clean.r);
 	free(d->rec.dirty.r);
 	free(d->rec.quarantined.r);
+	free(d->rec.bad_pages.r);
+	free(d->rec.retired.r);
+	free(d->rec.nodes);
 	for (i = 0; i < d->rec.nr_objects; i++)
 		free(d->obj[i].ranges.r);
 	memset(d, 0, sizeof(*d));
@@ -340,8 +424,8 @@ static void check_good_object(const struct gmem_record *rec,
 
 /*
  * What must hold for every record that was read, however damaged it is: the free
- * sets, what is quarantined and the good objects are disjoint and together the
- * pool, and nothing that any object lays claim to is free.
+ * sets, what is quarantined or retired and the good objects are disjoint and together
+ * the pool, nothing that any object lays claim to is free, and no bad page is.
  */
 void record_check(const struct gmem_extents *pool, const struct gmem_record *rec)
 {
@@ -353,10 +437,22 @@ void record_check(const struct gmem_extents *pool, const struct gmem_record *rec
 	check_is_set(&rec->clean);
 	check_is_set(&rec->dirty);
 	check_is_set(&rec->quarantined);
+	check_is_set(&rec->retired);
+	check_is_set(&rec->bad_pages);
+	CHECK(gmem_extents_bytes(&rec->bad_pages) <=
+	      GMEM_RECORD_MAX_BAD_PAGES * PAGE_SIZE);
+	for (i = 0; i < rec->bad_pages.nr; i++) {
+		const struct gmem_range *r = &rec->bad_pages.r[i];
+
+		CHECK(gmem_extents_contain(pool, r->base, r->size));
+		CHECK(!gmem_extents_overlap(&rec->clean, r->base, r->size, NULL));
+		CHECK(!gmem_extents_overlap(&rec->dirty, r->base, r->size, NULL));
+	}
 
 	put_all(&all, &rec->clean);
 	put_all(&all, &rec->dirty);
 	put_all(&all, &rec->quarantined);
+	put_all(&all, &rec->retired);
 	for (i = 0; i < rec->nr_objects; i++) {
 		check_not_free(rec, &rec->objects[i]);
 		if (rec->objects[i].bad)
@@ -387,13 +483,16 @@ void record_check(const struct gmem_extents *pool, const struct gmem_record *rec
 	free(all.r);
 }
 
-void golden_print(void)
+void golden_print(bool poison)
 {
 	unsigned char *fdt;
 	struct draft d;
 	size_t size, i;
 
-	draft_fixed(&d);
+	if (poison)
+		draft_poison(&d);
+	else
+		draft_fixed(&d);
 	fdt = draft_write(&d, &size);
 	for (i = 0; i < size; i++)
 		printf("%02x%s", fdt[i], i % 32 == 31 || i == size - 1 ? "\n" : "");

@@ -19,9 +19,11 @@ struct draft {
 	char name[DRAFT_OBJECTS][2 * 64];
 };
 
+void node_put(struct draft *d, u64 base, u64 size, u32 nid);
 void list_put(struct gmem_extents *list, u64 base, u64 size);
 
 void draft_fixed(struct draft *d);
+void draft_poison(struct draft *d);
 void draft_random(struct draft *d);
 void draft_free(struct draft *d);
 void *draft_write(struct draft *d, size_t *size);
@@ -36,6 +38,6 @@ void record_check(const struct gmem_extents *pool, const struct gmem_record *rec
 const struct gmem_record_object *record_find(const struct gmem_record *rec,
 					     const char *name);
 
-void golden_print(void);
+void golden_print(bool poison);
 
 #endif /* GMEM_TEST_RECORDS_H */

@@ -1,0 +1,414 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Who clears dirty memory, and when.
+ */
+
+/**
+ * DOC: cleaning
+ *
+ * Memory is zero when an object gets it. Two parties see to that:
+ *
+ * - One worker per node, of the lowest priority and on the node's own CPUs, cleans
+ *   free memory in the background, so that most objects find theirs clean. The
+ *   operator can slow it down or switch it off.
+ * - Creation clears what is still dirty of its own memory, on several CPUs of the
+ *   nodes that the memory is on. A signal, a freeze or a reboot ends it.
+ *
+ * What is being cleaned is dirty until it is clean, in sysfs and in the record, so
+ * that a kexec at any moment is safe. It stays free as well: whoever is given
+ * memory that a worker is about has the worker leave it first.
+ */
+#include "internal.h"
+
+#include <linux/kthread.h>
+#include <linux/minmax.h>
+#include <linux/math64.h>
+#include <linux/moduleparam.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+#include <linux/timekeeping.h>
+#include <linux/topology.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
+#include <trace/events/gmem_persist.h>
+
+#undef MODULE_PARAM_PREFIX
+#define MODULE_PARAM_PREFIX "gmem_persist."
+
+/* How much is taken at a time, and so lost when the work is interrupted. */
+#define PART_SIZE	SZ_256M
+
+/* More CPUs than this do not clear any faster: memory is the limit. */
+#define MAX_THREADS	16
+
+/* Does the background worker work? Also gmem_persist.clean= at boot. */
+unsigned int gmem_clean_background = 1;
+module_param_named(clean, gmem_clean_background, uint, 0);
+
+/* How much the background worker cleans, in MiB per second and node; 0: no limit. */
+unsigned int gmem_clean_rate;
+
+/* How many CPUs per node creation may use; 0: as many as are useful. */
+unsigned int gmem_clean_threads;
+
+static int clear_part(const struct gmem_range *part, int (*stop)(void *), void *arg)
+{
+	const u64 start = ktime_get_ns();
+	int err = gmem_zero(part->base, part->size, stop, arg);
+
+	trace_gmem_clean(part->base, part->size, ktime_get_ns() - start, err);
+	return err;
+}
+
+/*
+ * Creation
+ */
+
+/**
+ * struct clean_job - clearing the memory of an object
+ * @obj: the object
+ * @creator: who waits for it, and whose signals end it
+ * @err: why it ends early
+ * @i: the range that is being handed out
+ * @offset: where in it the next part begins
+ */
+struct clean_job {
+	struct gmem_object *obj;
+	struct task_struct *creator;
+	int err;		/* under gmem_pool.lock, read without */
+	unsigned int i;		/* under gmem_pool.lock */
+	u64 offset;		/* likewise */
+};
+
+struct clean_helper {
+	struct work_struct work;
+	struct clean_job *job;
+};
+
+static int stop_job(void *arg)
+{
+	const struct clean_job *job = arg;
+
+	if (READ_ONCE(job->err))
+		return job->err;
+	if (signal_pending(job->creator))
+		return -EINTR;
+	/* A reboot does not wait for anybody. */
+	if (gmem_pool_frozen())
+		return -EBUSY;
+	return 0;
+}
+
+/* The next part of the object's memory that is not known to be zero. */
+static bool next_part(struct clean_job *job, struct gmem_range *part)
+{
+	const struct gmem_extents *x = &job->obj->ranges;
+
+	lockdep_assert_held(&gmem_pool.lock);
+
+	for (; job->i < x->nr; job->i++, job->offset = 0) {
+		const struct gmem_range *r = &x->r[job->i];
+
+		if (!gmem_arena_next_dirty(&gmem_pool.arena,
+					   r->base + job->offset,
+					   r->size - job->offset, part))
+			continue;
+		part->size = min_t(u64, part->size, PART_SIZE);
+		job->offset = gmem_range_end(part) - r->base;
+		if (job->offset == r->size) {
+			job->i++;
+			job->offset = 0;
+		}
+		return true;
+	}
+	return false;
+}
+
+/* What everybody who helps with @job does until nothing is left of it. */
+static void work_on(struct clean_job *job)
+{
+	struct gmem_range part;
+	int err;
+
+	mutex_lock(&gmem_pool.lock);
+	while (!job->err && next_part(job, &part)) {
+		mutex_unlock(&gmem_pool.lock);
+		err = clear_part(&part, stop_job, job);
+		mutex_lock(&gmem_pool.lock);
+		if (!err)
+			gmem_arena_set_clean(&gmem_pool.arena, part.base,
+					     part.size);
+		else if (!job->err)
+			WRITE_ONCE(job->err, err);
+	}
+	mutex_unlock(&gmem_pool.lock);
+}
+
+static void help(struct work_struct *work)
+{
+	work_on(container_of(work, struct clean_helper, work)->job);
+}
+
+/* How many CPUs of a node are worth asking for @bytes on it. */
+static unsigned int threads_for(int nid, u64 bytes)
+{
+	unsigned int cpus = nid == NUMA_NO_NODE ? num_online_cpus() :
+						  nr_cpus_node(nid);
+	unsigned int max = READ_ONCE(gmem_clean_threads) ?: MAX_THREADS;
+
+	return min3((u64)max, (u64)max(cpus, 1U), div_u64(bytes, PART_SIZE) + 1);
+}
+
+static u64 dirty_bytes_on(const struct gmem_object *obj, int nid)
+{
+	struct gmem_range rest, part;
+	u64 bytes = 0;
+	unsigned int i;
+
+	guard(mutex)(&gmem_pool.lock);
+
+	for (i = 0; i < obj->ranges.nr; i++) {
+		rest = obj->ranges.r[i];
+		while (rest.size && gmem_arena_next_dirty(&gmem_pool.arena, rest.base,
+							  rest.size, &part)) {
+			if (gmem_arena_nid(&gmem_pool.arena, part.base) == nid)
+				bytes += part.size;
+			rest.size = gmem_range_end(&rest) - gmem_range_end(&part);
+			rest.base = gmem_range_end(&part);
+		}
+	}
+	return bytes;
+}
+
+/**
+ * gmem_clean_object - clear what must be cleared of a new object
+ * @obj: the object, which nobody else knows yet
+ *
+ * What has been cleaned stays clean, also if this is interrupted.
+ *
+ * Context: process context, may take seconds; takes gmem_pool.lock.
+ * Return: 0, -EINTR (a signal), -EBUSY (somebody froze the pool), -ENOMEM (no
+ * kernel memory for a mapping).
+ */
+int gmem_clean_object(struct gmem_object *obj)
+{
+	struct clean_job job = { .obj = obj, .creator = current };
+	struct clean_helper *helpers;
+	unsigned int i, k, n, nr = 0;
+
+	/* The creator itself is the first; without help it just takes longer. */
+	helpers = kcalloc(MAX_THREADS, sizeof(*helpers), GFP_KERNEL);
+	for (i = 0; helpers && i < gmem_pool.arena.nr_nodes; i++) {
+		int nid = gmem_pool.arena.nodes[i].nid;
+		u64 bytes = dirty_bytes_on(obj, nid);
+
+		n = bytes ? threads_for(nid, bytes) : 0;
+		if (n && nid == numa_node_id())
+			n--;
+		for (k = 0; k < n && nr < MAX_THREADS; k++, nr++) {
+			helpers[nr].job = &job;
+			INIT_WORK(&helpers[nr].work, help);
+			queue_work_node(nid, system_dfl_long_wq, &helpers[nr].work);
+		}
+	}
+
+	work_on(&job);
+	for (i = 0; i < nr; i++)
+		flush_work(&helpers[i].work);
+	kfree(helpers);
+	return job.err;
+}
+
+/*
+ * Background
+ */
+
+/**
+ * struct clean_worker - the worker of a node
+ * @nid: the node
+ * @part: what it is cleaning; size 0: nothing; under gmem_pool.lock
+ * @leave: it must stop that; set under gmem_pool.lock
+ */
+struct clean_worker {
+	int nid;
+	struct gmem_range part;
+	bool leave;
+};
+
+static struct clean_worker *workers __ro_after_init;
+static unsigned int nr_workers __ro_after_init;
+static DECLARE_WAIT_QUEUE_HEAD(work_wait);	/* for something to clean */
+static DECLARE_WAIT_QUEUE_HEAD(leave_wait);	/* for a worker to stop */
+
+static bool may_work(void)
+{
+	return READ_ONCE(gmem_clean_background) && !gmem_pool_frozen();
+}
+
+static int stop_worker(void *arg)
+{
+	const struct clean_worker *worker = arg;
+
+	return READ_ONCE(worker->leave) || !may_work() ? -EAGAIN : 0;
+}
+
+static bool has_work(const struct clean_worker *worker)
+{
+	const struct gmem_arena_node *node =
+		gmem_arena_node(&gmem_pool.arena, worker->nid);
+
+	return READ_ONCE(node->free_dirty);
+}
+
+static bool take_part(struct clean_worker *worker)
+{
+	u64 max = PART_SIZE;
+
+	/* With a limit, what a tenth of a second may clean. */
+	if (READ_ONCE(gmem_clean_rate))
+		max = clamp_t(u64, (u64)gmem_clean_rate * SZ_1M / 10, SZ_2M, max);
+
+	guard(mutex)(&gmem_pool.lock);
+	worker->leave = false;
+	return may_work() &&
+	       gmem_arena_find_dirty(&gmem_pool.arena, worker->nid,
+				     ALIGN_DOWN(max, SZ_2M), &worker->part);
+}
+
+static void part_done(struct clean_worker *worker, bool clean)
+{
+	guard(mutex)(&gmem_pool.lock);
+
+	if (clean)
+		gmem_arena_set_clean(&gmem_pool.arena, worker->part.base,
+				     worker->part.size);
+	worker->part.size = 0;
+	wake_up_all(&leave_wait);
+	/* All done: worth telling the next kernel, which else cleans it again. */
+	if (!has_work(worker) && !gmem_pool.holders)
+		gmem_handover_update();
+}
+
+/* No faster than the operator allows. */
+static void pace(u64 bytes, u64 started)
+{
+	const unsigned int rate = READ_ONCE(gmem_clean_rate);
+	u64 due, spent = ktime_get_ns() - started;
+
+	if (!rate)
+		return;
+	due = div64_u64(bytes * 1000, (u64)rate * SZ_1M) * NSEC_PER_MSEC;
+	if (due > spent)
+		schedule_timeout_idle(nsecs_to_jiffies(due - spent) + 1);
+}
+
+static int clean_node(void *arg)
+{
+	struct clean_worker *worker = arg;
+
+	set_user_nice(current, MAX_NICE);
+	while (!kthread_should_stop()) {
+		u64 started, bytes;
+		int err;
+
+		wait_event_idle(work_wait, has_work(worker) && may_work());
+		if (!take_part(worker))
+			continue;
+		started = ktime_get_ns();
+		bytes = worker->part.size;
+		err = clear_part(&worker->part, stop_worker, worker);
+		part_done(worker, !err);
+		if (err == -ENOMEM)
+			schedule_timeout_idle(HZ);
+		pace(bytes, started);
+	}
+	return 0;
+}
+
+/**
+ * gmem_clean_kick - there may be something to clean
+ *
+ * Context: any that may wake up a task.
+ */
+void gmem_clean_kick(void)
+{
+	wake_up_all(&work_wait);
+}
+
+static bool in_the_way(const struct clean_worker *worker,
+		       const struct gmem_extents *x)
+{
+	unsigned int i;
+
+	for (i = 0; worker->part.size && i < x->nr; i++)
+		if (x->r[i].base < gmem_range_end(&worker->part) &&
+		    worker->part.base < gmem_range_end(&x->r[i]))
+			return true;
+	return false;
+}
+
+/**
+ * gmem_clean_leave - have the background workers leave memory alone
+ * @x: memory that is not free any more
+ *
+ * Takes no longer than clearing 2 MiB.
+ *
+ * Context: gmem_pool.lock is held, and may be let go of in between.
+ */
+void gmem_clean_leave(const struct gmem_extents *x)
+{
+	unsigned int i;
+
+	lockdep_assert_held(&gmem_pool.lock);
+
+	for (i = 0; i < nr_workers; i++) {
+		struct clean_worker *worker = &workers[i];
+
+		while (in_the_way(worker, x)) {
+			DEFINE_WAIT(wait);
+
+			prepare_to_wait(&leave_wait, &wait, TASK_UNINTERRUPTIBLE);
+			WRITE_ONCE(worker->leave, true);
+			mutex_unlock(&gmem_pool.lock);
+			schedule();
+			finish_wait(&leave_wait, &wait);
+			mutex_lock(&gmem_pool.lock);
+		}
+	}
+}
+
+/**
+ * gmem_clean_init - start the background workers
+ *
+ * Context: boot.
+ * Return: 0 or -ENOMEM.
+ */
+int __init gmem_clean_init(void)
+{
+	const struct gmem_arena *arena = &gmem_pool.arena;
+	unsigned int i;
+
+	workers = kcalloc(arena->nr_nodes, sizeof(*workers), GFP_KERNEL);
+	if (!workers)
+		return -ENOMEM;
+
+	for (i = 0; i < arena->nr_nodes; i++) {
+		struct clean_worker *worker = &workers[i];
+		const int nid = arena->nodes[i].nid;
+		struct task_struct *task;
+
+		worker->nid = nid;
+		task = kthread_create_on_node(clean_node, worker, nid,
+					      "gmem_clean/%d", nid);
+		/* Creation then has more to clear, that is all. */
+		if (IS_ERR(task))
+			pr_warn("no worker cleans node %d in the background\n", nid);
+		else
+			wake_up_process(task);
+	}
+	nr_workers = arena->nr_nodes;
+	return 0;
+}

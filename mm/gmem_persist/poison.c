@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Memory errors in the pool.
+ */
+
+/**
+ * DOC: memory errors
+ *
+ * memory_failure() knows pages by their struct page. For the pool it asks here first,
+ * and what happens depends on whose the page is:
+ *
+ * * *An object's.* The page is taken away from everybody who maps it, and is not given
+ *   to anybody again: user space gets SIGBUS, a guest's access ends in the VMM. Leaves
+ *   around it become smaller, so that all other pages can be used as before. Finding
+ *   the processes that map the page, and telling them, stays with memory_failure().
+ * * *Nobody's.* The 2 MiB granule that it is in is *retired*: it leaves free memory for
+ *   good. The same happens when an object with a bad page is freed, and when such a
+ *   page is released from quarantine.
+ *
+ * The list of bad pages and of retired granules goes into the record, so all of this
+ * holds in the next kernel, too. A page never becomes good again before the machine is
+ * reset.
+ *
+ * Nothing here fails: there is room for %GMEM_RECORD_MAX_BAD_PAGES pages from the start.
+ * A host with more of them is one that must not run guests.
+ */
+#include "internal.h"
+
+#include <linux/fs.h>
+#include <linux/kvm_types.h>
+#include <linux/memory-failure.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/sizes.h>
+#include <linux/xarray.h>
+
+static struct pfn_address_space pool_space[GMEM_MAX_EXTENTS];
+
+/* Move *@addr on to the next bad page before @end, if there is one. */
+static bool next_bad(u64 *addr, u64 end)
+{
+	struct gmem_range part;
+
+	if (*addr >= end || !gmem_extents_overlap(&gmem_pool.bad_pages, *addr,
+						  end - *addr, &part))
+		return false;
+	*addr = part.base;
+	return true;
+}
+
+static void retire_granule(u64 base)
+{
+	/* It may be retired already, or quarantined, or an object's. */
+	if (!gmem_arena_take(&gmem_pool.arena, base, SZ_2M))
+		WARN_ON(gmem_extents_add(&gmem_pool.retired, base, SZ_2M));
+}
+
+/**
+ * gmem_poison_retire - keep bad memory from being given out
+ * @base: first byte of memory that has just become free, aligned to 2 MiB
+ * @size: its length in bytes, a multiple of 2 MiB
+ *
+ * Every granule with a bad page in it leaves the free memory. A record that was written
+ * before is no worse for that: its reader does the same.
+ *
+ * Context: gmem_pool.lock is held.
+ */
+void gmem_poison_retire(u64 base, u64 size)
+{
+	u64 addr;
+
+	lockdep_assert_held(&gmem_pool.lock);
+
+	for (addr = base; next_bad(&addr, base + size); addr += SZ_2M) {
+		addr = ALIGN_DOWN(addr, SZ_2M);
+		retire_granule(addr);
+	}
+}
+
+/**
+ * gmem_poison_hit - is there a bad page
+ * @ranges: in this list of ranges
+ *
+ * Context: gmem_pool.lock is held.
+ * Return: true if so.
+ */
+bool gmem_poison_hit(const struct gmem_extents *ranges)
+{
+	unsigned int i;
+
+	lockdep_assert_held(&gmem_pool.lock);
+
+	for (i = 0; i < ranges->nr; i++) {
+		u64 addr = ranges->r[i].base;
+
+		if (next_bad(&addr, gmem_range_end(&ranges->r[i])))
+			return true;
+	}
+	return false;
+}
+
+/**
+ * gmem_object_is_bad - is a page of an object one that nobody may access
+ * @obj: the object
+ * @index: number of the page in the object
+ *
+ * Context: any; the caller holds a view. Whoever makes a mapping must ask after he has
+ * begun to watch for invalidations of the page: there is one when the answer changes.
+ * Return: true if the page has a memory error.
+ */
+bool gmem_object_is_bad(struct gmem_object *obj, pgoff_t index)
+{
+	return xa_load(&obj->bad_pages, index);
+}
+EXPORT_SYMBOL_FOR_KVM(gmem_object_is_bad);
+
+/**
+ * gmem_poison_good_run - how far a part of an object is good
+ * @obj: the object
+ * @offset: where the part begins, in bytes, aligned to pages
+ * @size: its length in bytes, aligned to pages
+ *
+ * Context: any; without the invalidate lock the answer may change.
+ * Return: the number of bytes before the first bad page, @size if there is none.
+ */
+u64 gmem_poison_good_run(struct gmem_object *obj, u64 offset, u64 size)
+{
+	unsigned long first = offset >> PAGE_SHIFT;
+
+	if (!xa_find(&obj->bad_pages, &first, ((offset + size) >> PAGE_SHIFT) - 1,
+		     XA_PRESENT))
+		return size;
+	return ((u64)first << PAGE_SHIFT) - offset;
+}
+
+/**
+ * gmem_poison_find - which page of an object is at an address
+ * @obj: the object
+ * @addr: the physical address
+ * @index: the number of the page in the object
+ *
+ * Return: true if the object has this memory.
+ */
+bool gmem_poison_find(const struct gmem_object *obj, u64 addr, pgoff_t *index)
+{
+	u64 offset = 0;
+	unsigned int i;
+
+	for (i = 0; i < obj->ranges.nr; i++) {
+		const struct gmem_range *r = &obj->ranges.r[i];
+
+		if (addr >= r->base && addr < gmem_range_end(r)) {
+			*index = (offset + addr - r->base) >> PAGE_SHIFT;
+			return true;
+		}
+		offset += r->size;
+	}
+	return false;
+}
+
+/*
+ * The object that has @addr, with a reference. One that is being discarded has not got
+ * it any more.
+ */
+static struct gmem_object *find_owner(u64 addr, pgoff_t *index)
+{
+	struct gmem_object *obj;
+
+	lockdep_assert_held(&gmem_pool.lock);
+
+	list_for_each_entry(obj, &gmem_pool.objects, node) {
+		if (obj->state == GMEM_DISCARDING ||
+		    !gmem_poison_find(obj, addr, index))
+			continue;
+		kobject_get(&obj->kobj);
+		return obj;
+	}
+	return NULL;
+}
+
+/* Note the page; -EEXIST if that has been done before. */
+static int note(u64 addr)
+{
+	struct gmem_extents *bad = &gmem_pool.bad_pages;
+
+	if (gmem_extents_contain(bad, addr, PAGE_SIZE))
+		return -EEXIST;
+	if (gmem_extents_bytes(bad) == GMEM_RECORD_MAX_BAD_PAGES * PAGE_SIZE) {
+		pr_err_ratelimited("memory error at %#llx: this is more than %u bad pages: it will be forgotten. Take the host out of service\n",
+				   addr, GMEM_RECORD_MAX_BAD_PAGES);
+		return -ENOSPC;
+	}
+	return gmem_extents_add(bad, addr, PAGE_SIZE);
+}
+
+static void report(u64 addr, const struct gmem_object *obj, pgoff_t index)
+{
+	if (obj && obj->state == GMEM_ALLOCATING)
+		pr_err_ratelimited("memory error at %#llx: an object is just being created there: that fails\n",
+				   addr);
+	else if (obj)
+		pr_err_ratelimited("memory error at %#llx: object %s, offset %#llx: no access to this page any more\n",
+				   addr, obj->name[0] ? obj->name : "(without name)",
+				   (u64)index << PAGE_SHIFT);
+	else if (gmem_extents_contain(&gmem_pool.quarantined, addr, PAGE_SIZE))
+		pr_err_ratelimited("memory error at %#llx: quarantined memory: it will not be released with the rest\n",
+				   addr);
+	else
+		pr_err_ratelimited("memory error at %#llx: free memory: its 2 MiB are not given out any more\n",
+				   addr);
+}
+
+static void tell_next_kernel(void)
+{
+	int err = -EBUSY;
+
+	/*
+	 * Once a kexec is under way, CPUs are stopped wherever they are, also between
+	 * two words of the header, and the next kernel would find all of the record
+	 * damaged. Better that it meets one error itself.
+	 */
+	if (!(gmem_pool.holders & BIT(GMEM_HOLDER_REBOOT)))
+		err = gmem_handover_update();
+	if (err)
+		pr_err_ratelimited("the next kernel will not know of this memory error (%pe)\n",
+				   ERR_PTR(err));
+}
+
+/* Take the page away from everybody who maps it, for good. */
+static void take_away(struct gmem_object *obj, pgoff_t index)
+{
+	struct address_space *mapping = obj->inode->i_mapping;
+	struct gmem_consumer *consumer;
+	pgoff_t start, end;
+	int order;
+
+	filemap_invalidate_lock(mapping);
+
+	/* All of the leaf, as it may be mapped until now. */
+	gmem_object_pfn(obj, index, &order);
+	start = ALIGN_DOWN(index, 1UL << order);
+	end = start + (1UL << order);
+
+	list_for_each_entry(consumer, &obj->consumers, node)
+		consumer->ops->invalidate_start(consumer, start, end);
+	/* Entries of an xarray are no larger than a page. */
+	xa_store(&obj->bad_pages, index, xa_mk_value(1), GFP_KERNEL | __GFP_NOFAIL);
+	unmap_mapping_range(mapping, (loff_t)index << PAGE_SHIFT, PAGE_SIZE, 1);
+	list_for_each_entry(consumer, &obj->consumers, node)
+		consumer->ops->invalidate_end(consumer, start, end);
+
+	filemap_invalidate_unlock(mapping);
+}
+
+/* See struct pfn_address_space. */
+static struct address_space *pool_failure(struct pfn_address_space *space,
+					  unsigned long pfn, int flags)
+{
+	struct address_space *mapping = NULL;
+	const u64 addr = PFN_PHYS(pfn);
+	struct gmem_object *obj;
+	bool news, live;
+	pgoff_t index;
+
+	mutex_lock(&gmem_pool.lock);
+	obj = find_owner(addr, &index);
+	/* Of one that is being created, see publish(). */
+	live = obj && obj->state == GMEM_LIVE;
+	news = note(addr) != -EEXIST;
+	if (news) {
+		report(addr, obj, index);
+		gmem_poison_retire(ALIGN_DOWN(addr, SZ_2M), SZ_2M);
+		tell_next_kernel();
+	}
+	mutex_unlock(&gmem_pool.lock);
+
+	if (live && news)
+		take_away(obj, index);
+	/* Everybody is told once, and again if somebody has just run into it. */
+	if (live && (news || flags & MF_ACTION_REQUIRED)) {
+		ihold(obj->inode);
+		mapping = obj->inode->i_mapping;
+	}
+	if (obj)
+		kobject_put(&obj->kobj);
+	return mapping;
+}
+
+/**
+ * gmem_poison_init - make room for lists of bad memory
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int __init gmem_poison_init(void)
+{
+	int err = gmem_extents_reserve(&gmem_pool.bad_pages,
+				       GMEM_RECORD_MAX_BAD_PAGES);
+
+	return err ?: gmem_extents_reserve(&gmem_pool.retired,
+					   GMEM_RECORD_MAX_BAD_PAGES);
+}
+
+/**
+ * gmem_poison_watch - ask to be told of memory errors
+ *
+ * Context: boot; the pool has been taken over.
+ */
+void __init gmem_poison_watch(void)
+{
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; !err && i < gmem_pool.ranges.nr; i++) {
+		const struct gmem_range *r = &gmem_pool.ranges.r[i];
+
+		pool_space[i] = (struct pfn_address_space) {
+			.node.start = PHYS_PFN(r->base),
+			.node.last = PHYS_PFN(gmem_range_end(r)) - 1,
+			.pfn_to_vma_pgoff = gmem_vma_pgoff,
+			.failure = pool_failure,
+		};
+		err = register_pfn_address_space(&pool_space[i]);
+	}
+	if (err)
+		pr_warn("memory errors will not be handled (%pe)\n", ERR_PTR(err));
+}
+
+/**
+ * gmem_poison_restore - take over what the last kernel knew
+ * @rec: the record; room for all of it has been made
+ *
+ * Context: boot, before objects are restored.
+ */
+void __init gmem_poison_restore(const struct gmem_record *rec)
+{
+	const struct gmem_extents *bad = &rec->bad_pages;
+	const struct gmem_extents *retired = &rec->retired;
+	unsigned int i;
+
+	for (i = 0; i < bad->nr; i++)
+		gmem_extents_append(&gmem_pool.bad_pages, bad->r[i].base,
+				    bad->r[i].size);
+	for (i = 0; i < retired->nr; i++)
+		gmem_extents_append(&gmem_pool.retired, retired->r[i].base,
+				    retired->r[i].size);
+	if (bad->nr)
+		pr_warn("%llu pages have memory errors, %llu MiB are not given out because of them\n",
+			gmem_extents_bytes(bad) >> PAGE_SHIFT,
+			gmem_extents_bytes(retired) >> 20);
+}
+
+/**
+ * gmem_poison_restore_object - mark the bad pages of an object
+ * @obj: the object, which nobody uses yet
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int __init gmem_poison_restore_object(struct gmem_object *obj)
+{
+	unsigned int i;
+	pgoff_t index;
+	u64 addr;
+	int err;
+
+	for (i = 0; i < obj->ranges.nr; i++) {
+		const struct gmem_range *r = &obj->ranges.r[i];
+
+		for (addr = r->base; next_bad(&addr, gmem_range_end(r));
+		     addr += PAGE_SIZE) {
+			gmem_poison_find(obj, addr, &index);
+			err = xa_err(xa_store(&obj->bad_pages, index,
+					      xa_mk_value(1), GFP_KERNEL));
+			if (err)
+				return err;
+		}
+	}
+	return 0;
+}
