@@ -79,7 +79,7 @@ static void empty(void)
 	CHECK_EQ(gmem_arena_free(&arena, 0, M2, true), -ENOENT);
 	CHECK(!gmem_arena_next_dirty(&arena, 0, M2, &part));
 	CHECK(!gmem_arena_next_free(&arena, 0, true, &part));
-	CHECK(!gmem_arena_take_dirty(&arena, 0, G1, &part));
+	CHECK(!gmem_arena_find_dirty(&arena, 0, G1, &part));
 	gmem_arena_set_clean(&arena, 0, M2);
 	gmem_arena_set_dirty(&arena, 0, M2);
 }
@@ -408,35 +408,37 @@ static void next_free(void)
 	check_next_free(6 * G1 + 2 * M2, true, 6 * G1 + 2 * M2, G1 - 2 * M2);
 }
 
-static void check_take_dirty(u64 max, u64 base, u64 size)
+static void check_find_dirty(u64 max, u64 base, u64 size)
 {
 	struct gmem_range part;
 
-	CHECK(gmem_arena_take_dirty(&arena, 0, max, &part));
+	CHECK(gmem_arena_find_dirty(&arena, 0, max, &part));
 	CHECK_EQ(part.base, base);
 	CHECK_EQ(part.size, size);
 }
 
-static void take_dirty(void)
+static void find_dirty(void)
 {
 	struct gmem_range part;
 
 	start(4);
 	leave(7, 9);
 	gmem_arena_set_clean(&arena, 4 * G1, 2 * G1 - 3 * M2);
-	CHECK(!gmem_arena_take_dirty(&arena, 1, G1, &part));
-	CHECK(!gmem_arena_take_dirty(&arena, 0, M2 - 1, &part));
+	CHECK(!gmem_arena_find_dirty(&arena, 1, G1, &part));
+	CHECK(!gmem_arena_find_dirty(&arena, 0, M2 - 1, &part));
 	/* The block with most free memory; of such, the last */
-	check_take_dirty(G1, 6 * G1, G1);
-	check_take_dirty(2 * M2 + SZ_4K, 6 * G1 - 3 * M2, 2 * M2);
-	check_take_dirty(2 * M2, 6 * G1 - M2, M2);
-	check_take_dirty(G1, 8 * G1 - 9 * M2, 9 * M2);
-	CHECK(!gmem_arena_take_dirty(&arena, 0, G1, &part));
-	check_node(2 * G1 - 3 * M2, 0, G1, G1);
-
+	check_find_dirty(G1, 6 * G1, G1);
+	check_find_dirty(2 * M2, 6 * G1, 2 * M2);
 	gmem_arena_set_clean(&arena, 6 * G1, G1);
-	CHECK_EQ(gmem_arena_free(&arena, 6 * G1, G1, false), 0);
-	check_node(3 * G1 - 3 * M2, 0, 2 * G1, 2 * G1);
+	check_find_dirty(2 * M2 + SZ_4K, 6 * G1 - 3 * M2, 2 * M2);
+	gmem_arena_set_clean(&arena, 6 * G1 - 3 * M2, 2 * M2);
+	check_find_dirty(G1, 6 * G1 - M2, M2);
+	/* Memory that is not free is somebody else's to clean. */
+	CHECK_EQ(gmem_arena_take(&arena, 6 * G1 - M2, M2), 0);
+	check_find_dirty(G1, 8 * G1 - 9 * M2, 9 * M2);
+	gmem_arena_set_clean(&arena, 7 * G1, G1);
+	CHECK(!gmem_arena_find_dirty(&arena, 0, G1, &part));
+	check_node(3 * G1 + 8 * M2, 0, 2 * G1, 2 * G1);
 }
 
 const struct test arena_tests[] = {
@@ -456,6 +458,6 @@ const struct test arena_tests[] = {
 	TEST(free_dirty),
 	TEST(next_dirty),
 	TEST(next_free),
-	TEST(take_dirty),
+	TEST(find_dirty),
 	{}
 };
