@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Which ranges of physical memory are in a set: free, dirty, quarantined.
+ * Which ranges of physical memory are in a set: the pool, what is quarantined.
  */
 
 /**
  * DOC: extents
  *
- * All bookkeeping of the pool is sets of ranges. A set is a sorted array of
+ * What is quarantined, and all of a record, is sets of ranges. A set is a sorted array of
  * disjoint, never adjacent ranges, so that there is exactly one way to write a
  * given set down, looking something up is a binary search, and the number of
  * entries follows fragmentation and not the amount of memory: 1 TiB in one
@@ -18,13 +18,11 @@
  * its description, so a caller can make room first and then rely on it. The same
  * file is compiled in user space by tools/testing/gmem_persist/.
  *
- * Adding to a set costs a memmove() of the entries behind, allocating walks all
- * entries.
+ * Adding and removing cost a memmove() of the entries behind. What is free or dirty,
+ * which changes all the time, is kept by arena.c instead.
  */
-#include <linux/align.h>
 #include <linux/errno.h>
 #include <linux/minmax.h>
-#include <linux/sizes.h>
 #include <linux/string.h>
 
 #include "extent.h"
@@ -70,34 +68,6 @@ u64 gmem_extents_bytes(const struct gmem_extents *x)
 
 	for (i = 0; i < x->nr; i++)
 		bytes += x->r[i].size;
-	return bytes;
-}
-
-/* The part of @r that consists of whole, aligned granules; size 0 if none. */
-static struct gmem_range aligned_core(const struct gmem_range *r, u64 granule)
-{
-	u64 base = ALIGN(r->base, granule);
-	u64 end = ALIGN_DOWN(gmem_range_end(r), granule);
-
-	if (base >= end)
-		return (struct gmem_range){ .base = r->base };
-	return (struct gmem_range){ .base = base, .size = end - base };
-}
-
-/**
- * gmem_extents_capacity - how much memory a set can give in a granule
- * @set: the set
- * @granule: a power of two, in bytes
- *
- * Return: bytes in whole granules that are aligned to @granule.
- */
-u64 gmem_extents_capacity(const struct gmem_extents *set, u64 granule)
-{
-	u64 bytes = 0;
-	unsigned int i;
-
-	for (i = 0; i < set->nr; i++)
-		bytes += aligned_core(&set->r[i], granule).size;
 	return bytes;
 }
 
@@ -248,104 +218,5 @@ int gmem_extents_append(struct gmem_extents *list, u64 base, u64 size)
 	if (list->nr == list->cap)
 		return -ENOMEM;
 	list->r[list->nr++] = (struct gmem_range){ .base = base, .size = size };
-	return 0;
-}
-
-/*
- * Choose @need bytes from the aligned parts of @set: the smallest one that holds
- * it all, so that large runs stay whole; if none does, by ascending address.
- */
-static void choose_cores(const struct gmem_extents *set, u64 need, u64 granule,
-			 struct gmem_extents *out)
-{
-	struct gmem_range core, best = {};
-	unsigned int i;
-
-	if (!need)
-		return;
-
-	for (i = 0; i < set->nr; i++) {
-		core = aligned_core(&set->r[i], granule);
-		if (core.size >= need && (!best.size || core.size < best.size))
-			best = core;
-	}
-	if (best.size) {
-		gmem_extents_append(out, best.base, need);
-		return;
-	}
-
-	for (i = 0; i < set->nr && need; i++) {
-		core = aligned_core(&set->r[i], granule);
-		core.size = min(core.size, need);
-		if (!core.size)
-			continue;
-		gmem_extents_append(out, core.base, core.size);
-		need -= core.size;
-	}
-}
-
-/* Choose @need bytes from what lies around the 1 GiB-aligned parts of @set. */
-static void choose_ragged(const struct gmem_extents *set, u64 need,
-			  struct gmem_extents *out)
-{
-	unsigned int i;
-
-	for (i = 0; i < set->nr && need; i++) {
-		const struct gmem_range *r = &set->r[i];
-		struct gmem_range core = aligned_core(r, SZ_1G);
-		u64 head = core.size ? core.base - r->base : r->size;
-		u64 tail = r->size - core.size - head;
-		u64 take = min(head, need);
-
-		if (take)
-			gmem_extents_append(out, r->base, take);
-		need -= take;
-
-		take = min(tail, need);
-		if (take)
-			gmem_extents_append(out, gmem_range_end(r) - tail, take);
-		need -= take;
-	}
-}
-
-/**
- * gmem_extents_alloc - choose memory and take it out of a set
- * @set: the set of free memory, all of it in whole 2 MiB granules; room for
- *	@set->nr more entries must be there
- * @size: bytes wanted, a multiple of @granule
- * @granule: %SZ_2M or %SZ_1G
- * @out: an empty list that gets the ranges, in the order in which an object
- *	should use them; room for 3 * @set->nr entries must be there
- *
- * 2 MiB granules come from the ragged ends around 1 GiB-aligned parts as long as
- * there are any, so that small objects do not use up the memory that only
- * 1 GiB granules can be made of. Whole aligned parts come first in @out: they are
- * then aligned in the object as well and can be mapped by large leaves.
- *
- * Return: 0, or with nothing changed -EINVAL (size or granule), -ENOSPC (not
- * enough memory in this granule), -ENOMEM (no room in an array).
- */
-int gmem_extents_alloc(struct gmem_extents *set, u64 size, u64 granule,
-		       struct gmem_extents *out)
-{
-	u64 ragged = 0;
-	unsigned int i;
-
-	if ((granule != SZ_2M && granule != SZ_1G) || !size ||
-	    !IS_ALIGNED(size, granule) || out->nr)
-		return -EINVAL;
-	if (gmem_extents_capacity(set, granule) < size)
-		return -ENOSPC;
-	if (set->cap - set->nr < set->nr || out->cap / 3 < set->nr)
-		return -ENOMEM;
-
-	if (granule == SZ_2M)
-		ragged = min(size, gmem_extents_bytes(set) -
-				   gmem_extents_capacity(set, SZ_1G));
-	choose_cores(set, size - ragged, SZ_1G, out);
-	choose_ragged(set, ragged, out);
-
-	for (i = 0; i < out->nr; i++)
-		gmem_extents_remove(set, out->r[i].base, out->r[i].size);
 	return 0;
 }

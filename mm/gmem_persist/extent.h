@@ -36,7 +36,6 @@ static inline u64 gmem_range_end(const struct gmem_range *r)
 }
 
 u64 gmem_extents_bytes(const struct gmem_extents *x);
-u64 gmem_extents_capacity(const struct gmem_extents *set, u64 granule);
 bool gmem_extents_equal(const struct gmem_extents *a,
 			const struct gmem_extents *b);
 bool gmem_extents_contain(const struct gmem_extents *set, u64 base, u64 size);
@@ -45,7 +44,5 @@ bool gmem_extents_overlap(const struct gmem_extents *set, u64 base, u64 size,
 int gmem_extents_add(struct gmem_extents *set, u64 base, u64 size);
 int gmem_extents_remove(struct gmem_extents *set, u64 base, u64 size);
 int gmem_extents_append(struct gmem_extents *list, u64 base, u64 size);
-int gmem_extents_alloc(struct gmem_extents *set, u64 size, u64 granule,
-		       struct gmem_extents *out);
 
 #endif /* _MM_GMEM_PERSIST_EXTENT_H */

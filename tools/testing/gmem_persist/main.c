@@ -28,7 +28,6 @@ static const struct {
 	{ "arena_model", arena_model_tests },
 	{ "extent_set", extent_set_tests },
 	{ "extent_query", extent_query_tests },
-	{ "extent_alloc", extent_alloc_tests },
 	{ "extent_model", extent_model_tests },
 	{ "record", record_tests },
 	{ "record_refuse", record_refuse_tests },

@@ -27,7 +27,6 @@ extern const struct test arena_tests[];
 extern const struct test arena_model_tests[];
 extern const struct test extent_set_tests[];
 extern const struct test extent_query_tests[];
-extern const struct test extent_alloc_tests[];
 extern const struct test extent_model_tests[];
 extern const struct test record_tests[];
 extern const struct test record_refuse_tests[];

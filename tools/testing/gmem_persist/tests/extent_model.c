@@ -3,8 +3,8 @@
  * Random operations on a set, side by side with a model that is too simple to be
  * wrong: a bitmap of 2 MiB granules.
  *
- * Every operation is predicted from the bitmap, down to the order in which an
- * object gets its granules, and after each one the set is compared with the bitmap.
+ * Every operation is predicted from the bitmap, and after each one the set is
+ * compared with the bitmap.
  * Arrays are as long as the descriptions of the functions ask for and not longer,
  * so that the address sanitizer sees every entry beyond.
  */
@@ -30,7 +30,6 @@ struct bitmap {
 
 /* Memory that is not in the set, and whose it is */
 struct object {
-	u64 granule;
 	struct gmem_extents mem;
 };
 
@@ -39,9 +38,6 @@ static unsigned int nr_free;
 static struct gmem_extents set;
 static struct object objects[MAX_OBJECTS];
 static unsigned int nr_objects;
-
-/* What an allocation must choose, granule by granule */
-static unsigned int chosen[NR_GRANULES];
 
 static bool test_bit(const struct bitmap *map, unsigned int i)
 {
@@ -71,16 +67,6 @@ static unsigned int count(unsigned int i, unsigned int nr)
 	for (; nr; i++, nr--)
 		found += test_bit(&is_free, i);
 	return found;
-}
-
-static bool all_free(unsigned int block)
-{
-	unsigned int i;
-
-	for (i = 0; i < PER_1G / 64; i++)
-		if (~is_free.word[block * (PER_1G / 64) + i])
-			return false;
-	return true;
 }
 
 /* The set must be the bitmap, written down in the only possible way. */
@@ -175,7 +161,7 @@ static int add_range(unsigned int i, unsigned int nr)
 
 static void check_questions(unsigned int i, unsigned int nr)
 {
-	unsigned int block, first = i, end, whole = 0;
+	unsigned int first = i, end;
 	struct gmem_range part;
 	bool overlaps;
 
@@ -191,98 +177,6 @@ static void check_questions(unsigned int i, unsigned int nr)
 		CHECK_EQ(part.base, first * GRANULE);
 		CHECK_EQ(part.size, (end - first) * GRANULE);
 	}
-
-	for (block = 0; block < NR_GRANULES / PER_1G; block++)
-		whole += all_free(block);
-	CHECK_EQ(gmem_extents_capacity(&set, SZ_1G), whole * (u64)SZ_1G);
-	CHECK_EQ(gmem_extents_capacity(&set, GRANULE), nr_free * GRANULE);
-}
-
-/*
- * Work out what an allocation must choose: by the rules in the description of
- * gmem_extents_alloc(), granule by granule.
- */
-static bool choose(unsigned int nr, bool large)
-{
-	const unsigned int nr_blocks = NR_GRANULES / PER_1G;
-	unsigned int run[NR_GRANULES / PER_1G] = {};
-	unsigned int whole = 0, b, i, n = 0, ragged, cores, best = nr_blocks;
-
-	/* How many whole blocks follow on each other, noted at the first */
-	for (b = nr_blocks; b-- > 0; ) {
-		if (!all_free(b))
-			continue;
-		whole += PER_1G;
-		run[b] = PER_1G + (b + 1 < nr_blocks ? run[b + 1] : 0);
-		if (b + 1 < nr_blocks)
-			run[b + 1] = 0;
-	}
-	if (nr > (large ? whole : nr_free))
-		return false;
-
-	ragged = large ? 0 : min(nr, nr_free - whole);
-	cores = nr - ragged;
-	for (b = 0; b < nr_blocks; b++)
-		if (cores && run[b] >= cores &&
-		    (best == nr_blocks || run[b] < run[best]))
-			best = b;
-	for (b = 0; b < nr_blocks; b++)
-		if (best == nr_blocks || b == best)
-			for (i = 0; i < run[b] && n < cores; i++)
-				chosen[n++] = b * PER_1G + i;
-	for (i = 0; i < NR_GRANULES && n < nr; i++)
-		if (test_bit(&is_free, i) && !all_free(i / PER_1G))
-			chosen[n++] = i;
-	CHECK_EQ(n, nr);
-	return true;
-}
-
-static void alloc(unsigned int nr, bool large)
-{
-	struct object *obj = &objects[nr_objects];
-	struct gmem_extents out = {};
-	unsigned int before = set.nr, i, j, n = 0;
-	bool tight = set.nr && !random_below(16), tight_out = random_below(2);
-	u64 granule = large ? SZ_1G : SZ_2M;
-	int err = 0;
-
-	if (!choose(nr, large))
-		err = -ENOSPC;
-	else if (tight)
-		err = -ENOMEM;
-
-	resize(&set, 2 * set.nr - (tight && !tight_out));
-	out.cap = 3 * set.nr - (tight && tight_out);
-	out.r = xmalloc(out.cap * sizeof(*out.r));
-
-	CHECK_EQ(gmem_extents_alloc(&set, nr * GRANULE, granule, &out), err);
-	if (err) {
-		CHECK_EQ(out.nr, 0);
-		check_set();
-		free(out.r);
-		return;
-	}
-
-	CHECK(set.nr <= 2 * before && out.nr <= 3 * before);
-	for (i = 0; i < out.nr; i++) {
-		const struct gmem_range *r = &out.r[i];
-
-		CHECK(r->size && r->base % granule == 0 && r->size % granule == 0);
-		if (i)
-			CHECK(gmem_range_end(r - 1) != r->base);
-		for (j = 0; j < r->size / GRANULE; j++) {
-			CHECK(n < nr);
-			CHECK_EQ(r->base / GRANULE + j, chosen[n]);
-			n++;
-		}
-		fill(&is_free, r->base / GRANULE, r->size / GRANULE, false);
-	}
-	CHECK_EQ(n, nr);
-	nr_free -= nr;
-	check_set();
-
-	*obj = (struct object){ .granule = granule, .mem = out };
-	nr_objects++;
 }
 
 /* Give a piece of an object back, or, mostly, all of it. */
@@ -315,7 +209,7 @@ static void release(struct object *obj)
 	}
 }
 
-/* Take a range away without asking what the allocator would choose. */
+/* Take a range away. */
 static void take(unsigned int i, unsigned int nr)
 {
 	struct gmem_extents mem = {};
@@ -324,7 +218,7 @@ static void take(unsigned int i, unsigned int nr)
 		return;
 	resize(&mem, 1);
 	CHECK_EQ(gmem_extents_append(&mem, i * GRANULE, nr * GRANULE), 0);
-	objects[nr_objects++] = (struct object){ .granule = GRANULE, .mem = mem };
+	objects[nr_objects++] = (struct object){ .mem = mem };
 }
 
 static void step(void)
@@ -340,13 +234,7 @@ static void step(void)
 	}
 
 	switch (random_below(16)) {
-	case 0 ... 4:
-		alloc(nr, false);
-		break;
-	case 5:
-		alloc((1 + random_below(6)) * PER_1G, true);
-		break;
-	case 6 ... 8:
+	case 0 ... 8:
 		take(i, nr);
 		break;
 	case 9:

@@ -134,42 +134,12 @@ static void overlap_range(void)
 		".......##.");
 }
 
-static void check_capacity(const char *picture, unsigned int units_in_1g)
+static void bytes_of_set(void)
 {
-	struct gmem_extents set = picture_set(picture, '#', 0);
-	u64 bytes = 0;
-	const char *c;
+	struct gmem_extents set = picture_set("#...|##..|.#.#", '#', 0);
 
-	for (c = picture; *c; c++)
-		bytes += *c == '#' ? UNIT : 0;
-	CHECK_EQ(gmem_extents_bytes(&set), bytes);
-	CHECK_EQ(gmem_extents_capacity(&set, SZ_2M), bytes);
-	CHECK_EQ(gmem_extents_capacity(&set, UNIT), bytes);
-	CHECK_EQ(gmem_extents_capacity(&set, SZ_1G), units_in_1g * UNIT);
-	picture_check(&set, picture);
+	CHECK_EQ(gmem_extents_bytes(&set), 5 * UNIT);
 	free(set.r);
-}
-
-#define capacity(...) AT(check_capacity(__VA_ARGS__))
-
-/* What a set can give in 1 GiB granules is what lies in whole ones. */
-static void capacity_of_set(void)
-{
-	capacity("....|....|....", 0);
-	/* too small, as large as a granule but across two, one short of two */
-	capacity("..#.|....|....", 0);
-	capacity("..##|##..|....", 0);
-	capacity(".###|###.|....", 0);
-	capacity("###.|.###|....", 0);
-	/* one, with more of it on either side and on both */
-	capacity("....|####|....", 4);
-	capacity("...#|####|....", 4);
-	capacity("....|####|###.", 4);
-	capacity(".###|####|###.", 4);
-	/* several in one entry, and in several */
-	capacity("####|####|####", 12);
-	capacity("..##|####|####|#...|####|####|.##.", 16);
-	capacity("####|#.##|####", 8);
 }
 
 static void check_equal(const char *one, const char *two, bool expected)
@@ -209,7 +179,6 @@ static void equal_sets(void)
 	/* Empty sets need not even have an array. */
 	CHECK(gmem_extents_equal(&a, &b));
 	CHECK_EQ(gmem_extents_bytes(&a), 0);
-	CHECK_EQ(gmem_extents_capacity(&a, SZ_2M), 0);
 	CHECK(!gmem_extents_contain(&a, 0, 1));
 	CHECK(!gmem_extents_overlap(&a, 0, 1, NULL));
 	CHECK_EQ(gmem_extents_remove(&a, 0, 1), -ENOENT);
@@ -256,7 +225,7 @@ const struct test extent_query_tests[] = {
 	TEST(contain_range),
 	TEST(contain_malformed),
 	TEST(overlap_range),
-	TEST(capacity_of_set),
+	TEST(bytes_of_set),
 	TEST(equal_sets),
 	TEST(append_list),
 	{}

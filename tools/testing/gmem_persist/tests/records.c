@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <linux/align.h>
 #include <linux/libfdt.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
@@ -190,9 +191,32 @@ static void random_name(char *name)
 	name[len] = 0;
 }
 
+/* Up to @size bytes of a set, in granules, from a random entry on; how much it was */
+static u64 take_random(struct gmem_extents *set, u64 size, u64 granule,
+		       struct gmem_extents *out)
+{
+	unsigned int i = random_below(set->nr);
+	u64 taken = 0;
+
+	while (taken < size && i < set->nr) {
+		u64 base = ALIGN(set->r[i].base, granule);
+		u64 end = ALIGN_DOWN(gmem_range_end(&set->r[i]), granule);
+		u64 some;
+
+		if (base >= end) {
+			i++;
+			continue;
+		}
+		some = min(size - taken, end - base);
+		CHECK_EQ(gmem_extents_remove(set, base, some), 0);
+		list_put(out, base, some);
+		taken += some;
+	}
+	return taken;
+}
+
 /*
- * A pool of up to 7 GiB, all of it given away: to objects by the allocator, the
- * rest to the sets in pieces.
+ * A pool of up to 7 GiB, all of it given away: to objects, the rest to the sets in pieces.
  */
 void draft_random(struct draft *d)
 {
@@ -220,20 +244,18 @@ void draft_random(struct draft *d)
 	for (i = 0; i < nr && left.nr; i++) {
 		u64 granule = random_below(3) ? SZ_2M : SZ_1G;
 		u64 size = granule * (granule == SZ_2M ? 1 + random_below(400) : 1);
-		struct gmem_extents out = { .cap = 3 * left.nr };
+		struct gmem_extents out = {};
 		struct gmem_record_object *obj;
 		char name[GMEM_NAME_SIZE];
 		unsigned int byte;
 
-		size = min(size, gmem_extents_capacity(&left, granule));
+		size = take_random(&left, size, granule, &out);
 		if (!size)
 			continue;
 		random_name(name);
 		/* unique, even if there are only few names of one character */
 		if (strlen(name) < 4)
 			snprintf(name, sizeof(name), "obj%u", i);
-		out.r = xmalloc(out.cap * sizeof(*out.r));
-		CHECK_EQ(gmem_extents_alloc(&left, size, granule, &out), 0);
 
 		obj = draft_object(d, name);
 		obj->ranges = out;
