@@ -10,7 +10,7 @@ MAKEFLAGS += --no-print-directory
 # release or debug, for: config build shell test-vm
 FLAVOUR ?= release
 
-export LINUX_TARBALL LINUX_SRC POOL FAULT T TIME
+export LINUX_TARBALL LINUX_SRC POOL FAULT
 
 # Each script uses all CPUs by itself.
 .NOTPARALLEL:
