@@ -82,6 +82,7 @@ void gmem_persist_reserve(void);
 /* The pool */
 bool gmem_persist_enabled(void);
 bool gmem_persist_is_pool_pfn(unsigned long pfn);
+bool gmem_persist_overlaps(u64 base, u64 size);
 
 /* Objects and their VM view */
 struct gmem_object *gmem_object_create(const struct gmem_object_params *params);
@@ -108,6 +109,11 @@ static inline bool gmem_persist_enabled(void)
 }
 
 static inline bool gmem_persist_is_pool_pfn(unsigned long pfn)
+{
+	return false;
+}
+
+static inline bool gmem_persist_overlaps(u64 base, u64 size)
 {
 	return false;
 }

@@ -46,6 +46,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "pattern.h"
+
 /* The guest has no constants in memory, and no SSE switched on. */
 #pragma GCC optimize("no-tree-vectorize", "no-jump-tables")
 
@@ -82,12 +84,6 @@ struct args {
 	uint64_t different;
 	uint64_t counter;
 };
-
-static inline __attribute__((always_inline)) uint64_t pattern(uint64_t offset,
-							       uint64_t seed)
-{
-	return (offset + seed) * 0x9e3779b97f4a7c15UL + 1;
-}
 
 /* One word, as @op says. */
 static inline __attribute__((always_inline)) void touch(struct args *a, uint64_t *word,
