@@ -86,6 +86,10 @@ void gmem_persist_reserve(void);
 /* The pool */
 bool gmem_persist_enabled(void);
 bool gmem_persist_is_pool_pfn(unsigned long pfn);
+bool gmem_persist_overlaps(u64 base, u64 size);
+
+/* Kexec: a kernel to be booted has been loaded. */
+void gmem_persist_kexec_loaded(bool takes_kho);
 
 /* Objects and their VM view */
 struct gmem_object *gmem_object_create(const struct gmem_object_params *params);
@@ -116,6 +120,13 @@ static inline bool gmem_persist_is_pool_pfn(unsigned long pfn)
 {
 	return false;
 }
+
+static inline bool gmem_persist_overlaps(u64 base, u64 size)
+{
+	return false;
+}
+
+static inline void gmem_persist_kexec_loaded(bool takes_kho) { }
 
 #endif /* CONFIG_GMEM_PERSIST */
 

@@ -342,6 +342,25 @@ int gmem_handover_thaw(enum gmem_holder holder)
 	return err;
 }
 
+/**
+ * gmem_persist_kexec_loaded - say so if a kernel to be booted would lose objects
+ * @takes_kho: its image carries KHO data
+ *
+ * Loading it is not refused: the next image may be another one. If it is not, the
+ * freeze is.
+ *
+ * Context: process context, in the system call that loaded the image; takes
+ * gmem_pool.lock.
+ */
+void gmem_persist_kexec_loaded(bool takes_kho)
+{
+	guard(mutex)(&gmem_pool.lock);
+
+	if (gmem_pool.nr_named && !(takes_kho && header))
+		pr_warn("the kernel that was loaded for kexec gets no handover: booting it loses %u objects\n",
+			gmem_pool.nr_named);
+}
+
 static int reboot_notify(struct notifier_block *nb, unsigned long action,
 			 void *arg)
 {

@@ -68,6 +68,21 @@ bool gmem_persist_is_pool_pfn(unsigned long pfn)
 EXPORT_SYMBOL_FOR_KVM(gmem_persist_is_pool_pfn);
 
 /**
+ * gmem_persist_overlaps - does any of a range of memory belong to the pool
+ * @base: first byte
+ * @size: length in bytes; @base + @size must not wrap around
+ *
+ * Costs the same for any size.
+ *
+ * Context: any; the pool does not change after boot.
+ * Return: true if so, also for memory that is quarantined.
+ */
+bool gmem_persist_overlaps(u64 base, u64 size)
+{
+	return size && gmem_extents_overlap(&gmem_pool.ranges, base, size, NULL);
+}
+
+/**
  * gmem_pool_frozen - does somebody hold the pool still
  *
  * Return: true if so. Without gmem_pool.lock the answer is a hint.

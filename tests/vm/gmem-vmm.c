@@ -63,6 +63,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "pattern.h"
+
 /* The guest has no constants in memory, and no SSE switched on. */
 #pragma GCC optimize("no-tree-vectorize", "no-jump-tables")
 
@@ -114,12 +116,6 @@ static inline __attribute__((always_inline)) bool is_bad(const struct args *a, u
 		if (a->bad[i] == page)
 			return true;
 	return false;
-}
-
-static inline __attribute__((always_inline)) uint64_t pattern(uint64_t offset,
-							       uint64_t seed)
-{
-	return (offset + seed) * 0x9e3779b97f4a7c15UL + 1;
 }
 
 /* One word, as @op says. */

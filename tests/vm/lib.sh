@@ -60,19 +60,24 @@ story() { echo "GMEM-STORY: $*"; }
 # drain: wait until the serial port has sent everything
 drain() { [ ! -c /dev/ttyS1 ] || stty -F /dev/ttyS1 >/dev/null; }
 
-# load_stage [WORD...]: load the next kernel, with this one's command line and
-# the words added; to enter it later with enter_stage.
-load_stage() {
+# next_cmdline [WORD...]: the next kernel's command line, this one's with the words
+# added, without what is for a single kernel only
+next_cmdline() {
 	local word cmdline=
 	# shellcheck disable=SC2013	# words, not lines
 	for word in $(cat /proc/cmdline); do
 		case $word in
-		gmem.stage=*) ;;
+		gmem.stage=*|elfcorehdr=*) ;;
 		*) cmdline="$cmdline $word" ;;
 		esac
 	done
-	kexec -s -l /boot/bzImage --initrd=/boot/initrd \
-		--command-line="${cmdline# } gmem.stage=$((${STAGE:-1} + 1)) $*"
+	echo "${cmdline# } gmem.stage=$((${STAGE:-1} + 1)) $*"
+}
+
+# load_stage [WORD...]: load the next kernel, with the words added to the command
+# line; to enter it later with enter_stage.
+load_stage() {
+	kexec -s -l /boot/bzImage --initrd=/boot/initrd --command-line="$(next_cmdline "$@")"
 }
 
 # enter_stage: leave this kernel for the loaded one. Returns only on failure.

@@ -37,3 +37,40 @@ figure() { sed -n "s/^$1=//p" /tmp/vmm; }
 
 # logged TEXT: did the kernel say so
 logged() { dmesg | grep -q "gmem_persist: .*$1"; }
+
+# look WORDS...: look at physical memory; its figures stay in /tmp/look
+look() { gmem-look "$@" > /tmp/look; }
+
+# look_fails ERRNO WORDS...: it must be refused, with that errno
+look_fails() {
+	local errno=$1 status=0
+	shift
+	look "$@" || status=$?
+	[ $status = 3 ] && [ "$(sed -n 's/^errno=//p' /tmp/look)" = "$errno" ]
+}
+
+# ranges FILE: what such a file below the pool's folder lists, in one line
+ranges() { tr '\n' ' ' < "$pool/$1"; }
+
+# word NAME: the value of that word on the kernel's command line, commas as spaces
+word() {
+	tr ' ' '\n' < /proc/cmdline | sed -n "s/^$1=//p" | tail -n 1 | tr ',' ' '
+}
+
+# in_ram RANGE: is any of it System RAM to this kernel
+in_ram() {
+	local range first=$((${1%-*})) last=$((${1#*-}))
+	for range in $(sed -n 's/^ *\([0-9a-f]*-[0-9a-f]*\) : System RAM$/\1/p' /proc/iomem); do
+		[ $((0x${range%-*})) -gt $last ] || [ $((0x${range#*-})) -lt $first ] ||
+			return 0
+	done
+	return 1
+}
+
+# off_ram RANGE...: none of them is
+off_ram() {
+	local range
+	for range in "$@"; do
+		! in_ram "$range" || return 1
+	done
+}
