@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
-# vm: mem=8G timeout=300 append="gmem_persist=4G,zeroed kho=on" flavours="release debug"
+# vm: mem=6G timeout=300 append="gmem_persist=2G,zeroed kho=on" flavours="release debug"
 #
 # Memory errors in the pool, as far as a machine without any can have them: the kernel is
 # told by hard_offline_page. Three kernels: the first gets errors in memory of every kind,
@@ -163,12 +163,12 @@ ok"
 
 	# While an object is created there: it is not, or it is with a bad page.
 	free=$(($(cat "$pool/clean_bytes") + $(cat "$pool/dirty_bytes")))
-	gmem-vmm create unlucky size=1G > /tmp/unlucky &
+	gmem-vmm create unlucky size=512M > /tmp/unlucky &
 	until [ -e "$pool/objects/unlucky" ]; do :; done
-	unlucky=$(phys unlucky 0x3fff0000)
+	unlucky=$(phys unlucky 0x1fff0000)
 	check "an error during creation" hit "$unlucky"
 	if wait $!; then
-		check "it was there before" is objects/unlucky/bad_pages 0x3fff0000
+		check "it was there before" is objects/unlucky/bad_pages 0x1fff0000
 		check "discard unlucky" write discard unlucky
 	else
 		check "it was not created" grep -qx errno=EHWPOISON /tmp/unlucky
@@ -177,7 +177,7 @@ ok"
 	check "the granule is retired" retired 10
 
 	# Nobody gets any of this again.
-	check "all that is free" vmm create all size=$((free - 2 * M)) allzero
+	check "all that is free" vmm create all size=$((free - 2 * M)) per-gib=4096 allzero
 	for address in "$large_page" "$gone" "$unlucky"; do
 		check "is without $address" [ "$(has all "$address" || echo no)" = no ]
 	done
@@ -246,7 +246,7 @@ ok"
 	check "and so are theirs" retired 18
 	check "nothing is used" is used_bytes 0
 	free=$(($(cat "$pool/clean_bytes") + $(cat "$pool/dirty_bytes")))
-	check "all but what is retired is free" [ $free = $((4096 * M - 18 * M)) ]
+	check "all but what is retired is free" [ $free = $((2048 * M - 18 * M)) ]
 	check "and can be had" vmm create all size=$free
 	check "by nobody else" vmm_fails ENOSPC create more size=2M
 	;;
