@@ -104,8 +104,8 @@ static int verify(uint64_t seed, char **ranges)
 }
 
 /* Calls @each for every PT_LOAD; says how many there were. */
-static int for_each_load(int fd, int (*each)(const Elf64_Phdr *load, void *arg), void *arg,
-			 int *bad)
+static int visit_loads(int fd, int (*each)(const Elf64_Phdr *load, void *arg), void *arg,
+		       int *bad)
 {
 	Elf64_Ehdr header;
 	Elf64_Phdr load;
@@ -157,19 +157,19 @@ static int elf(const char *file, char **ranges)
 	for (; *ranges; ranges++) {
 		struct range r = parse_range(*ranges);
 
-		loads = for_each_load(fd, overlaps, &r, &bad);
+		loads = visit_loads(fd, overlaps, &r, &bad);
 	}
 	printf("loads=%d\n", loads);
 	return bad || !loads;
 }
 
-static int kcore(char **ranges)
+static int read_kcore(char **ranges)
 {
 	int fd = xopen("/proc/kcore", O_RDONLY), bad = 0;
 	Elf64_Phdr best = {};
 	uint64_t word;
 
-	for_each_load(fd, largest, &best, &bad);
+	visit_loads(fd, largest, &best, &bad);
 	if (!best.p_memsz)
 		errx(1, "no memory in it");
 	for (; *ranges; ranges++) {
@@ -199,6 +199,6 @@ int main(int argc, char **argv)
 	if (argc > 3 && !strcmp(what, "elf"))
 		return elf(argv[2], argv + 3);
 	if (argc > 2 && !strcmp(what, "kcore"))
-		return kcore(argv + 2);
+		return read_kcore(argv + 2);
 	errx(2, "usage: gmem-look read|write|mmap FIRST SIZE, or verify SEED RANGE..., or elf FILE RANGE..., or kcore RANGE...");
 }

@@ -9,9 +9,9 @@
 
 # ram_above ADDRESS: the first address of System RAM behind that
 ram_above() {
-	local first
-	for first in $(sed -n 's/^\([0-9a-f]*\)-[0-9a-f]* : System RAM$/\1/p' /proc/iomem); do
-		[ $((0x$first)) -lt "$1" ] || echo $((0x$first))
+	local range
+	for range in $(ram_ranges); do
+		[ $((0x${range%-*})) -lt "$1" ] || echo $((0x${range%-*}))
 	done | head -n 1
 }
 
@@ -44,9 +44,6 @@ no_hot_add() { ! hot_add "$1" 2>/tmp/error && grep -q "File exists" /tmp/error; 
 
 # hibernate: returns what the kernel answers
 hibernate() { echo disk > /sys/power/state; }
-
-# not COMMAND...: the opposite
-not() { ! "$@" 2>/dev/null; }
 
 check "vm0: full of a pattern" vmm create vm0 size=66M seed=51 fill
 # shellcheck disable=SC2046	# words
