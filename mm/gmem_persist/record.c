@@ -639,7 +639,8 @@ static const char *read_objects(const void *fdt, struct gmem_record *rec)
  * @rec: the result, to be given back with gmem_record_free() in any case
  *
  * On success every byte of @pool is in exactly one of the sets of @rec (clean, dirty,
- * quarantined, retired) or in an object without @bad. Objects with @bad stand in @rec only to be reported.
+ * quarantined, retired) or in an object without @bad. Objects with @bad stand in @rec
+ * only to be reported.
  *
  * Return: NULL, or why nothing in the record can be believed.
  */

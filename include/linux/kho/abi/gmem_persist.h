@@ -2,6 +2,7 @@
 #ifndef _LINUX_KHO_ABI_GMEM_PERSIST_H
 #define _LINUX_KHO_ABI_GMEM_PERSIST_H
 
+#include <linux/bits.h>
 #include <linux/build_bug.h>
 #include <linux/types.h>
 #include <linux/kho/abi/kexec_handover.h>
@@ -49,7 +50,9 @@
  *
  * "bad" and "retired" are there if, and only if, the first word of "features" has
  * %GMEM_PERSIST_FEATURE_BAD_PAGES, and "nodes" if the second word has
- * %GMEM_PERSIST_FEATURE_NODES. Every node below the root whose name begins with "object" is an object:
+ * %GMEM_PERSIST_FEATURE_NODES.
+ *
+ * Every node below the root whose name begins with "object" is an object:
  *
  * ============ ===================================================== ==========
  * name         content                                               value
@@ -84,9 +87,9 @@
 #define GMEM_PERSIST_COMPATIBLE		"gmem-persist-v1"
 
 /* First word of "features": there are "bad" and "retired". */
-#define GMEM_PERSIST_FEATURE_BAD_PAGES	(1ULL << 0)
+#define GMEM_PERSIST_FEATURE_BAD_PAGES	BIT_ULL(0)
 /* Second word of "features": there is "nodes". */
-#define GMEM_PERSIST_FEATURE_NODES	(1ULL << 0)
+#define GMEM_PERSIST_FEATURE_NODES	BIT_ULL(0)
 
 /* "GMEMPRST", as the bytes lie in memory on a little-endian machine. */
 #define GMEM_PERSIST_MAGIC		0x545352504d454d47ULL
