@@ -11,7 +11,6 @@ enum gmem_param_place {
 	GMEM_ANYWHERE,
 	GMEM_AT_BASE,
 	GMEM_ON_NODE,
-	GMEM_NR_PLACES,
 };
 
 /**

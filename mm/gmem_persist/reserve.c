@@ -91,9 +91,11 @@ static bool __init adopt_pool(void)
 
 /*
  * What the kernel keeps, in bytes of free memory: 1 GiB to boot, run and hand
- * over with (its own tables, KHO's scratch areas, user space), what crashkernel=
- * is about to ask for, and what the description of all that takes: 64 bytes for
- * each page, with KASAN one byte for eight.
+ * over with (its own tables, KHO's scratch areas, user space); what crashkernel=
+ * is about to ask for, and four times that, as KHO's scratch areas have by default
+ * twice what is reserved by then for all memory and again for its node; and what
+ * the description of all that takes: 64 bytes for each page, with KASAN one byte
+ * for eight.
  */
 static u64 __init kernel_needs(void)
 {
@@ -102,14 +104,16 @@ static u64 __init kernel_needs(void)
 
 #ifdef CONFIG_CRASH_RESERVE
 	unsigned long long crash = 0, crash_base = 0, low = 0, cma = 0;
+	u64 total = memblock_phys_mem_size();
 	bool high = false;
 
-	if (!parse_crashkernel(boot_command_line, memblock_phys_mem_size(),
-			       &crash, &crash_base, &low, &cma, &high))
-		need += crash + low + cma;
+	/* Any size may be written there; larger than memory is not to be had. */
+	if (!parse_crashkernel(boot_command_line, total, &crash, &crash_base,
+			       &low, &cma, &high))
+		need += 5 * (min(crash, total) + min(low, total)) +
+			min(cma, total);
 #endif
-	/* Overflow takes a crash kernel of 2^52 bytes, and then nothing is left. */
-	return need * PAGE_SIZE / (PAGE_SIZE - 64 - shadow);
+	return need / (PAGE_SIZE - 64 - shadow) * PAGE_SIZE;
 }
 
 /* How much can be taken in all without the kernel going short. */
@@ -196,13 +200,14 @@ static bool __init find_free(int nid, u64 below, u64 *base, u64 *top)
 /* From the top down, as much as there is. */
 static const char * __init carve_from(int nid, u64 size, bool mapped, u64 *got)
 {
-	const char *bad, *why = NULL;
+	const char *why = "there is no more free memory at or above 4G, in pieces of 1G";
+	const char *bad;
 	u64 below = U64_MAX;
 	u64 base, top, take;
 
 	while (*got < size) {
 		if (!find_free(nid, below, &base, &top))
-			return why ?: "there is no more free memory at or above 4G, in pieces of 1G";
+			return why;
 		take = min3(size - *got, top - base,
 			    ALIGN_DOWN(spare_memory(), POOL_ALIGN));
 		if (!take)
