@@ -25,12 +25,12 @@ srat() {
 	done
 }
 
-# overlap BASE END BASE END: bytes that both ranges have
-overlap() {
+# add_overlap BASE END BASE END: add the bytes that both ranges have to $sum
+add_overlap() {
 	local base=$1 end=$2
 	[ "$base" -ge "$3" ] || base=$3
 	[ "$end" -le "$4" ] || end=$4
-	if [ "$base" -lt "$end" ]; then echo $((end - base)); else echo 0; fi
+	[ "$base" -ge "$end" ] || sum=$((sum + end - base))
 }
 
 # pool_on_node NODE: bytes of the pool that SRAT puts there
@@ -38,7 +38,7 @@ pool_on_node() {
 	local sum=0 base end start stop node
 	while read -r base end; do
 		while read -r start stop node; do
-			[ "$node" != "$1" ] || sum=$((sum + $(overlap "$base" "$end" "$start" "$stop")))
+			[ "$node" != "$1" ] || add_overlap "$base" "$end" "$start" "$stop"
 		done < /tmp/srat
 	done < /tmp/pool
 	echo $sum
@@ -50,17 +50,16 @@ extents_in_log() { dmesg | grep -c "gmem_persist: extent .*, $1"; }
 # log_agrees_with_srat: each extent that the kernel reported lies, all of it, on the node
 # that the line says, and together they are the pool
 log_agrees_with_srat() {
-	local sum=0 first last said base end start stop node on
+	local sum=0 all=0 first last said base end start stop node
 	dmesg | sed -n 's/.*gmem_persist: extent \[mem \(0x[0-9a-f]*\)-\(0x[0-9a-f]*\)\].* node \([0-9]*\),.*/\1 \2 \3/p' > /tmp/said
 	while read -r first last said; do
 		base=$(number "$first")
 		end=$(($(number "$last") + 1))
-		on=0
 		while read -r start stop node; do
-			[ "$node" != "$said" ] || on=$((on + $(overlap "$base" "$end" "$start" "$stop")))
+			[ "$node" != "$said" ] || add_overlap "$base" "$end" "$start" "$stop"
 		done < /tmp/srat
-		[ $on = $((end - base)) ] || return 1
-		sum=$((sum + on))
+		all=$((all + end - base))
+		[ $sum = $all ] || return 1
 	done < /tmp/said
 	is pool_bytes $sum
 }
@@ -81,48 +80,74 @@ direct_mapping() {
 	done
 }
 
-# mapped BASE END: bytes of that physical memory in the direct mapping
-mapped() {
-	local sum=0 start stop
-	while read -r start stop; do
-		sum=$((sum + $(overlap "$1" "$2" "$start" "$stop")))
-	done < /tmp/mapped
+# ram: "base end" of what the kernel has as its memory, in whole pages
+ram() {
+	local range
+	sed -n 's/^\([0-9a-f]*-[0-9a-f]*\) : System RAM$/\1/p' /proc/iomem |
+	while read -r range; do
+		echo "$((($(number "${range%-*}") + 4095) & ~4095))" \
+			"$((($(number "${range#*-}") + 1) & ~4095))"
+	done
+}
+
+# common FILE FILE: bytes that ranges of the one and of the other have in common
+common() {
+	local sum=0 base end start stop
+	while read -r base end; do
+		while read -r start stop; do
+			add_overlap "$base" "$end" "$start" "$stop"
+		done < "$2"
+	done < "$1"
 	echo $sum
 }
 
-# ram_is_mapped: all of System RAM is, so the page tables were read right
-ram_is_mapped() {
-	local range
-	sed -n 's/^\([0-9a-f]*\)-\([0-9a-f]*\) : System RAM$/\1 \2/p' /proc/iomem > /tmp/ram
-	[ -s /tmp/ram ] || return 1
-	while read -r first last; do
-		set -- "$(number "$first")" "$(($(number "$last") + 1))"
-		# Rounded to pages, as the kernel does
-		set -- $((($1 + 4095) & ~4095)) $(($2 & ~4095))
-		[ "$(mapped "$1" "$2")" = $(($2 - $1)) ] || return 1
-	done < /tmp/ram
+# total FILE: bytes in all its ranges
+total() {
+	local sum=0 base end
+	while read -r base end; do
+		sum=$((sum + end - base))
+	done < "$1"
+	echo $sum
 }
 
-pool_is_not_mapped() {
-	local base end
-	[ -s /tmp/mapped ] && [ -s /tmp/pool ] || return 1
-	while read -r base end; do
-		[ "$(mapped "$base" "$end")" = 0 ] || return 1
-	done < /tmp/pool
-}
+# ram_is_mapped: all of it is, so the page tables were read right
+ram_is_mapped() { [ -s /tmp/ram ] && [ "$(common /tmp/ram /tmp/mapped)" = "$(total /tmp/ram)" ]; }
 
-pool_is_no_ram() {
-	local first last base end
-	sed -n 's/^\([0-9a-f]*\)-\([0-9a-f]*\) : System RAM$/\1 \2/p' /proc/iomem > /tmp/ram
-	[ -s /tmp/ram ] || return 1
-	while read -r base end; do
-		while read -r first last; do
-			[ "$(overlap "$base" "$end" "$(number "$first")" "$(($(number "$last") + 1))")" = 0 ] ||
-				return 1
-		done < /tmp/ram
-	done < /tmp/pool
-}
+pool_is_not_mapped() { [ -s /tmp/pool ] && [ "$(common /tmp/pool /tmp/mapped)" = 0 ]; }
+
+pool_is_no_ram() { [ -s /tmp/pool ] && [ "$(common /tmp/pool /tmp/ram)" = 0 ]; }
 
 [ ! -e "$pool" ] || pool_ranges > /tmp/pool
 srat > /tmp/srat
+ram > /tmp/ram
 direct_mapping > /tmp/mapped
+
+# has GIB: so large is the pool
+has() { is pool_bytes $(($1 * gib)); }
+
+# extent BASE END: the pool has an extent from there to there, in GiB
+extent() {
+	grep -qx "$(printf '%#x-%#x' $(($1 * gib)) $(($2 * gib - 1)))" "$pool/extents"
+}
+
+# short WHAT: the kernel said that of a size which it could not take in full
+short() { logged "gmem_persist=$1"; }
+
+# none_short: it took all sizes in full
+none_short() { ! logged 'gmem_persist=.* GiB instead of '; }
+
+kexec_loads() { load_stage && kexec -u; }
+
+# host_works: what every test of a placement ends with. The pool is where nobody else
+# is, guests can have it, it can be handed over, and the kernel has memory to work with.
+host_works() {
+	check "ordinary memory is mapped" ram_is_mapped
+	check "the pool is not" pool_is_not_mapped
+	check "the pool is no System RAM" pool_is_no_ram
+	check "a guest uses some of it" vmm create x size=64M seed=7 fill verify
+	check "the kernel has memory" dd if=/dev/zero of=/dev/shm/fill bs=1M count=256 2>/dev/null
+	check "and has it back" rm /dev/shm/fill
+	check "the next kernel can be loaded" kexec_loads
+	require "and again" load_stage
+	check "the pool can be handed over" write frozen 1
+}
