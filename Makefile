@@ -15,7 +15,7 @@ export LINUX_TARBALL LINUX_SRC POOL FAULT
 # Each script uses all CPUs by itself.
 .NOTPARALLEL:
 
-.PHONY: help deps linux config build unit selftests initramfs demo test test-vm \
+.PHONY: help deps linux config build unit selftests initramfs demo test test-vm boots \
 	check shell series clean distclean
 
 help: ## this list
@@ -56,6 +56,9 @@ test: ## all tests on the release and the debug kernel
 
 test-vm: build ## one VM test: make test-vm T=name (FLAVOUR=release|debug)
 	@scripts/run-vm --flavour $(FLAVOUR) --test $(T) --echo
+
+boots: build ## boot with a pool of 1 TiB N times (20): build/results/boots.json
+	@scripts/boots $(N)
 
 check: ## checkpatch, sparse, W=1, kernel-doc, shellcheck, documentation
 	@scripts/check
