@@ -17,6 +17,9 @@
  * @base: first byte of the first marked range that ends above @from
  * @size: its length in bytes
  *
+ * Looks at the map as it came from the earlier kernel, whatever the command line
+ * made of it.
+ *
  * Context: early boot, the memory map has been read.
  * Return: true if there is one.
  */

@@ -70,13 +70,24 @@ static int __init parse_gmem_persist(char *arg)
 }
 early_param("gmem_persist", parse_gmem_persist);
 
+/* The command line (memmap=exactmap) may have made RAM of the pool. */
+static int __init keep_range(u64 base, u64 size)
+{
+	if (!memblock_overlaps_region(&memblock.memory, base, size))
+		return 0;
+	pr_warn("[mem %#018llx-%#018llx] is pool, whatever memmap= calls it\n",
+		base, base + size - 1);
+	gmem_arch_mark_range(base, size);
+	return memblock_remove(base, size);
+}
+
 /* The memory map names a pool: it is what an earlier kernel left. */
 static bool __init adopt_pool(void)
 {
 	u64 base = 0, size = 0;
 
 	while (gmem_arch_next_range(base + size, &base, &size)) {
-		if (!IS_ALIGNED(base | size, POOL_ALIGN) ||
+		if (!IS_ALIGNED(base | size, POOL_ALIGN) || keep_range(base, size) ||
 		    gmem_extents_add(&gmem_pool.ranges, base, size))
 			pr_err("[mem %#018llx-%#018llx] is marked as pool but cannot be used\n",
 			       base, base + size - 1);

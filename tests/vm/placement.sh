@@ -145,6 +145,7 @@ host_works() {
 	check "the pool is not" pool_is_not_mapped
 	check "the pool is no System RAM" pool_is_no_ram
 	check "a guest uses some of it" vmm create x size=64M seed=7 fill verify
+	check "and gives it back" write discard x
 	check "the kernel has memory" dd if=/dev/zero of=/dev/shm/fill bs=1M count=256 2>/dev/null
 	check "and has it back" rm /dev/shm/fill
 	check "the next kernel can be loaded" kexec_loads

@@ -27,9 +27,9 @@ bool __init gmem_arch_next_range(u64 from, u64 *base, u64 *size)
 {
 	u32 i;
 
-	/* The map is sorted. */
-	for (i = 0; i < e820_table->nr_entries; i++) {
-		struct e820_entry *entry = &e820_table->entries[i];
+	/* The map is sorted, and as it came: memmap= does not get at this one. */
+	for (i = 0; i < e820_table_kexec->nr_entries; i++) {
+		struct e820_entry *entry = &e820_table_kexec->entries[i];
 
 		if (entry->type != E820_TYPE_GMEM_PERSIST ||
 		    entry->addr + entry->size <= from)
