@@ -16,7 +16,7 @@ export LINUX_TARBALL LINUX_SRC POOL FAULT
 .NOTPARALLEL:
 
 .PHONY: help deps linux config build unit frag fuzz selftests initramfs demo test test-vm \
-	bench-pool check shell series clean distclean
+	boots bench-pool check shell series clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ bench-pool: ## how fast memory is cleared and given out (build/results/pool.json
 
 test-vm: build ## one VM test: make test-vm T=name (FLAVOUR=release|debug)
 	@scripts/run-vm --flavour $(FLAVOUR) --test $(T) --echo
+
+boots: build ## boot with a pool of 1 TiB N times (20): build/results/boots.json
+	@scripts/boots $(N)
 
 check: ## checkpatch, sparse, W=1, kernel-doc, shellcheck, documentation
 	@scripts/check

@@ -82,6 +82,7 @@ struct gmem_consumer {
 
 /* Boot, called by the architecture. */
 void gmem_persist_reserve(void);
+void gmem_persist_reserve_nodes(void);
 
 /* The pool */
 bool gmem_persist_enabled(void);
@@ -110,6 +111,7 @@ void gmem_object_detach(struct gmem_object *obj, struct gmem_consumer *consumer)
 #else
 
 static inline void gmem_persist_reserve(void) { }
+static inline void gmem_persist_reserve_nodes(void) { }
 
 static inline bool gmem_persist_enabled(void)
 {

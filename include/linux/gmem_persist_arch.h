@@ -17,19 +17,23 @@
  * @base: first byte of the first marked range that ends above @from
  * @size: its length in bytes
  *
+ * Looks at the map as it came from the earlier kernel, whatever the command line
+ * made of it.
+ *
  * Context: early boot, the memory map has been read.
  * Return: true if there is one.
  */
 bool gmem_arch_next_range(u64 from, u64 *base, u64 *size);
 
 /**
- * gmem_arch_can_mark - has the memory map room for so many more ranges
- * @nr_ranges: how many
+ * gmem_arch_check_range - can RAM be made part of the pool
+ * @base: first byte
+ * @size: length in bytes
  *
  * Context: early boot.
- * Return: true if so.
+ * Return: NULL if gmem_arch_mark_range() will succeed, or what is in the way.
  */
-bool gmem_arch_can_mark(unsigned int nr_ranges);
+const char *gmem_arch_check_range(u64 base, u64 size);
 
 /**
  * gmem_arch_mark_range - mark RAM as belonging to the pool
@@ -39,9 +43,22 @@ bool gmem_arch_can_mark(unsigned int nr_ranges);
  * From now on this memory is no RAM, to this kernel and to all that are started
  * by kexec until the machine is reset.
  *
- * Context: early boot, before memory is mapped; gmem_arch_can_mark() was asked.
+ * Context: early boot; gmem_arch_check_range() was asked.
  */
 void gmem_arch_mark_range(u64 base, u64 size);
+
+/**
+ * gmem_arch_unmap_range - take memory out of the kernel's direct mapping
+ * @base: first byte, a multiple of 1 GiB
+ * @size: length in bytes, a multiple of 1 GiB
+ *
+ * Also whatever is going to be made from what is mapped (KASAN's shadow, the
+ * mapping that kexec runs on) will know nothing of this memory.
+ *
+ * Context: early boot, on the only CPU, before the page tables are copied or
+ * described by anything; memblock has no such memory any more.
+ */
+void gmem_arch_unmap_range(u64 base, u64 size);
 
 /**
  * gmem_arch_from_kexec - was this kernel started by another one

@@ -7,5 +7,6 @@
 #define SZ_2M	0x00200000
 #define SZ_256M	0x10000000
 #define SZ_1G	0x40000000
+#define SZ_4G	0x100000000ULL
 
 #endif /* GMEM_TEST_LINUX_SIZES_H */
