@@ -10,13 +10,13 @@ MAKEFLAGS += --no-print-directory
 # release or debug, for: config build shell test-vm
 FLAVOUR ?= release
 
-export LINUX_TARBALL LINUX_SRC POOL FAULT T TIME
+export LINUX_TARBALL LINUX_SRC POOL FAULT
 
 # Each script uses all CPUs by itself.
 .NOTPARALLEL:
 
 .PHONY: help deps linux config build unit frag fuzz selftests initramfs demo test test-vm \
-	check shell series clean distclean
+	bench-pool check shell series clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,10 @@ demo: ## the story: a guest's memory survives a kexec (POOL=size, FAULT=corrupt-
 
 test: ## all tests on the release and the debug kernel
 	@scripts/run-tests
+
+bench-pool: ## how fast memory is cleared and given out (build/results/pool.json)
+	@$(MAKE) build FLAVOUR=release
+	@scripts/bench-pool
 
 test-vm: build ## one VM test: make test-vm T=name (FLAVOUR=release|debug)
 	@scripts/run-vm --flavour $(FLAVOUR) --test $(T) --echo

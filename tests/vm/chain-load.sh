@@ -30,9 +30,6 @@ no_record() {
 	check "nothing to be had" vmm_fails ENOSPC create new size=2M
 }
 
-# not COMMAND...: the opposite
-not() { ! "$@"; }
-
 case $STAGE in
 1)
 	require "load an image without handover" kexec -c -l /boot/bzImage \

@@ -13,12 +13,14 @@ M=$((1 << 20))
 cg=/sys/fs/cgroup
 node=gmem_persist/node0
 
-# in_group GROUP COMMAND...: run a program there
+# in_group GROUP COMMAND...: run a program there. In the background by itself, for
+# which the process that is to be killed must be the program: sh -c "$enter" ... &
+# shellcheck disable=SC2016	# for the inner shell
+enter='echo $$ > "$0/cgroup.procs" && exec "$@"'
 in_group() {
 	local group=$1
 	shift
-	# shellcheck disable=SC2016	# for the inner shell
-	sh -c 'echo $$ > "$0/cgroup.procs" && exec "$@"' "$cg/$group" "$@"
+	sh -c "$enter" "$cg/$group" "$@"
 }
 
 # vmm_in GROUP WORDS..., vmm_fails_in ERRNO GROUP WORDS...: as vmm and vmm_fails
@@ -79,7 +81,7 @@ start_vmm() {
 	local group=$1
 	shift
 	: > /tmp/running
-	in_group "$group" gmem-vmm "$@" run > /tmp/running &
+	sh -c "$enter" "$cg/$group" gmem-vmm "$@" run > /tmp/running &
 	running=$!
 	until grep -q running /tmp/running; do
 		kill -0 "$running" || return
@@ -92,22 +94,25 @@ kill_vmm() {
 }
 
 # interrupted NAME WORDS...: a creation in "other" gets a signal while it clears
-# memory; one that was faster than the signal does not count.
+# memory; one that was faster than the signal does not count. Sets paid: what was
+# charged meanwhile.
 interrupted() {
-	local name=$1 creating
+	local name=$1 creating try
 	shift
-	while :; do
-		in_group other gmem-vmm create "$name" "$@" > /tmp/vmm &
+	for try in 1 2 3 4 5 6 7 8 9; do
+		sh -c "$enter" "$cg/other" gmem-vmm create "$name" "$@" > /tmp/vmm &
 		creating=$!
 		until [ -e "$pool/objects/$name" ]; do
 			kill -0 $creating || return
 		done
 		paid=$(sed -n "s|^$node ||p" $cg/other/dmem.current)
-		kill -INT $creating
+		kill -TERM $creating
 		wait $creating
 		[ -e "$pool/objects/$name" ] || return 0
+		echo "# try $try was too fast"
 		write discard "$name"
 	done
+	return 1
 }
 
 # take_turns GROUP: claim "shared", make and discard something, again and again

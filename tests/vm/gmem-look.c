@@ -14,10 +14,10 @@
  * 2 for a usage error; 3 and "errno=NAME" if /dev/mem refuses.
  */
 #define _GNU_SOURCE
-#include <elf.h>
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/elf.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -104,11 +104,11 @@ static int verify(uint64_t seed, char **ranges)
 }
 
 /* Calls @each for every PT_LOAD; says how many there were. */
-static int for_each_load(int fd, int (*each)(const Elf64_Phdr *load, void *arg), void *arg,
-			 int *bad)
+static int visit_loads(int fd, int (*each)(const struct elf64_phdr *load, void *arg), void *arg,
+		       int *bad)
 {
-	Elf64_Ehdr header;
-	Elf64_Phdr load;
+	struct elf64_hdr header;
+	struct elf64_phdr load;
 	int loads = 0;
 
 	if (pread(fd, &header, sizeof(header), 0) != sizeof(header) ||
@@ -126,7 +126,7 @@ static int for_each_load(int fd, int (*each)(const Elf64_Phdr *load, void *arg),
 	return loads;
 }
 
-static int overlaps(const Elf64_Phdr *load, void *arg)
+static int overlaps(const struct elf64_phdr *load, void *arg)
 {
 	const struct range *r = arg;
 
@@ -135,14 +135,14 @@ static int overlaps(const Elf64_Phdr *load, void *arg)
 		return 0;
 	if (load->p_paddr > r->last || load->p_paddr + load->p_memsz - 1 < r->first)
 		return 0;
-	printf("0x%lx-0x%lx is in it\n", load->p_paddr, load->p_paddr + load->p_memsz - 1);
+	printf("0x%llx-0x%llx is in it\n", load->p_paddr, load->p_paddr + load->p_memsz - 1);
 	return 1;
 }
 
 /* The largest part of kcore that is memory, and so in the direct mapping. */
-static int largest(const Elf64_Phdr *load, void *arg)
+static int largest(const struct elf64_phdr *load, void *arg)
 {
-	Elf64_Phdr *best = arg;
+	struct elf64_phdr *best = arg;
 
 	if (load->p_paddr != (uint64_t)-1 && load->p_paddr >= 1UL << 20 &&
 	    load->p_vaddr < 0xffffffff80000000UL && load->p_memsz > best->p_memsz)
@@ -157,19 +157,19 @@ static int elf(const char *file, char **ranges)
 	for (; *ranges; ranges++) {
 		struct range r = parse_range(*ranges);
 
-		loads = for_each_load(fd, overlaps, &r, &bad);
+		loads = visit_loads(fd, overlaps, &r, &bad);
 	}
 	printf("loads=%d\n", loads);
 	return bad || !loads;
 }
 
-static int kcore(char **ranges)
+static int read_kcore(char **ranges)
 {
 	int fd = xopen("/proc/kcore", O_RDONLY), bad = 0;
-	Elf64_Phdr best = {};
+	struct elf64_phdr best = {};
 	uint64_t word;
 
-	for_each_load(fd, largest, &best, &bad);
+	visit_loads(fd, largest, &best, &bad);
 	if (!best.p_memsz)
 		errx(1, "no memory in it");
 	for (; *ranges; ranges++) {
@@ -199,6 +199,6 @@ int main(int argc, char **argv)
 	if (argc > 3 && !strcmp(what, "elf"))
 		return elf(argv[2], argv + 3);
 	if (argc > 2 && !strcmp(what, "kcore"))
-		return kcore(argv + 2);
+		return read_kcore(argv + 2);
 	errx(2, "usage: gmem-look read|write|mmap FIRST SIZE, or verify SEED RANGE..., or elf FILE RANGE..., or kcore RANGE...");
 }

@@ -4,8 +4,9 @@
  *
  *   gmem-pool random OPERATIONS SEED    create, reclaim, discard, ... at random; after
  *                                       each operation the books must be right
- *   gmem-pool clean SIZE                time creation from dirty and from clean memory,
- *                                       and a memset() of the same size
+ *   gmem-pool clear GIBIBYTES           time creation from dirty memory, on one CPU and on
+ *                                       two, and a memset() of the same size
+ *   gmem-pool create GIBIBYTES GRANULE  time creation from clean memory
  *
  * Prints key=value lines. Exit status 0, or 1 with a message.
  */
@@ -279,11 +280,11 @@ static double now(void)
 	return t.tv_sec + t.tv_nsec / 1e9;
 }
 
-/* Create, do what is asked for with the memory, discard. Returns seconds of creation. */
-static double timed_create(uint64_t size, double *memset_seconds)
+/* Create and discard. Returns the seconds that creation took. */
+static double timed_create(uint64_t size, uint64_t granule, double *memset_seconds)
 {
 	double start = now(), seconds;
-	int fd = create("bench", KVM_GMEM_PERSIST_CREATE, size, GIB);
+	int fd = create("bench", KVM_GMEM_PERSIST_CREATE, size, granule);
 	char *p;
 
 	seconds = now() - start;
@@ -307,13 +308,13 @@ static double timed_create(uint64_t size, double *memset_seconds)
 	return seconds;
 }
 
-static double best_create(uint64_t size, const char *threads)
+static double best_clear(uint64_t size, const char *threads)
 {
 	double best = 0;
 
 	file_write("clean_threads", threads);
-	for (int i = 0; i < 3; i++) {
-		double seconds = timed_create(size, NULL);
+	for (int i = 0; i < 5; i++) {
+		double seconds = timed_create(size, GIB, NULL);
 
 		if (!best || seconds < best)
 			best = seconds;
@@ -321,35 +322,33 @@ static double best_create(uint64_t size, const char *threads)
 	return best;
 }
 
-static int run_clean(uint64_t size)
+/* Needs a pool of that size, all dirty, and no cleaning in the background. */
+static int run_clear(uint64_t size)
 {
-	double one, two, set, best_set = 0, clean, best_clean = 0;
-	struct stat_file s;
+	double one, two, set, best_set = 0;
 
-	file_write("clean_background", "0");
 	/* Under an emulator the host's memory is real only after the first time. */
-	timed_create(size, NULL);
-	one = best_create(size, "1");
-	two = best_create(size, "2");
-	for (int i = 0; i < 3; i++) {
-		timed_create(size, &set);
+	timed_create(size, GIB, NULL);
+	one = best_clear(size, "1");
+	two = best_clear(size, "2");
+	for (int i = 0; i < 5; i++) {
+		timed_create(size, GIB, &set);
 		if (!best_set || set < best_set)
 			best_set = set;
 	}
+	printf("clear_1cpu_us=%.0f\nclear_2cpu_us=%.0f\nmemset_us=%.0f\n",
+	       one * 1e6, two * 1e6, best_set * 1e6);
+	return 0;
+}
 
-	file_write("clean_threads", "0");
-	for (int i = 0; i < 3; i++) {
-		file_write("clean_background", "1");
-		do
-			read_stat(POOL "stat", &s);
-		while (s.dirty);
-		file_write("clean_background", "0");
-		clean = timed_create(size, NULL);
-		if (!best_clean || clean < best_clean)
-			best_clean = clean;
-	}
-	printf("clear_1cpu_us=%.0f\nclear_2cpu_us=%.0f\nmemset_us=%.0f\ncreate_clean_us=%.0f\n",
-	       one * 1e6, two * 1e6, best_set * 1e6, best_clean * 1e6);
+static int run_create(uint64_t size, uint64_t granule)
+{
+	struct stat_file s;
+
+	read_stat(POOL "stat", &s);
+	if (s.clean < size)
+		errx(1, "not enough clean memory");
+	printf("create_clean_us=%.3f\n", timed_create(size, granule, NULL) * 1e6);
 	return 0;
 }
 
@@ -363,7 +362,10 @@ int main(int argc, char **argv)
 		err(1, "KVM_CREATE_VM");
 	if (argc == 4 && !strcmp(argv[1], "random"))
 		return run_random(atoi(argv[2]), strtoull(argv[3], NULL, 0));
-	if (argc == 3 && !strcmp(argv[1], "clean"))
-		return run_clean(strtoull(argv[2], NULL, 0) * GIB);
-	errx(1, "usage: gmem-pool random OPERATIONS SEED | clean GIBIBYTES");
+	if (argc == 3 && !strcmp(argv[1], "clear"))
+		return run_clear(strtoull(argv[2], NULL, 0) * GIB);
+	if (argc == 4 && !strcmp(argv[1], "create"))
+		return run_create(strtoull(argv[2], NULL, 0) * GIB,
+				  strtoull(argv[3], NULL, 0) * MIB);
+	errx(1, "usage: gmem-pool random OPERATIONS SEED | clear GIBIBYTES | create GIBIBYTES MEBIBYTES");
 }

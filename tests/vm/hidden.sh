@@ -9,9 +9,9 @@
 
 # ram_above ADDRESS: the first address of System RAM behind that
 ram_above() {
-	local first
-	for first in $(sed -n 's/^\([0-9a-f]*\)-[0-9a-f]* : System RAM$/\1/p' /proc/iomem); do
-		[ $((0x$first)) -lt "$1" ] || echo $((0x$first))
+	local range
+	for range in $(ram_ranges); do
+		[ $((0x${range%-*})) -lt "$1" ] || echo $((0x${range%-*}))
 	done | head -n 1
 }
 
@@ -28,14 +28,22 @@ in_firmware_map() {
 	return 1
 }
 
+# in_iomem RANGE: whose it is, within what the memory map says
+in_iomem() {
+	local lines
+	lines=$(printf '%08x-%08x' $((${1%-*})) $((${1#*-})))
+	grep -A 1 "^$lines : Persistent Guest Memory$" /proc/iomem |
+		grep -q "^  $lines : gmem_persist$"
+}
+
 # hot_add ADDRESS: returns what the kernel answers
 hot_add() { echo "$1" > /sys/devices/system/memory/probe; }
 
+# no_hot_add ADDRESS: the kernel must say that there is something else
+no_hot_add() { ! hot_add "$1" 2>/tmp/error && grep -q "File exists" /tmp/error; }
+
 # hibernate: returns what the kernel answers
 hibernate() { echo disk > /sys/power/state; }
-
-# not COMMAND...: the opposite
-not() { ! "$@" 2>/dev/null; }
 
 check "vm0: full of a pattern" vmm create vm0 size=66M seed=51 fill
 # shellcheck disable=SC2046	# words
@@ -71,12 +79,13 @@ check "nor can it be read where the object would be" look kcore "$@"
 
 for range in $(ranges extents); do
 	check "$range stands in /sys/firmware/memmap" in_firmware_map "$range"
+	check "$range stands in /proc/iomem" in_iomem "$range"
 done
 # shellcheck disable=SC2046	# words
 check "the pool is not System RAM" off_ram $(ranges extents)
 check "memory can be added where there is nothing" hot_add $((64 << 30))
-check "no memory can be added over it" not hot_add "$first"
-check "nor over an object" not hot_add "$inside"
+check "no memory can be added over it" no_hot_add "$first"
+check "nor over an object" no_hot_add "$inside"
 # shellcheck disable=SC2046	# words
 check "it still is not System RAM" off_ram $(ranges extents)
 check "no hibernation" not hibernate

@@ -7,16 +7,11 @@
 . /tests/lib.sh
 . /tests/objects.sh
 
-M=$((1 << 20))
-
 # kernel_says_nothing: not a line about a pool
 kernel_says_nothing() { ! dmesg | grep -q 'gmem_persist: '; }
 
 # mem_below MIB: so little memory is all that this kernel has
 mem_below() { [ "$(sed -n 's/^MemTotal: *\([0-9]*\) kB/\1/p' /proc/meminfo)" -lt $(($1 << 10)) ]; }
-
-# not COMMAND...: the opposite
-not() { ! "$@"; }
 
 case $STAGE in
 1)

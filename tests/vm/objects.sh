@@ -38,6 +38,9 @@ figure() { sed -n "s/^$1=//p" /tmp/vmm; }
 # logged TEXT: did the kernel say so
 logged() { dmesg | grep -q "gmem_persist: .*$1"; }
 
+# not COMMAND...: the opposite, without what the command says
+not() { ! "$@" 2>/dev/null; }
+
 # look WORDS...: look at physical memory; its figures stay in /tmp/look
 look() { gmem-look "$@" > /tmp/look; }
 
@@ -57,10 +60,13 @@ word() {
 	tr ' ' '\n' < /proc/cmdline | sed -n "s/^$1=//p" | tail -n 1 | tr ',' ' '
 }
 
-# in_ram RANGE: is any of it System RAM to this kernel
+# ram_ranges: System RAM as this kernel sees it, first-last in hexadecimal
+ram_ranges() { sed -n 's/^ *\([0-9a-f]*-[0-9a-f]*\) : System RAM$/\1/p' /proc/iomem; }
+
+# in_ram RANGE: is any of it System RAM
 in_ram() {
 	local range first=$((${1%-*})) last=$((${1#*-}))
-	for range in $(sed -n 's/^ *\([0-9a-f]*-[0-9a-f]*\) : System RAM$/\1/p' /proc/iomem); do
+	for range in $(ram_ranges); do
 		[ $((0x${range%-*})) -gt $last ] || [ $((0x${range#*-})) -lt $first ] ||
 			return 0
 	done

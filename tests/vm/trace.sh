@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
-# vm: mem=6G timeout=200 append="kho=on gmem_persist.clean=0 gmem_persist=1G trace_event=gmem_persist" flavours="release debug"
+# vm: mem=6G timeout=200 append="kho=on gmem_persist.clean=0 gmem_persist=2G trace_event=gmem_persist" flavours="release debug"
 #
 # The tracepoints: each thing that happens to an object leaves its event, with the
 # figures that the VMM or sysfs tell as well.
@@ -23,6 +23,12 @@ traced() {
 	return 1
 }
 
+# cleared BYTES: by all events together
+cleared() {
+	sed -n 's/.*: gmem_clean: .* size=\([0-9]*\) .* result=0$/\1/p' $tracing/trace |
+		awk -v want="$1" '{ n += $1 } END { exit n != want }'
+}
+
 # only N: so many events, and no more
 only() { [ "$(grep -vc '^#' $tracing/trace)" = "$1" ]; }
 forget() { echo > $tracing/trace; }
@@ -41,6 +47,14 @@ case $STAGE in
 		check "gmem_$event is there" [ -d $tracing/events/gmem_persist/gmem_$event ]
 	done
 	check "create" vmm create a size=64M
+	check "its event" traced gmem_create \
+		"name=a size=$((64 * M)) granule=$((2 * M)) epoch=1 ns=$some result=0"
+	check "all of it was cleared" cleared $((64 * M))
+	forget
+	check "a refused creation" vmm_fails ENOSPC create b size=4G granule=1G
+	check "its event" traced gmem_create \
+		"name=b size=$((4096 * M)) granule=$((1024 * M)) epoch=0 ns=$some result=-28"
+	check "no other event" only 1
 	forget
 	check "claim" vmm reclaim a
 	check "its event" traced gmem_claim \

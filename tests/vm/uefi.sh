@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# vm: mem=7G timeout=120 append="kho=on gmem_persist=2G" firmware=uefi flavours="release debug"
+# vm: mem=7G timeout=300 append="kho=on gmem_persist=2G" firmware=uefi flavours="release debug"
 #
 # A host with UEFI firmware: the first kernel comes by the EFI stub, and the second one
 # is told to take RAM from the EFI memory map, too, which knows nothing of a pool.
