@@ -45,8 +45,8 @@
 #define MAX_THREADS	16
 
 /* Does the background worker work? Also gmem_persist.clean= at boot. */
-unsigned int gmem_clean_background = 1;
-module_param_named(clean, gmem_clean_background, uint, 0);
+bool gmem_clean_background = true;
+module_param_named(clean, gmem_clean_background, bool, 0);
 
 /* How much the background worker cleans, in MiB per second and node; 0: no limit. */
 unsigned int gmem_clean_rate;
@@ -198,6 +198,7 @@ int gmem_clean_object(struct gmem_object *obj)
 	struct clean_job job = { .obj = obj, .creator = current };
 	struct clean_helper *helpers;
 	unsigned int i, k, n, nr = 0;
+	bool creator_counts = false;
 
 	/* The creator itself is the first; without help it just takes longer. */
 	helpers = kcalloc(MAX_THREADS, sizeof(*helpers), GFP_KERNEL);
@@ -206,8 +207,10 @@ int gmem_clean_object(struct gmem_object *obj)
 		u64 bytes = dirty_bytes_on(obj, nid);
 
 		n = bytes ? threads_for(nid, bytes) : 0;
-		if (n && nid == numa_node_id())
+		if (n && !creator_counts) {
+			creator_counts = true;
 			n--;
+		}
 		for (k = 0; k < n && nr < MAX_THREADS; k++, nr++) {
 			helpers[nr].job = &job;
 			INIT_WORK(&helpers[nr].work, help);
@@ -401,8 +404,11 @@ int __init gmem_clean_init(void)
 		struct task_struct *task;
 
 		worker->nid = nid;
-		task = kthread_create_on_node(clean_node, worker, nid,
-					      "gmem_clean/%d", nid);
+		if (nid == NUMA_NO_NODE)
+			task = kthread_create(clean_node, worker, "gmem_clean/any");
+		else
+			task = kthread_create_on_node(clean_node, worker, nid,
+						      "gmem_clean/%d", nid);
 		/* Creation then has more to clear, that is all. */
 		if (IS_ERR(task))
 			pr_warn("no worker cleans node %d in the background\n", nid);

@@ -151,7 +151,7 @@ int gmem_clean_init(void);
 void gmem_clean_kick(void);
 int gmem_clean_object(struct gmem_object *obj);
 void gmem_clean_leave(const struct gmem_extents *x);
-extern unsigned int gmem_clean_background;
+extern bool gmem_clean_background;
 extern unsigned int gmem_clean_rate;
 extern unsigned int gmem_clean_threads;
 

@@ -126,14 +126,15 @@ struct object {
 	uint64_t mark;
 };
 
-/* A word in every page: was it @want, or make it @set. */
+/* A word in every page, of a large object in every eighth: is it @want? Make it @set. */
 static void visit(int fd, uint64_t size, uint64_t want, uint64_t set, const char *who)
 {
+	const uint64_t step = size < GIB ? PAGE : 8 * PAGE;
 	char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
 	if (p == MAP_FAILED)
 		err(1, "mmap of %s", who);
-	for (uint64_t off = 0; off < size; off += PAGE) {
+	for (uint64_t off = 0; off < size; off += step) {
 		uint64_t *word = (uint64_t *)(p + off + off / PAGE % 512 * 8);
 
 		if (*word != want)
@@ -150,12 +151,12 @@ static uint64_t used;
 static const char *do_create(unsigned int serial)
 {
 	struct object *o = &objects[nr_objects];
-	bool large = !next_random(100);
+	bool large = !next_random(1000);
 	int fd;
 
 	if (nr_objects == MAX_OBJECTS)
 		return "full";
-	o->size = large ? GIB : (1 + next_random(8)) * 2 * MIB;
+	o->size = large ? GIB : (1 + next_random(4)) * 2 * MIB;
 	o->mark = serial + 1;
 	snprintf(o->name, sizeof(o->name), "r%u", serial);
 	fd = create(o->name, KVM_GMEM_PERSIST_CREATE, o->size, large ? GIB : 0);

@@ -8,6 +8,7 @@
  *
  * Options
  *   size=SIZE granule=SIZE   of the object; with reclaim: what it must be
+ *   nodes=MASK               where a new object shall be
  *   vm=default|protected     type of the VM; the memory of a protected one is
  *                            private, and only its guest can reach it
  *   seed=N                   of the pattern
@@ -653,6 +654,8 @@ int main(int argc, char **argv)
 			gmem.size = parse_size(value);
 		else if (option(arg, "granule", &value))
 			gmem.granule = parse_size(value);
+		else if (option(arg, "nodes", &value))
+			nodes = strtoull(value, NULL, 0);
 		else if (option(arg, "seed", &value))
 			args.seed = strtoull(value, NULL, 0);
 		else if (option(arg, "per-gib", &value))
@@ -668,6 +671,11 @@ int main(int argc, char **argv)
 	}
 	if (!vm.private)
 		gmem.flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED;
+
+	if (nodes) {
+		gmem.nodemask = (uintptr_t)&nodes;
+		gmem.nodemask_bits = 64;
+	}
 
 	vm.kvm = open("/dev/kvm", O_RDWR);
 	if (vm.kvm < 0)

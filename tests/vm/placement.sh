@@ -117,6 +117,7 @@ pool_is_not_mapped() { [ -s /tmp/pool ] && [ "$(common /tmp/pool /tmp/mapped)" =
 
 pool_is_no_ram() { [ -s /tmp/pool ] && [ "$(common /tmp/pool /tmp/ram)" = 0 ]; }
 
+: > /tmp/pool
 [ ! -e "$pool" ] || pool_ranges > /tmp/pool
 srat > /tmp/srat
 ram > /tmp/ram
