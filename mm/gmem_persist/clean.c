@@ -386,18 +386,21 @@ void gmem_clean_leave(const struct gmem_extents *x)
 /**
  * gmem_clean_init - start the background workers
  *
- * Context: boot.
- * Return: 0 or -ENOMEM.
+ * Context: boot; the pool has been taken over.
  */
-int __init gmem_clean_init(void)
+void __init gmem_clean_init(void)
 {
 	const struct gmem_arena *arena = &gmem_pool.arena;
 	unsigned int i;
 
+	/* Without a worker, creation has more to clear; that is all. */
 	workers = kcalloc(arena->nr_nodes, sizeof(*workers), GFP_KERNEL);
-	if (!workers)
-		return -ENOMEM;
+	if (!workers) {
+		pr_warn("no worker cleans memory in the background\n");
+		return;
+	}
 
+	nr_workers = arena->nr_nodes;
 	for (i = 0; i < arena->nr_nodes; i++) {
 		struct clean_worker *worker = &workers[i];
 		const int nid = arena->nodes[i].nid;
@@ -409,12 +412,9 @@ int __init gmem_clean_init(void)
 		else
 			task = kthread_create_on_node(clean_node, worker, nid,
 						      "gmem_clean/%d", nid);
-		/* Creation then has more to clear, that is all. */
 		if (IS_ERR(task))
 			pr_warn("no worker cleans node %d in the background\n", nid);
 		else
 			wake_up_process(task);
 	}
-	nr_workers = arena->nr_nodes;
-	return 0;
 }

@@ -147,7 +147,7 @@ int gmem_pool_release_quarantine(u64 base, u64 size);
 bool gmem_pool_frozen(void);
 
 /* clean.c */
-int gmem_clean_init(void);
+void gmem_clean_init(void);
 void gmem_clean_kick(void);
 int gmem_clean_object(struct gmem_object *obj);
 void gmem_clean_leave(const struct gmem_extents *x);

@@ -271,7 +271,6 @@ static int __init gmem_persist_init(void)
 	err = err ?: gmem_poison_init();
 	err = err ?: gmem_object_init();
 	err = err ?: gmem_sysfs_init();
-	err = err ?: gmem_clean_init();
 	err = err ?: gmem_charge_init();
 	if (err) {
 		pr_err("not enough memory to start: the pool stays unused\n");
@@ -281,7 +280,8 @@ static int __init gmem_persist_init(void)
 
 	gmem_handover_init();
 	gmem_poison_watch();
-	gmem_clean_kick();
+	/* Last: from here on somebody else takes an interest in free memory. */
+	gmem_clean_init();
 	return 0;
 }
 fs_initcall_sync(gmem_persist_init);
