@@ -625,6 +625,7 @@ static const char *usage =
 int main(int argc, char **argv)
 {
 	struct kvm_gmem_persist gmem = {};
+	uint64_t nodes = 0;
 	const struct sigaction sigbus = { .sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO };
 	struct args args = { .seed = 1 };
 	struct vm vm = {};
