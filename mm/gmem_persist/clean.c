@@ -8,9 +8,9 @@
  *
  * Memory is zero when an object gets it. Two parties see to that:
  *
- * - One worker per node, of the lowest priority and on the node's own CPUs, cleans
- *   free memory in the background, so that most objects find theirs clean. The
- *   operator can slow it down or switch it off.
+ * - One worker per node, of the lowest priority while it clears and on the node's own
+ *   CPUs, cleans free memory in the background, so that most objects find theirs
+ *   clean. The operator can slow it down or switch it off.
  * - Creation clears what is still dirty of its own memory, on several CPUs of the
  *   nodes that the memory is on. A signal, a freeze or a reboot ends it.
  *
@@ -145,6 +145,7 @@ static void work_on(struct clean_job *job)
 			WRITE_ONCE(job->err, err);
 	}
 	mutex_unlock(&gmem_pool.lock);
+	gmem_clean_kick();
 }
 
 static void help(struct work_struct *work)
@@ -219,8 +220,9 @@ int gmem_clean_object(struct gmem_object *obj)
 	}
 
 	work_on(&job);
+	/* Nothing is left to do for those that have not begun. */
 	for (i = 0; i < nr; i++)
-		flush_work(&helpers[i].work);
+		cancel_work_sync(&helpers[i].work);
 	kfree(helpers);
 	return job.err;
 }
@@ -232,11 +234,13 @@ int gmem_clean_object(struct gmem_object *obj)
 /**
  * struct clean_worker - the worker of a node
  * @nid: the node
+ * @task: the worker
  * @part: what it is cleaning; size 0: nothing; under gmem_pool.lock
  * @leave: it must stop that; set under gmem_pool.lock
  */
 struct clean_worker {
 	int nid;
+	struct task_struct *task;
 	struct gmem_range part;
 	bool leave;
 };
@@ -308,11 +312,26 @@ static void pace(u64 bytes, u64 started)
 		schedule_timeout_idle(nsecs_to_jiffies(due - spent) + 1);
 }
 
+/*
+ * Of the lowest priority, but not when somebody waits for it: with gmem_pool.lock
+ * held, or in gmem_clean_leave(), which may come at any moment.
+ */
+static int clean_part(struct clean_worker *worker)
+{
+	int err;
+
+	set_user_nice(current, MAX_NICE);
+	if (READ_ONCE(worker->leave))
+		set_user_nice(current, 0);
+	err = clear_part(&worker->part, stop_worker, worker);
+	set_user_nice(current, 0);
+	return err;
+}
+
 static int clean_node(void *arg)
 {
 	struct clean_worker *worker = arg;
 
-	set_user_nice(current, MAX_NICE);
 	while (!kthread_should_stop()) {
 		u64 started, bytes;
 		int err;
@@ -322,7 +341,7 @@ static int clean_node(void *arg)
 			continue;
 		started = ktime_get_ns();
 		bytes = worker->part.size;
-		err = clear_part(&worker->part, stop_worker, worker);
+		err = clean_part(worker);
 		part_done(worker, !err);
 		if (err == -ENOMEM)
 			schedule_timeout_idle(HZ);
@@ -333,6 +352,9 @@ static int clean_node(void *arg)
 
 /**
  * gmem_clean_kick - there may be something to clean
+ *
+ * To be called after whatever changed the arena: the workers look at its sums without
+ * the lock, and may have seen them halfway through a change.
  *
  * Context: any that may wake up a task.
  */
@@ -375,6 +397,7 @@ void gmem_clean_leave(const struct gmem_extents *x)
 
 			prepare_to_wait(&leave_wait, &wait, TASK_UNINTERRUPTIBLE);
 			WRITE_ONCE(worker->leave, true);
+			set_user_nice(worker->task, 0);
 			mutex_unlock(&gmem_pool.lock);
 			schedule();
 			finish_wait(&leave_wait, &wait);
@@ -406,15 +429,17 @@ void __init gmem_clean_init(void)
 		const int nid = arena->nodes[i].nid;
 		struct task_struct *task;
 
-		worker->nid = nid;
 		if (nid == NUMA_NO_NODE)
 			task = kthread_create(clean_node, worker, "gmem_clean/any");
 		else
 			task = kthread_create_on_node(clean_node, worker, nid,
 						      "gmem_clean/%d", nid);
-		if (IS_ERR(task))
+		if (IS_ERR(task)) {
 			pr_warn("no worker cleans node %d in the background\n", nid);
-		else
-			wake_up_process(task);
+			continue;
+		}
+		worker->nid = nid;
+		worker->task = task;
+		wake_up_process(task);
 	}
 }

@@ -29,6 +29,7 @@
 #include <linux/mm.h>
 #include <linux/reboot.h>
 #include <linux/slab.h>
+#include <linux/sort.h>
 #include <linux/timekeeping.h>
 #include <linux/vmalloc.h>
 
@@ -84,16 +85,56 @@ static int copy_set(struct gmem_extents *to, const struct gmem_extents *from,
 	return 0;
 }
 
-/* @set -= @what; what of it is not in @set does not matter. */
-static void subtract(struct gmem_extents *set, const struct gmem_extents *what)
+static int cmp_base(const void *a, const void *b)
 {
-	struct gmem_range part;
-	unsigned int i;
+	const struct gmem_range *x = a, *y = b;
 
-	for (i = 0; i < what->nr; i++)
-		while (gmem_extents_overlap(set, what->r[i].base,
-					    what->r[i].size, &part))
-			gmem_extents_remove(set, part.base, part.size);
+	return x->base < y->base ? -1 : x->base > y->base;
+}
+
+static void add_all(struct gmem_extents *to, const struct gmem_extents *from)
+{
+	if (from->nr)
+		memcpy(&to->r[to->nr], from->r, from->nr * sizeof(*to->r));
+	to->nr += from->nr;
+}
+
+/* Dirty is all of the pool of which nothing else is said; @nr ranges are objects'. */
+static int list_dirty(struct gmem_record *rec, unsigned int nr)
+{
+	struct gmem_extents said = {};
+	unsigned int i, k = 0;
+	int err;
+
+	nr += rec->clean.nr + rec->quarantined.nr + rec->retired.nr;
+	err = gmem_extents_reserve(&said, nr);
+	err = err ?: gmem_extents_reserve(&rec->dirty, nr + rec->pool.nr);
+	if (err)
+		goto out;
+
+	add_all(&said, &rec->clean);
+	add_all(&said, &rec->quarantined);
+	add_all(&said, &rec->retired);
+	for (i = 0; i < rec->nr_objects; i++)
+		add_all(&said, &rec->objects[i].ranges);
+	sort(said.r, said.nr, sizeof(*said.r), cmp_base, NULL);
+
+	for (i = 0; i < rec->pool.nr; i++) {
+		const u64 end = gmem_range_end(&rec->pool.r[i]);
+		u64 at = rec->pool.r[i].base;
+
+		for (; k < said.nr && said.r[k].base < end; k++) {
+			if (said.r[k].base > at)
+				gmem_extents_append(&rec->dirty, at,
+						    said.r[k].base - at);
+			at = gmem_range_end(&said.r[k]);
+		}
+		if (at < end)
+			gmem_extents_append(&rec->dirty, at, end - at);
+	}
+out:
+	kvfree(said.r);
+	return err;
 }
 
 static int list_clean(struct gmem_extents *to)
@@ -160,20 +201,7 @@ static int collect(struct gmem_record *rec)
 	}
 
 	err = list_clean(&rec->clean);
-	if (err)
-		return err;
-
-	err = copy_set(&rec->dirty, &gmem_pool.ranges,
-		       rec->clean.nr + rec->quarantined.nr + rec->retired.nr +
-		       nr);
-	if (err)
-		return err;
-	subtract(&rec->dirty, &rec->clean);
-	subtract(&rec->dirty, &rec->quarantined);
-	subtract(&rec->dirty, &rec->retired);
-	for (nr = 0; nr < rec->nr_objects; nr++)
-		subtract(&rec->dirty, &rec->objects[nr].ranges);
-	return 0;
+	return err ?: list_dirty(rec, nr);
 }
 
 static int build_blob(struct blob *blob)

@@ -77,7 +77,8 @@ enum gmem_state {
  * @node: in gmem_pool.objects
  * @name: its name; empty if it dies with its last view
  * @meta: what the record says of it; epoch under gmem_pool.lock, the rest constant
- * @ranges: its memory in the order of its offsets; constant
+ * @ranges: its memory in the order of its offsets; constant once it is live, under
+ *	gmem_pool.lock before
  * @start: offset of each of @ranges; constant
  * @bad_pages: which of its pages nobody may access, by their number; set under the
  *	invalidate lock, looked up without

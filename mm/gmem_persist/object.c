@@ -148,9 +148,12 @@ static void shrink_ranges(struct gmem_object *obj)
 	if (!r)
 		return;
 	memcpy(r, obj->ranges.r, size);
-	kvfree(obj->ranges.r);
-	obj->ranges.r = r;
-	obj->ranges.cap = obj->ranges.nr;
+	/* It is in the list already, and a memory error may be looking. */
+	scoped_guard(mutex, &gmem_pool.lock) {
+		swap(obj->ranges.r, r);
+		obj->ranges.cap = obj->ranges.nr;
+	}
+	kvfree(r);
 }
 
 /* Note at which offset each range of the object begins. */
@@ -297,12 +300,15 @@ static int allocate(struct gmem_object *obj, const nodemask_t *nodes)
 	insert_object(obj);
 	gmem_pool.nr_allocating++;
 	gmem_clean_leave(&obj->ranges);
+	gmem_clean_kick();
 	return 0;
 }
 
 /* Show a finished object to the world; its first view is the caller's. */
 static int publish(struct gmem_object *obj)
 {
+	struct gmem_range part;
+	unsigned int i;
 	int err;
 
 	guard(mutex)(&gmem_pool.lock);
@@ -313,6 +319,13 @@ static int publish(struct gmem_object *obj)
 	/* Nobody maps it yet: better none than one with a hole in it. */
 	if (gmem_poison_hit(&obj->ranges))
 		return -EHWPOISON;
+	/* What everything rests on. */
+	for (i = 0; i < obj->ranges.nr; i++)
+		if (WARN_ON_ONCE(gmem_arena_next_dirty(&gmem_pool.arena,
+						       obj->ranges.r[i].base,
+						       obj->ranges.r[i].size,
+						       &part)))
+			return -EIO;
 
 	obj->state = GMEM_LIVE;
 	obj->vm_view = true;

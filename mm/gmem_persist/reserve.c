@@ -78,6 +78,7 @@ static int __init keep_range(u64 base, u64 size)
 	pr_warn("[mem %#018llx-%#018llx] is pool, whatever memmap= calls it\n",
 		base, base + size - 1);
 	gmem_arch_mark_range(base, size);
+	/* Its table does not grow here, into the pool at worst: it has room for 128. */
 	return memblock_remove(base, size);
 }
 

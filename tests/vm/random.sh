@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# vm: mem=8G timeout=600 append="kho=on gmem_persist=3G" flavours="release debug"
+# vm: mem=8G timeout=600 append="kho=on kho_scratch=128M,128M,128M gmem_persist=3G" flavours="release debug"
 #
 # 10,000 random operations: after each of them the books are right, and all memory that
 # an object gets is zero.

@@ -80,6 +80,8 @@ static void __init free_table(void *table)
 
 	if (at >= __pa_symbol(__brk_base) && at < __pa_symbol(__brk_limit))
 		return;
+	/* It may become part of the pool, of which "zeroed" may have been said. */
+	clear_page(table);
 	memblock_phys_free(at, PAGE_SIZE);
 }
 
