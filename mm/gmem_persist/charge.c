@@ -23,7 +23,7 @@
  * The record knows of no cgroups. After a kexec, all objects are charged to the
  * root cgroup, which has no limits, until they are claimed.
  *
- * Charges are made and moved without gmem_pool.lock. An object's charge belongs to
+ * Charges are moved and ended without gmem_pool.lock. An object's charge belongs to
  * the one who creates it, who has just claimed its view, or who frees it, and the
  * states of the object admit one of them at a time.
  */
@@ -77,7 +77,7 @@ static struct gmem_charge *sizes_by_node(const struct gmem_extents *x)
  * gmem_charge - charge a new object to the current task's cgroup
  * @obj: the object; it has its memory, and nobody else knows it yet
  *
- * Context: process context, may sleep; without gmem_pool.lock.
+ * Context: process context, may sleep; with gmem_pool.lock or, at boot, without.
  * Return: 0, -EDQUOT (a limit of the cgroup, or of one above it, would be
  * exceeded), -ENOMEM; nothing is charged then.
  */

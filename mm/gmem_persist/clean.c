@@ -272,11 +272,12 @@ static bool has_work(const struct clean_worker *worker)
 
 static bool take_part(struct clean_worker *worker)
 {
+	const unsigned int rate = READ_ONCE(gmem_clean_rate);
 	u64 max = PART_SIZE;
 
 	/* With a limit, what a tenth of a second may clean. */
-	if (READ_ONCE(gmem_clean_rate))
-		max = clamp_t(u64, (u64)gmem_clean_rate * SZ_1M / 10, SZ_2M, max);
+	if (rate)
+		max = clamp_t(u64, (u64)rate * SZ_1M / 10, SZ_2M, max);
 
 	guard(mutex)(&gmem_pool.lock);
 	worker->leave = false;
@@ -308,6 +309,8 @@ static void pace(u64 bytes, u64 started)
 	if (!rate)
 		return;
 	due = div64_u64(bytes * 1000, (u64)rate * SZ_1M) * NSEC_PER_MSEC;
+	/* What 2 MiB take at the lowest rate; the rate may just have become lower. */
+	due = min_t(u64, due, 2 * NSEC_PER_SEC);
 	if (due > spent)
 		schedule_timeout_idle(nsecs_to_jiffies(due - spent) + 1);
 }

@@ -267,6 +267,7 @@ int gmem_handover_update(void)
 					      GMEM_PERSIST_STATE_OPEN);
 	free_blob(&current_blob);
 	current_blob = next;
+	gmem_pool.error_unrecorded = false;
 	return 0;
 }
 
@@ -309,9 +310,15 @@ static int freeze(enum gmem_holder holder)
 	if (err == -ENOEXEC || err == -EOPNOTSUPP)
 		pr_warn("the next kernel gets no handover: it will find all of the pool quarantined\n");
 
-	/* What has been cleaned since; if not, the next kernel cleans it again. */
-	if (!gmem_pool.holders && holder != GMEM_HOLDER_REBOOT)
-		gmem_handover_update();
+	/*
+	 * What has been cleaned since; if not, the next kernel cleans it again. But it
+	 * must not meet a memory error again.
+	 */
+	if (!gmem_pool.holders && holder != GMEM_HOLDER_REBOOT) {
+		err = gmem_handover_update();
+		if (err && gmem_pool.error_unrecorded)
+			return err;
+	}
 
 	WRITE_ONCE(gmem_pool.holders, gmem_pool.holders | BIT(holder));
 	if (header)

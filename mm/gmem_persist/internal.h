@@ -44,6 +44,7 @@ enum gmem_holder {
  * @nr_named: how many of them have a name
  * @holders: bits of enum gmem_holder; while there is one, the layout stands still
  * @generation: how many handovers the pool has seen
+ * @error_unrecorded: the record lacks a memory error
  * @ready: the pool can be used
  */
 struct gmem_pool {
@@ -58,6 +59,7 @@ struct gmem_pool {
 	unsigned int nr_named;
 	unsigned long holders;
 	u64 generation;
+	bool error_unrecorded;
 	bool ready;
 };
 

@@ -296,6 +296,12 @@ static int allocate(struct gmem_object *obj, const nodemask_t *nodes)
 	err = take_memory(obj, nodes);
 	if (err)
 		return err;
+	/* Before the lock is let go of, or others would find no memory meanwhile. */
+	err = gmem_charge(obj);
+	if (err) {
+		free_ranges(obj, false);
+		return err;
+	}
 
 	insert_object(obj);
 	gmem_pool.nr_allocating++;
@@ -390,7 +396,6 @@ static struct gmem_object *create(const struct gmem_object_params *params)
 	}
 	shrink_ranges(obj);
 	err = index_ranges(obj);
-	err = err ?: gmem_charge(obj);
 	err = err ?: gmem_sysfs_add_object(obj);
 	err = err ?: gmem_clean_object(obj);
 	err = err ?: publish(obj);

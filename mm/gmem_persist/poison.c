@@ -221,6 +221,7 @@ static void tell_next_kernel(void)
 	 */
 	if (!(gmem_pool.holders & BIT(GMEM_HOLDER_REBOOT)))
 		err = gmem_handover_update();
+	gmem_pool.error_unrecorded |= err;
 	if (err)
 		pr_err_ratelimited("the next kernel will not know of this memory error (%pe)\n",
 				   ERR_PTR(err));

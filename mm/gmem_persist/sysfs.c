@@ -6,6 +6,7 @@
  */
 #include "internal.h"
 
+#include <linux/capability.h>
 #include <linux/kernel.h>
 #include <linux/kstrtox.h>
 #include <linux/slab.h>
@@ -204,6 +205,8 @@ static ssize_t frozen_store(struct kobject *kobj, struct kobj_attribute *attr,
 	bool freeze;
 	int err;
 
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
 	err = kstrtobool(buf, &freeze);
 	if (err)
 		return err;
@@ -219,6 +222,8 @@ static ssize_t discard_store(struct kobject *kobj, struct kobj_attribute *attr,
 	char name[GMEM_NAME_SIZE + 1];
 	int err;
 
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
 	if (count > GMEM_NAME_SIZE)
 		return -EINVAL;
 	strscpy(name, buf);
@@ -234,6 +239,8 @@ static ssize_t release_store(struct kobject *kobj, struct kobj_attribute *attr,
 	char end;
 	int err;
 
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
 	if (sysfs_streq(buf, "all"))
 		err = gmem_pool_release_quarantine(0, 0);
 	else if (sscanf(buf, "%llx-%llx %c", &first, &last, &end) == 2 &&
@@ -263,6 +270,8 @@ static ssize_t clean_##_name##_store(struct kobject *kobj,			\
 	unsigned int val;							\
 	int err = kstrtouint(buf, 0, &val);					\
 										\
+	if (!capable(CAP_SYS_ADMIN))						\
+		return -EPERM;							\
 	if (err)								\
 		return err;							\
 	if (val > clean_##_name##_max)						\

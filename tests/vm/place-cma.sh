@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# vm: mem=8G timeout=120 flavours="release" append="kho=on gmem_persist=3G@0 cma=512M"
+# vm: mem=10G timeout=120 flavours="release" append="kho=on gmem_persist=3G@0 cma=512M"
 #
 # cma= reserves right behind the second hook, up to the last address that is mapped.
 . /tests/lib.sh
