@@ -419,12 +419,10 @@ void __init gmem_clean_init(void)
 	const struct gmem_arena *arena = &gmem_pool.arena;
 	unsigned int i;
 
-	/* Without a worker, creation has more to clear; that is all. */
+	/* Without workers, creation has more to clear; that is all. */
 	workers = kcalloc(arena->nr_nodes, sizeof(*workers), GFP_KERNEL);
-	if (!workers) {
-		pr_warn("no worker cleans memory in the background\n");
+	if (!workers)
 		return;
-	}
 
 	nr_workers = arena->nr_nodes;
 	for (i = 0; i < arena->nr_nodes; i++) {

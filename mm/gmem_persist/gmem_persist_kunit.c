@@ -239,4 +239,5 @@ static struct kunit_suite gmem_suite = {
 	.suite_init = need_pool,
 	.test_cases = gmem_cases,
 };
+
 kunit_test_suite(gmem_suite);
