@@ -59,6 +59,7 @@ demo: ## the story: a guest's memory survives a kexec (POOL=size, FAULT=corrupt-
 	@scripts/demo
 
 test: ## all tests on the release and the debug kernel
+	@scripts/deps build test
 	@scripts/run-tests
 
 bench-pool: ## how fast memory is cleared and given out (build/results/pool.json)
@@ -72,6 +73,7 @@ boots: build ## boot with a pool of 1 TiB N times (20): build/results/boots.json
 	@scripts/boots $(N)
 
 check: ## checkpatch, sparse, W=1, kernel-doc, shellcheck, documentation
+	@scripts/deps build check
 	@scripts/check
 
 shell: build ## a prompt in the booted host kernel, with the tools in it
