@@ -336,7 +336,8 @@ static int freeze(enum gmem_holder holder)
  * Context: process context; takes gmem_pool.lock.
  * Return: 0, -EALREADY (@holder holds it already), -EOPNOTSUPP (KHO is off, nothing
  * can be handed over), -EAGAIN (an object is being created), -ENOEXEC (the kernel
- * loaded for kexec gets no handover), -EBUSY (an image is being loaded).
+ * loaded for kexec gets no handover), -EBUSY (an image is being loaded), -ENOMEM or
+ * -ENOSPC (the record lacks a memory error, and cannot be made anew).
  */
 int gmem_handover_freeze(enum gmem_holder holder)
 {
