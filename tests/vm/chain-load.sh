@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# vm: mem=5G timeout=180 append="kho=on gmem_persist=1G nokaslr" flavours="release debug" expects="gmem_persist: the next kernel gets no handover: it will find all of the pool quarantined"
+# vm: mem=5G timeout=180 append="kho=on gmem_persist.clean=0 gmem_persist=1G nokaslr" flavours="release debug" expects="gmem_persist: the next kernel gets no handover: it will find all of the pool quarantined"
 #
 # A chain with a kernel that hands nothing on, and one that does not even know of the
 # pool: what is in RAM stays as it was, quarantined, until the operator releases it.

@@ -98,7 +98,7 @@ stage2_fault() {
 	check "the operator can release a part" write release \
 		"$(sed -n '1s/\(0x[0-9a-f]*\)-.*/\1/p' "$pool/quarantined")-$(printf '%#x' \
 		$(($(sed -n '1s/\(0x[0-9a-f]*\)-.*/\1/p' "$pool/quarantined") + gib - 1)))"
-	check "which is then to be had" is dirty_bytes $gib
+	check "which is then to be had" free_is $gib
 	check "and the pool adds up" adds_up
 	story "kernel 2: the operator released 1 GiB of it; a new guest would get it cleared"
 	fail "the record was damaged, and vm0 is lost to its VMM"

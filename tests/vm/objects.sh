@@ -8,11 +8,16 @@ pool=/sys/kernel/mm/gmem_persist
 # is FILE VALUE: what a file below the pool's folder says
 is() { [ "$(cat "$pool/$1")" = "$2" ]; }
 
-# adds_up: every byte of the pool is in exactly one of the five states
+# adds_up: every byte of the pool is in exactly one of the five states. Of one moment: a
+# worker may be cleaning.
 adds_up() {
-	[ "$(cat "$pool/pool_bytes")" = "$(($(cat "$pool/clean_bytes") +
-		$(cat "$pool/dirty_bytes") + $(cat "$pool/used_bytes") +
-		$(cat "$pool/quarantined_bytes") + $(cat "$pool/poisoned_bytes")))" ]
+	awk '{ v[$1] = $2 } END { exit v["pool"] != v["clean"] + v["dirty"] + v["used"] +
+		v["quarantined"] + v["poisoned"] }' "$pool/stat"
+}
+
+# free_is BYTES: so much is free, clean or dirty
+free_is() {
+	[ "$(awk '$1 == "clean" || $1 == "dirty" { n += $2 } END { printf "%.0f", n }' "$pool/stat")" = "$1" ]
 }
 
 # write FILE TEXT: returns what the kernel answers: 0, or 1 and the message
