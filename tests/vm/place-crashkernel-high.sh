@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# vm: mem=8G timeout=120 flavours="release" append="kho=on gmem_persist=3G@0 crashkernel=512M,high kho_scratch=512M,1G,256M"
+# vm: mem=10G timeout=120 flavours="release" append="kho=on gmem_persist=3G@0 crashkernel=512M,high kho_scratch=512M,1G,256M"
 #
 # A crash kernel high up wants memory that the pool wants; and under the next kernel it
 # must fit into the scratch areas.

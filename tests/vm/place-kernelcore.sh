@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# vm: mem=8G timeout=120 flavours="release" append="kho=on gmem_persist=3G@0 kernelcore=2G"
+# vm: mem=10G timeout=120 flavours="release" append="kho=on gmem_persist=3G@0 kernelcore=2G"
 #
 # kernelcore= divides what the pool leaves.
 . /tests/lib.sh

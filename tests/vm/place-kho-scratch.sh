@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# vm: mem=8G timeout=120 flavours="release" append="kho=on kho_scratch=256M,512M,256M gmem_persist=3G@0"
+# vm: mem=10G timeout=120 flavours="release" append="kho=on kho_scratch=256M,512M,256M gmem_persist=3G@0"
 #
 # The scratch areas for the next kernel come from what the pool leaves, in the size
 # asked for.

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# vm: mem=8G timeout=120 flavours="release debug" append="kho=on kho_scratch=128M,128M,128M nogbpages gmem_persist=2G@0,1G"
+# vm: mem=10G timeout=120 flavours="release debug" append="kho=on kho_scratch=128M,128M,128M nogbpages gmem_persist=2G@0,1G"
 #
 # Without pages of 1 GiB in the direct mapping, its tables are taken away as well.
 . /tests/lib.sh
