@@ -21,8 +21,8 @@
 #include "internal.h"
 
 #include <linux/kthread.h>
-#include <linux/minmax.h>
 #include <linux/math64.h>
+#include <linux/minmax.h>
 #include <linux/moduleparam.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>

@@ -4,8 +4,9 @@
  *
  * Locks: gmem_pool.lock protects everything in struct gmem_pool but @ranges, which
  * never changes after boot, and the fields of an object that say so. It is taken
- * inside of an object's invalidate lock and of KVM's locks; nothing but memory
- * allocation and KHO is called with it held.
+ * inside of an object's invalidate lock, of KVM's locks, and of those of kexec and
+ * memory_failure(); nothing but memory allocation, KHO, the dmem cgroup and
+ * kexec_trylock() is called with it held.
  */
 #ifndef _MM_GMEM_PERSIST_INTERNAL_H
 #define _MM_GMEM_PERSIST_INTERNAL_H

@@ -430,7 +430,8 @@ err_free:
  * the record would become too large), -EDQUOT (a limit of the caller's dmem cgroup,
  * or of one above it, would be exceeded), -EBUSY (the pool is frozen), -EINTR (a
  * signal), -EHWPOISON (a memory error hit the memory meanwhile; there is other),
- * -ENODEV (there is no pool), -ENOMEM (no kernel memory for the bookkeeping).
+ * -ENODEV (there is no pool), -ENOMEM (no kernel memory for the bookkeeping), -EIO (a
+ * bug of the kernel, with a warning: not all of the memory was cleared).
  */
 struct gmem_object *gmem_object_create(const struct gmem_object_params *params)
 {
