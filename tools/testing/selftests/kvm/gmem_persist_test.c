@@ -4,10 +4,6 @@
  * and /sys/kernel/mm/gmem_persist.
  *
  * Needs a kernel booted with gmem_persist=3G or more, and root.
- *
- * Every case runs in a process of its own and so may drop privileges, run out of
- * file descriptors or fail half-way. What it leaves behind is killed and discarded,
- * and then as much of the pool must be in use as before.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -29,536 +25,7 @@
 #include <sys/uio.h>
 #include <sys/wait.h>
 
-#include "kselftest.h"
-#include "kvm_syscalls.h"
-#include "kvm_util.h"
-#include "processor.h"
-#include "test_util.h"
-#include "ucall_common.h"
-
-#define SYSFS		"/sys/kernel/mm/gmem_persist/"
-#define PREFIX		"gmemtest-"
-
-#define FLAGS_PRIVATE	0
-#define FLAGS_SHARED	(GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED)
-
-/* An object of a few 2 MiB granules, quick to clear under emulation. */
-#define OBJECT_SIZE	(4ull * SZ_2M)
-
-/* Guests see persistent memory behind this address, mapped one to one. */
-#define GUEST_BASE	((u64)SZ_4G)
-#define GUEST_WINDOW	(3ull * SZ_1G)
-#define GUEST_SLOT	1
-
-/* Tells apart what different writers have written. */
-#define SEED_HOST	0x1111111111111111ull
-#define SEED_GUEST	0x2222222222222222ull
-
-/*
- * Expectations
- */
-
-#define EXPECT_ERRNO(_call, _error)					\
-do {									\
-	long __r, __e;							\
-									\
-	errno = 0;							\
-	__r = (long)(_call);						\
-	__e = errno;							\
-	TEST_ASSERT(__r == -1 && __e == (_error),			\
-		    "'%s' gave %ld, errno %ld (%s), wanted %s",		\
-		    #_call, __r, __e, strerror(__e), #_error);		\
-} while (0)
-
-/* Leaves the process of the case; ksft_exit_skip() would end the whole run. */
-#define SKIP_UNLESS(_cond, _why)					\
-do {									\
-	if (!(_cond)) {							\
-		ksft_print_msg("skipped: %s\n", _why);			\
-		exit(KSFT_SKIP);					\
-	}								\
-} while (0)
-
-static int wait_for(pid_t pid)
-{
-	int status;
-
-	TEST_ASSERT(waitpid(pid, &status, 0) == pid, "waitpid failed");
-	return status;
-}
-
-/* Run @fn in a child, which succeeds when it returns. */
-static void in_child(void (*fn)(void *), void *arg)
-{
-	pid_t pid = fork();
-
-	TEST_ASSERT(pid >= 0, "fork failed");
-	if (!pid) {
-		fn(arg);
-		exit(0);
-	}
-	TEST_ASSERT_EQ(wait_for(pid), 0);
-}
-
-/*
- * sysfs
- */
-
-/* The text of a file without its newline; a file that is not there is empty. */
-static char *read_text(char *buf, size_t size, const char *path)
-{
-	int fd = open(path, O_RDONLY);
-	ssize_t len = 0;
-
-	if (fd >= 0) {
-		len = read(fd, buf, size - 1);
-		TEST_ASSERT(len >= 0, "reading %s failed", path);
-		close(fd);
-	}
-	if (len && buf[len - 1] == '\n')
-		len--;
-	buf[len] = '\0';
-	return buf;
-}
-
-static int write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-	int error, r;
-
-	TEST_ASSERT(fd >= 0, "opening %s failed", path);
-	r = write(fd, text, strlen(text));
-	error = errno;
-	close(fd);
-	errno = error;
-	return r < 0 ? -1 : 0;
-}
-
-static u64 pool_attr(const char *attr)
-{
-	char path[128], buf[64];
-
-	snprintf(path, sizeof(path), SYSFS "%s", attr);
-	read_text(buf, sizeof(buf), path);
-	TEST_ASSERT(buf[0], "%s is not there", path);
-	return strtoull(buf, NULL, 0);
-}
-
-static int set_frozen(const char *value)
-{
-	return write_text(SYSFS "frozen", value);
-}
-
-static int discard(const char *name)
-{
-	return write_text(SYSFS "discard", name);
-}
-
-static char *object_attr(char *buf, size_t size, const char *name,
-			 const char *attr)
-{
-	char path[512];
-
-	snprintf(path, sizeof(path), SYSFS "objects/%s/%s", name, attr);
-	return read_text(buf, size, path);
-}
-
-static void assert_attr(const char *name, const char *attr, const char *value)
-{
-	char buf[128];
-
-	object_attr(buf, sizeof(buf), name, attr);
-	TEST_ASSERT(!strcmp(buf, value), "%s of %s is '%s', not '%s'", attr,
-		    name, buf, value);
-}
-
-static void assert_live(const char *name)
-{
-	assert_attr(name, "state", "live");
-	assert_attr(name, "views", "1");
-}
-
-static void assert_parked(const char *name)
-{
-	assert_attr(name, "state", "parked");
-	assert_attr(name, "views", "0");
-}
-
-static void assert_gone(const char *name)
-{
-	assert_attr(name, "state", "");
-}
-
-/**
- * struct snapshot - what sysfs says of the pool
- * @clean: bytes that are free and zero
- * @dirty: bytes that are free and must be cleared
- * @used: bytes that belong to objects
- * @quarantined: bytes of unknown contents
- * @objects: a line for each named object with all that is not constant in it
- */
-struct snapshot {
-	u64 clean;
-	u64 dirty;
-	u64 used;
-	u64 quarantined;
-	char objects[SZ_4K];
-};
-
-static int is_object(const struct dirent *entry)
-{
-	return entry->d_name[0] != '.';
-}
-
-static void take_snapshot(struct snapshot *s)
-{
-	struct dirent **entries;
-	size_t len = 0;
-	int i, nr;
-
-	s->clean = pool_attr("clean_bytes");
-	s->dirty = pool_attr("dirty_bytes");
-	s->used = pool_attr("used_bytes");
-	s->quarantined = pool_attr("quarantined_bytes");
-	TEST_ASSERT_EQ(s->clean + s->dirty + s->used + s->quarantined,
-		       pool_attr("pool_bytes"));
-
-	s->objects[0] = '\0';
-	nr = scandir(SYSFS "objects", &entries, is_object, alphasort);
-	TEST_ASSERT(nr >= 0, "reading " SYSFS "objects failed");
-	for (i = 0; i < nr; i++) {
-		const char *name = entries[i]->d_name;
-		char state[32], epoch[32];
-
-		object_attr(state, sizeof(state), name, "state");
-		object_attr(epoch, sizeof(epoch), name, "epoch");
-		len += snprintf(s->objects + len, sizeof(s->objects) - len,
-				"%s %s epoch %s\n", name, state, epoch);
-		TEST_ASSERT(len < sizeof(s->objects), "too many objects");
-		free(entries[i]);
-	}
-	free(entries);
-}
-
-static void check_pool(void)
-{
-	struct snapshot s;
-
-	take_snapshot(&s);
-}
-
-static void assert_unchanged(const struct snapshot *before, const char *what)
-{
-	struct snapshot after;
-
-	take_snapshot(&after);
-	TEST_ASSERT(after.used == before->used &&
-		    after.quarantined == before->quarantined &&
-		    after.clean == before->clean && after.dirty == before->dirty,
-		    "%s: clean, dirty, used, quarantined bytes were %lu %lu %lu %lu, are %lu %lu %lu %lu",
-		    what, before->clean, before->dirty, before->used,
-		    before->quarantined, after.clean, after.dirty, after.used,
-		    after.quarantined);
-	TEST_ASSERT(!strcmp(before->objects, after.objects),
-		    "%s: objects were\n%sand are\n%s", what, before->objects,
-		    after.objects);
-}
-
-/* Whatever an earlier run or case has left. */
-static void clean_up(void)
-{
-	struct dirent **entries;
-	int i, nr;
-
-	if (pool_attr("frozen"))
-		TEST_ASSERT(!set_frozen("0"), "thawing failed");
-
-	nr = scandir(SYSFS "objects", &entries, is_object, NULL);
-	TEST_ASSERT(nr >= 0, "reading " SYSFS "objects failed");
-	for (i = 0; i < nr; i++) {
-		const char *name = entries[i]->d_name;
-
-		if (!strncmp(name, PREFIX, strlen(PREFIX)))
-			TEST_ASSERT(!discard(name), "discarding %s failed", name);
-		free(entries[i]);
-	}
-	free(entries);
-}
-
-/*
- * KVM_GMEM_PERSIST
- */
-
-#define ARGS(_op, _name, ...)						\
-	{ .op = KVM_GMEM_PERSIST_##_op, .name = _name, ##__VA_ARGS__ }
-
-static int gmem_persist(struct kvm_vm *vm, struct kvm_gmem_persist *args)
-{
-	return __vm_ioctl(vm, KVM_GMEM_PERSIST, args);
-}
-
-static int open_object(struct kvm_vm *vm, struct kvm_gmem_persist *args)
-{
-	int fd = gmem_persist(vm, args);
-
-	TEST_ASSERT(fd >= 0, KVM_IOCTL_ERROR(KVM_GMEM_PERSIST, fd));
-	assert_live((char *)args->name);
-	check_pool();
-	return fd;
-}
-
-static int __create(struct kvm_vm *vm, const char *name, u64 size, u64 granule,
-		    u64 flags)
-{
-	struct kvm_gmem_persist args = {
-		.op = KVM_GMEM_PERSIST_CREATE,
-		.size = size,
-		.granule = granule,
-		.flags = flags,
-	};
-
-	snprintf((char *)args.name, sizeof(args.name), "%s", name);
-	return open_object(vm, &args);
-}
-
-static int create(struct kvm_vm *vm, const char *name, u64 flags)
-{
-	return __create(vm, name, OBJECT_SIZE, 0, flags);
-}
-
-static int reclaim(struct kvm_vm *vm, const char *name, u64 flags)
-{
-	struct kvm_gmem_persist args = {
-		.op = KVM_GMEM_PERSIST_RECLAIM,
-		.flags = flags,
-	};
-
-	snprintf((char *)args.name, sizeof(args.name), "%s", name);
-	return open_object(vm, &args);
-}
-
-/* The call fails as it should, and fails before it has changed anything. */
-static void expect_refused(struct kvm_vm *vm, const struct kvm_gmem_persist *args,
-			   int error, const char *what)
-{
-	struct kvm_gmem_persist copy = *args;
-	struct snapshot before;
-	int r;
-
-	take_snapshot(&before);
-	errno = 0;
-	r = gmem_persist(vm, &copy);
-	TEST_ASSERT(r == -1 && errno == error,
-		    "%s: got %d, errno %d (%s), wanted errno %d (%s)", what, r,
-		    errno, strerror(errno), error, strerror(error));
-	TEST_ASSERT(!memcmp(&copy, args, sizeof(copy)),
-		    "%s: the arguments were changed", what);
-	assert_unchanged(&before, what);
-}
-
-static void expect_unnamed_refused(struct kvm_vm *vm, u64 size, u64 flags,
-				   int error)
-{
-	struct snapshot before;
-
-	take_snapshot(&before);
-	EXPECT_ERRNO(__vm_create_guest_memfd(vm, size, flags), error);
-	assert_unchanged(&before, "KVM_CREATE_GUEST_MEMFD");
-}
-
-/*
- * Contents: words that tell the offset in the object they belong to
- */
-
-static u64 pattern(u64 offset, u64 seed)
-{
-	return (offset + 1) * 0x9e3779b97f4a7c15ull ^ seed;
-}
-
-static void fill(void *object, u64 offset, u64 size, u64 step, u64 seed)
-{
-	u64 end = offset + size;
-
-	for (; offset < end; offset += step)
-		WRITE_ONCE(*(u64 *)(object + offset), pattern(offset, seed));
-}
-
-static void check(void *object, u64 offset, u64 size, u64 step, u64 seed)
-{
-	u64 end = offset + size;
-
-	for (; offset < end; offset += step) {
-		u64 word = READ_ONCE(*(u64 *)(object + offset));
-
-		TEST_ASSERT(word == pattern(offset, seed),
-			    "at 0x%lx: 0x%lx instead of 0x%lx", offset, word,
-			    pattern(offset, seed));
-	}
-}
-
-/* Every byte. */
-static void check_zero(void *object, u64 offset, u64 size)
-{
-	static const u8 zero[SZ_4K];
-	u64 end = offset + size;
-
-	for (; offset < end; offset += sizeof(zero))
-		TEST_ASSERT(!memcmp(object + offset, zero, sizeof(zero)),
-			    "the page at 0x%lx is not zero", offset);
-}
-
-static void *map(int fd, u64 size)
-{
-	return kvm_mmap(size, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
-}
-
-/* Map at an address that lies @skew bytes behind a multiple of @align. */
-static void *map_at(int fd, u64 size, u64 align, u64 skew)
-{
-	void *area = kvm_mmap(size + 2 * align, PROT_NONE,
-			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
-	void *addr = align_ptr_up(area, align) + skew;
-	void *mem = mmap(addr, size, PROT_READ | PROT_WRITE,
-			 MAP_SHARED | MAP_FIXED, fd, 0);
-
-	TEST_ASSERT(mem == addr, "mmap at %p failed", addr);
-	return mem;
-}
-
-/*
- * Guests
- */
-
-enum guest_op {
-	GUEST_FILL,
-	GUEST_FILL_FOREVER,
-	GUEST_CHECK,
-	GUEST_CHECK_ZERO,
-};
-
-/**
- * struct guest_job - what a guest shall do next
- * @op: one of enum guest_op
- * @gpa: where, in the guest
- * @offset: where that is in the object
- * @size: how much, in bytes
- * @step: distance of words that are looked at, in bytes
- * @seed: of the pattern
- */
-struct guest_job {
-	enum guest_op op;
-	u64 gpa;
-	u64 offset;
-	u64 size;
-	u64 step;
-	u64 seed;
-};
-
-static struct guest_job job;
-
-static void guest_word(const struct guest_job *j, u64 i)
-{
-	u64 *p = (u64 *)(j->gpa + i);
-
-	switch (j->op) {
-	case GUEST_FILL:
-	case GUEST_FILL_FOREVER:
-		WRITE_ONCE(*p, pattern(j->offset + i, j->seed));
-		break;
-	case GUEST_CHECK:
-		__GUEST_ASSERT(READ_ONCE(*p) == pattern(j->offset + i, j->seed),
-			       "guest at offset 0x%lx: 0x%lx instead of 0x%lx",
-			       j->offset + i, *p,
-			       pattern(j->offset + i, j->seed));
-		break;
-	case GUEST_CHECK_ZERO:
-		__GUEST_ASSERT(!READ_ONCE(*p), "guest at offset 0x%lx: 0x%lx",
-			       j->offset + i, *p);
-		break;
-	}
-}
-
-static void guest_code(void)
-{
-	u64 i;
-
-	for (;;) {
-		struct guest_job j = READ_ONCE(job);
-
-		do {
-			for (i = 0; i < j.size; i += j.step)
-				guest_word(&j, i);
-		} while (j.op == GUEST_FILL_FOREVER);
-		GUEST_DONE();
-	}
-}
-
-static struct kvm_vm *create_vm(unsigned long type, struct kvm_vcpu **vcpu)
-{
-	const struct vm_shape shape = {
-		.mode = VM_MODE_DEFAULT,
-		.type = type,
-	};
-	struct kvm_vm *vm = vm_create_shape_with_one_vcpu(shape, vcpu,
-							  guest_code);
-
-	virt_map_level(vm, GUEST_BASE, GUEST_BASE, GUEST_WINDOW, PG_LEVEL_2M);
-	return vm;
-}
-
-static struct kvm_vm *create_default_vm(struct kvm_vcpu **vcpu)
-{
-	return create_vm(KVM_X86_DEFAULT_VM, vcpu);
-}
-
-static void run_job(struct kvm_vcpu *vcpu, const struct guest_job *j)
-{
-	struct ucall uc;
-
-	job = *j;
-	sync_global_to_guest(vcpu->vm, job);
-	vcpu_run(vcpu);
-	switch (get_ucall(vcpu, &uc)) {
-	case UCALL_DONE:
-		break;
-	case UCALL_ABORT:
-		REPORT_GUEST_ASSERT(uc);
-		break;
-	default:
-		TEST_FAIL("exit %s, ucall %lu",
-			  exit_reason_str(vcpu->run->exit_reason), uc.cmd);
-	}
-}
-
-/* A job on all pages of an object that lies at GUEST_BASE from its beginning. */
-static void run_guest(struct kvm_vcpu *vcpu, enum guest_op op, u64 size)
-{
-	const struct guest_job j = {
-		.op = op,
-		.gpa = GUEST_BASE,
-		.size = size,
-		.step = SZ_4K,
-		.seed = SEED_GUEST,
-	};
-
-	run_job(vcpu, &j);
-}
-
-static void add_gmem_slot(struct kvm_vm *vm, int fd, u64 size)
-{
-	vm_set_user_memory_region2(vm, GUEST_SLOT, KVM_MEM_GUEST_MEMFD,
-				   GUEST_BASE, size, NULL, fd, 0);
-}
-
-static void delete_slot(struct kvm_vm *vm)
-{
-	vm_set_user_memory_region2(vm, GUEST_SLOT, 0, GUEST_BASE, 0, NULL, -1, 0);
-}
-
-static bool has_vm_type(unsigned long type)
-{
-	return kvm_check_cap(KVM_CAP_VM_TYPES) & BIT(type);
-}
+#include "gmem_persist_util.h"
 
 /*
  * Cases: creating and reclaiming
@@ -576,7 +43,7 @@ static void test_capability(void)
 	int fd, i;
 
 	for (i = 0; i < ARRAY_SIZE(tested_types); i++) {
-		if (!has_vm_type(tested_types[i])) {
+		if (!kvm_has_vm_type(tested_types[i])) {
 			pr_info("# no VMs of type %lu\n", tested_types[i]);
 			continue;
 		}
@@ -588,15 +55,15 @@ static void test_capability(void)
 
 		for (flag = 1; flag; flag <<= 1) {
 			if (!(flag & valid))
-				expect_unnamed_refused(vm, SZ_2M,
-						       GUEST_MEMFD_FLAG_PERSIST | flag,
-						       EINVAL);
+				gmem_expect_unnamed_refused(vm, SZ_2M,
+							    GUEST_MEMFD_FLAG_PERSIST | flag,
+							    EINVAL);
 		}
 		for (size = 0; size <= SZ_2M + SZ_4K; size += SZ_4K) {
 			if (size == SZ_2M)
 				continue;
-			expect_unnamed_refused(vm, size,
-					       GUEST_MEMFD_FLAG_PERSIST, EINVAL);
+			gmem_expect_unnamed_refused(vm, size,
+						    GUEST_MEMFD_FLAG_PERSIST, EINVAL);
 		}
 
 		fd = vm_create_guest_memfd(vm, SZ_2M, GUEST_MEMFD_FLAG_PERSIST);
@@ -609,7 +76,7 @@ static void test_capability(void)
 static void test_confidential_vms(void)
 {
 	const struct kvm_gmem_persist args =
-		ARGS(CREATE, PREFIX "coco", .size = SZ_2M);
+		GMEM_ARGS(CREATE, PREFIX "coco", .size = SZ_2M);
 	unsigned long types = kvm_check_cap(KVM_CAP_VM_TYPES);
 	unsigned long type;
 	struct kvm_vm *vm;
@@ -619,9 +86,9 @@ static void test_confidential_vms(void)
 	for_each_set_bit(type, &types, BITS_PER_TYPE(types)) {
 		vm = vm_create_barebones_type(type);
 		TEST_ASSERT_EQ(vm_check_cap(vm, KVM_CAP_GUEST_MEMFD_PERSIST), 0);
-		expect_refused(vm, &args, EOPNOTSUPP, "a confidential VM");
-		expect_unnamed_refused(vm, SZ_2M, GUEST_MEMFD_FLAG_PERSIST,
-				       EOPNOTSUPP);
+		gmem_expect_refused(vm, &args, EOPNOTSUPP, "a confidential VM");
+		gmem_expect_unnamed_refused(vm, SZ_2M, GUEST_MEMFD_FLAG_PERSIST,
+					    EOPNOTSUPP);
 		kvm_vm_free(vm);
 		nr++;
 	}
@@ -645,25 +112,25 @@ static void test_last_reference(void)
 {
 	const char *name = PREFIX "reference";
 	struct kvm_vm *vm = vm_create_barebones();
-	u64 used = pool_attr("used_bytes");
+	u64 used = gmem_pool_attr("used_bytes");
 	int fd, copy, pipe_fds[2];
 	void *mem;
 	pid_t pid;
 
-	fd = create(vm, name, FLAGS_SHARED);
-	add_gmem_slot(vm, fd, OBJECT_SIZE);
+	fd = gmem_create(vm, name, FLAGS_SHARED);
+	gmem_add_slot(vm, fd, OBJECT_SIZE);
 
 	copy = kvm_dup(fd);
 	close(fd);
-	assert_live(name);
+	gmem_assert_live(name);
 
-	mem = map(copy, OBJECT_SIZE);
+	mem = gmem_map(copy, OBJECT_SIZE);
 	close(copy);
-	assert_live(name);
+	gmem_assert_live(name);
 	kvm_munmap(mem, OBJECT_SIZE);
-	assert_parked(name);
+	gmem_assert_parked(name);
 
-	fd = reclaim(vm, name, FLAGS_SHARED);
+	fd = gmem_reclaim(vm, name, FLAGS_SHARED);
 	TEST_ASSERT(!pipe(pipe_fds), "pipe");
 	pid = fork();
 	if (!pid) {
@@ -671,12 +138,12 @@ static void test_last_reference(void)
 		hold_until_closed(fd, pipe_fds[0]);
 	}
 	close(fd);
-	assert_live(name);
+	gmem_assert_live(name);
 	close(pipe_fds[1]);
-	TEST_ASSERT_EQ(wait_for(pid), 0);
-	assert_parked(name);
+	TEST_ASSERT_EQ(wait_for_child(pid), 0);
+	gmem_assert_parked(name);
 
-	TEST_ASSERT_EQ(pool_attr("used_bytes"), used + OBJECT_SIZE);
+	TEST_ASSERT_EQ(gmem_pool_attr("used_bytes"), used + OBJECT_SIZE);
 	kvm_vm_free(vm);
 }
 
@@ -685,13 +152,13 @@ static void test_unnamed(void)
 {
 	const u64 flags = GUEST_MEMFD_FLAG_PERSIST | FLAGS_SHARED;
 	struct kvm_vm *vm = vm_create_barebones();
-	struct snapshot before, during, after;
+	struct gmem_snapshot before, during, after;
 	int fd, copy, other, pipe_fds[2];
 	struct stat st;
 	void *mem;
 	pid_t pid;
 
-	take_snapshot(&before);
+	gmem_take_snapshot(&before);
 	fd = vm_create_guest_memfd(vm, OBJECT_SIZE, flags);
 	TEST_ASSERT(!pipe(pipe_fds), "pipe");
 	pid = fork();
@@ -701,11 +168,11 @@ static void test_unnamed(void)
 	}
 	other = vm_create_guest_memfd(vm, SZ_2M, flags);
 	TEST_ASSERT(!fstat(fd, &st) && st.st_size == OBJECT_SIZE, "size");
-	mem = map(fd, OBJECT_SIZE);
-	check_zero(mem, 0, OBJECT_SIZE);
-	fill(mem, 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
+	mem = gmem_map(fd, OBJECT_SIZE);
+	gmem_check_zero(mem, 0, OBJECT_SIZE);
+	gmem_fill(mem, 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
 
-	take_snapshot(&during);
+	gmem_take_snapshot(&during);
 	TEST_ASSERT_EQ(during.used, before.used + OBJECT_SIZE + SZ_2M);
 	TEST_ASSERT(!strcmp(during.objects, before.objects),
 		    "an object without a name is listed");
@@ -715,11 +182,11 @@ static void test_unnamed(void)
 	close(copy);
 	close(other);
 	kvm_munmap(mem, OBJECT_SIZE);
-	TEST_ASSERT_EQ(pool_attr("used_bytes"), before.used + OBJECT_SIZE);
+	TEST_ASSERT_EQ(gmem_pool_attr("used_bytes"), before.used + OBJECT_SIZE);
 	close(pipe_fds[1]);
-	TEST_ASSERT_EQ(wait_for(pid), 0);
+	TEST_ASSERT_EQ(wait_for_child(pid), 0);
 
-	take_snapshot(&after);
+	gmem_take_snapshot(&after);
 	TEST_ASSERT_EQ(after.used, before.used);
 	TEST_ASSERT_EQ(after.dirty + after.clean, before.dirty + before.clean);
 	kvm_vm_free(vm);
@@ -736,12 +203,12 @@ static void assert_outputs(const struct kvm_gmem_persist *args, u64 size,
 
 static void test_create_and_reclaim(void)
 {
-	const struct kvm_gmem_persist create_args = ARGS(CREATE, PREFIX "life",
+	const struct kvm_gmem_persist create_args = GMEM_ARGS(CREATE, PREFIX "life",
 		.size = OBJECT_SIZE, .flags = FLAGS_SHARED);
-	const struct kvm_gmem_persist reclaim_args = ARGS(RECLAIM, PREFIX "life",
+	const struct kvm_gmem_persist reclaim_args = GMEM_ARGS(RECLAIM, PREFIX "life",
 		.flags = FLAGS_SHARED);
 	struct kvm_vm *vm = vm_create_barebones();
-	u64 used = pool_attr("used_bytes");
+	u64 used = gmem_pool_attr("used_bytes");
 	const char *name = PREFIX "life";
 	struct kvm_gmem_persist args;
 	char uuid[64], buf[64];
@@ -749,21 +216,21 @@ static void test_create_and_reclaim(void)
 	int fd, epoch;
 
 	args = create_args;
-	fd = open_object(vm, &args);
+	fd = gmem_open_object(vm, &args);
 	assert_outputs(&args, OBJECT_SIZE, SZ_2M, 1);
 	TEST_ASSERT(!fstat(fd, &st) && st.st_size == OBJECT_SIZE, "size");
-	TEST_ASSERT_EQ(pool_attr("used_bytes"), used + OBJECT_SIZE);
+	TEST_ASSERT_EQ(gmem_pool_attr("used_bytes"), used + OBJECT_SIZE);
 
-	assert_attr(name, "size", "8388608");
-	assert_attr(name, "granule", "2097152");
-	assert_attr(name, "flags", "0x3");
-	assert_attr(name, "vm_class", "0");
-	assert_attr(name, "generation", "0");
-	assert_attr(name, "epoch", "1");
-	object_attr(uuid, sizeof(uuid), name, "uuid");
+	gmem_assert_attr(name, "size", "8388608");
+	gmem_assert_attr(name, "granule", "2097152");
+	gmem_assert_attr(name, "flags", "0x3");
+	gmem_assert_attr(name, "vm_class", "0");
+	gmem_assert_attr(name, "generation", "0");
+	gmem_assert_attr(name, "epoch", "1");
+	gmem_object_attr(uuid, sizeof(uuid), name, "uuid");
 	TEST_ASSERT_EQ(strlen(uuid), 36ul);
 	close(fd);
-	assert_parked(name);
+	gmem_assert_parked(name);
 
 	/* By this VM, by a later one; stating what is known or leaving it open. */
 	for (epoch = 2; epoch < 6; epoch++) {
@@ -777,27 +244,27 @@ static void test_create_and_reclaim(void)
 		/* These only go out. */
 		args.generation = ~0ull;
 		args.epoch = ~0ull;
-		fd = open_object(vm, &args);
+		fd = gmem_open_object(vm, &args);
 		assert_outputs(&args, OBJECT_SIZE, SZ_2M, epoch);
 		snprintf(buf, sizeof(buf), "%d", epoch);
-		assert_attr(name, "epoch", buf);
+		gmem_assert_attr(name, "epoch", buf);
 		close(fd);
-		assert_parked(name);
+		gmem_assert_parked(name);
 	}
-	assert_attr(name, "uuid", uuid);
+	gmem_assert_attr(name, "uuid", uuid);
 
-	TEST_ASSERT(!discard(PREFIX "life\n"), "discard");
-	assert_gone(name);
-	TEST_ASSERT_EQ(pool_attr("used_bytes"), used);
-	EXPECT_ERRNO(discard(name), ENOENT);
-	expect_refused(vm, &reclaim_args, ENOENT, "reclaim after discard");
+	TEST_ASSERT(!gmem_discard(PREFIX "life\n"), "discard");
+	gmem_assert_gone(name);
+	TEST_ASSERT_EQ(gmem_pool_attr("used_bytes"), used);
+	EXPECT_ERRNO(gmem_discard(name), ENOENT);
+	gmem_expect_refused(vm, &reclaim_args, ENOENT, "reclaim after discard");
 
 	/* The same name again is another object. */
 	args = create_args;
 	args.size = SZ_2M;
-	fd = open_object(vm, &args);
+	fd = gmem_open_object(vm, &args);
 	assert_outputs(&args, SZ_2M, SZ_2M, 1);
-	object_attr(buf, sizeof(buf), name, "uuid");
+	gmem_object_attr(buf, sizeof(buf), name, "uuid");
 	TEST_ASSERT(strcmp(buf, uuid), "two objects have one UUID");
 	close(fd);
 	kvm_vm_free(vm);
@@ -805,7 +272,7 @@ static void test_create_and_reclaim(void)
 
 static void test_create_or_reclaim(void)
 {
-	const struct kvm_gmem_persist args = ARGS(CREATE_OR_RECLAIM, PREFIX "or",
+	const struct kvm_gmem_persist args = GMEM_ARGS(CREATE_OR_RECLAIM, PREFIX "or",
 		.size = SZ_2M, .flags = FLAGS_SHARED);
 	struct kvm_vm *vm = vm_create_barebones();
 	struct kvm_gmem_persist a;
@@ -813,23 +280,23 @@ static void test_create_or_reclaim(void)
 
 	a = args;
 	a.size = 0;
-	expect_refused(vm, &a, EINVAL, "nothing there, and no size");
+	gmem_expect_refused(vm, &a, EINVAL, "nothing there, and no size");
 
 	a = args;
-	fd = open_object(vm, &a);
+	fd = gmem_open_object(vm, &a);
 	assert_outputs(&a, SZ_2M, SZ_2M, 1);
-	expect_refused(vm, &args, EBUSY, "claimed");
+	gmem_expect_refused(vm, &args, EBUSY, "claimed");
 	close(fd);
 
 	a = args;
 	a.size = 0;
-	fd = open_object(vm, &a);
+	fd = gmem_open_object(vm, &a);
 	assert_outputs(&a, SZ_2M, SZ_2M, 2);
 	close(fd);
 
 	a = args;
 	a.size = 2 * SZ_2M;
-	expect_refused(vm, &a, EINVAL, "there, but of another size");
+	gmem_expect_refused(vm, &a, EINVAL, "there, but of another size");
 	kvm_vm_free(vm);
 }
 
@@ -842,22 +309,22 @@ static void test_names(void)
 		PREFIX "63-012345678901234567890123456789012345678901234567890",
 	};
 	static const struct kvm_gmem_persist bad[] = {
-		ARGS(CREATE, "", .size = SZ_2M),
-		ARGS(CREATE, "/", .size = SZ_2M),
-		ARGS(CREATE, PREFIX "a/b", .size = SZ_2M),
-		ARGS(CREATE, "../" PREFIX "a", .size = SZ_2M),
-		ARGS(CREATE, ".", .size = SZ_2M),
-		ARGS(CREATE, "..", .size = SZ_2M),
-		ARGS(CREATE, "." PREFIX, .size = SZ_2M),
-		ARGS(CREATE, PREFIX " ", .size = SZ_2M),
-		ARGS(CREATE, PREFIX "\n", .size = SZ_2M),
-		ARGS(CREATE, PREFIX "\x01", .size = SZ_2M),
-		ARGS(CREATE, PREFIX "\x1b[m", .size = SZ_2M),
-		ARGS(CREATE, PREFIX "\x7f", .size = SZ_2M),
-		ARGS(CREATE, PREFIX "\x80", .size = SZ_2M),
-		ARGS(CREATE, PREFIX "\xc3\xa4", .size = SZ_2M),
-		ARGS(CREATE, PREFIX "%s", .size = SZ_2M),
-		ARGS(CREATE, PREFIX "*", .size = SZ_2M),
+		GMEM_ARGS(CREATE, "", .size = SZ_2M),
+		GMEM_ARGS(CREATE, "/", .size = SZ_2M),
+		GMEM_ARGS(CREATE, PREFIX "a/b", .size = SZ_2M),
+		GMEM_ARGS(CREATE, "../" PREFIX "a", .size = SZ_2M),
+		GMEM_ARGS(CREATE, ".", .size = SZ_2M),
+		GMEM_ARGS(CREATE, "..", .size = SZ_2M),
+		GMEM_ARGS(CREATE, "." PREFIX, .size = SZ_2M),
+		GMEM_ARGS(CREATE, PREFIX " ", .size = SZ_2M),
+		GMEM_ARGS(CREATE, PREFIX "\n", .size = SZ_2M),
+		GMEM_ARGS(CREATE, PREFIX "\x01", .size = SZ_2M),
+		GMEM_ARGS(CREATE, PREFIX "\x1b[m", .size = SZ_2M),
+		GMEM_ARGS(CREATE, PREFIX "\x7f", .size = SZ_2M),
+		GMEM_ARGS(CREATE, PREFIX "\x80", .size = SZ_2M),
+		GMEM_ARGS(CREATE, PREFIX "\xc3\xa4", .size = SZ_2M),
+		GMEM_ARGS(CREATE, PREFIX "%s", .size = SZ_2M),
+		GMEM_ARGS(CREATE, PREFIX "*", .size = SZ_2M),
 	};
 	struct kvm_vm *vm = vm_create_barebones();
 	struct kvm_gmem_persist args;
@@ -867,12 +334,12 @@ static void test_names(void)
 	for (i = 0; i < ARRAY_SIZE(good); i++) {
 		TEST_ASSERT(strlen(good[i]) < KVM_GMEM_PERSIST_NAME_SIZE,
 			    "%s is too long", good[i]);
-		fd = __create(vm, good[i], SZ_2M, 0, FLAGS_SHARED);
+		fd = __gmem_create(vm, good[i], SZ_2M, 0, FLAGS_SHARED);
 		close(fd);
-		fd = reclaim(vm, good[i], FLAGS_SHARED);
+		fd = gmem_reclaim(vm, good[i], FLAGS_SHARED);
 		close(fd);
-		TEST_ASSERT(!discard(good[i]), "discarding %s", good[i]);
-		assert_gone(good[i]);
+		TEST_ASSERT(!gmem_discard(good[i]), "discarding %s", good[i]);
+		gmem_assert_gone(good[i]);
 	}
 
 	for (op = KVM_GMEM_PERSIST_CREATE;
@@ -880,23 +347,23 @@ static void test_names(void)
 		for (i = 0; i < ARRAY_SIZE(bad); i++) {
 			args = bad[i];
 			args.op = op;
-			expect_refused(vm, &args, EINVAL, (char *)args.name);
+			gmem_expect_refused(vm, &args, EINVAL, (char *)args.name);
 		}
 		/* Without an end. */
 		memset(args.name, 'a', sizeof(args.name));
-		expect_refused(vm, &args, EINVAL, "64 characters");
+		gmem_expect_refused(vm, &args, EINVAL, "64 characters");
 	}
 
 	for (i = 0; i < ARRAY_SIZE(bad); i++)
 		/* Space around a name, as of echo, does not count. */
 		if (!strpbrk((char *)bad[i].name, "\n ") && bad[i].name[0])
-			EXPECT_ERRNO(discard((char *)bad[i].name), EINVAL);
-	EXPECT_ERRNO(discard("\n"), EINVAL);
-	EXPECT_ERRNO(discard(PREFIX "64-0123456789012345678901234567890123456789012345678901"),
+			EXPECT_ERRNO(gmem_discard((char *)bad[i].name), EINVAL);
+	EXPECT_ERRNO(gmem_discard("\n"), EINVAL);
+	EXPECT_ERRNO(gmem_discard(PREFIX "64-0123456789012345678901234567890123456789012345678901"),
 		     EINVAL);
 	memset(args.name, 'a', sizeof(args.name));
 	snprintf(text, sizeof(text), "%.64s%.64s", args.name, args.name);
-	EXPECT_ERRNO(discard(text), EINVAL);
+	EXPECT_ERRNO(gmem_discard(text), EINVAL);
 	kvm_vm_free(vm);
 }
 
@@ -909,91 +376,98 @@ static void test_refused(void)
 		int error;
 	} cases[] = {
 		{ "create: size 0",
-		  ARGS(CREATE, PREFIX "new", .size = 0), EINVAL },
+		  GMEM_ARGS(CREATE, PREFIX "new", .size = 0), EINVAL },
 		{ "create: one page",
-		  ARGS(CREATE, PREFIX "new", .size = SZ_4K), EINVAL },
+		  GMEM_ARGS(CREATE, PREFIX "new", .size = SZ_4K), EINVAL },
 		{ "create: size between granules",
-		  ARGS(CREATE, PREFIX "new", .size = SZ_2M + SZ_1M), EINVAL },
+		  GMEM_ARGS(CREATE, PREFIX "new", .size = SZ_2M + SZ_1M), EINVAL },
 		{ "create: size between granules of 1 GiB",
-		  ARGS(CREATE, PREFIX "new", .size = SZ_2M, .granule = SZ_1G), EINVAL },
+		  GMEM_ARGS(CREATE, PREFIX "new", .size = SZ_2M, .granule = SZ_1G), EINVAL },
 		{ "create: size with the highest bit",
-		  ARGS(CREATE, PREFIX "new", .size = 1ull << 63), EINVAL },
+		  GMEM_ARGS(CREATE, PREFIX "new", .size = 1ull << 63), EINVAL },
 		{ "create: largest aligned size",
-		  ARGS(CREATE, PREFIX "new", .size = -(u64)SZ_2M), EINVAL },
+		  GMEM_ARGS(CREATE, PREFIX "new", .size = -(u64)SZ_2M), EINVAL },
 		{ "create: granule of 4 KiB",
-		  ARGS(CREATE, PREFIX "new", .size = SZ_2M, .granule = SZ_4K), EINVAL },
+		  GMEM_ARGS(CREATE, PREFIX "new", .size = SZ_2M, .granule = SZ_4K), EINVAL },
 		{ "create: granule 1",
-		  ARGS(CREATE, PREFIX "new", .size = SZ_2M, .granule = 1), EINVAL },
+		  GMEM_ARGS(CREATE, PREFIX "new", .size = SZ_2M, .granule = 1), EINVAL },
 		{ "create: granule of 4 MiB",
-		  ARGS(CREATE, PREFIX "new", .size = SZ_4M, .granule = SZ_4M), EINVAL },
+		  GMEM_ARGS(CREATE, PREFIX "new", .size = SZ_4M, .granule = SZ_4M), EINVAL },
 		{ "create: two granules in one",
-		  ARGS(CREATE, PREFIX "new", .size = SZ_1G, .granule = SZ_1G | SZ_2M), EINVAL },
+		  GMEM_ARGS(CREATE, PREFIX "new", .size = SZ_1G, .granule = SZ_1G | SZ_2M),
+		  EINVAL },
 		{ "create: more than the pool",
-		  ARGS(CREATE, PREFIX "new", .size = 1ull << 50), ENOSPC },
+		  GMEM_ARGS(CREATE, PREFIX "new", .size = 1ull << 50), ENOSPC },
 		{ "create: more than the pool, in 1 GiB",
-		  ARGS(CREATE, PREFIX "new", .size = 1ull << 50, .granule = SZ_1G), ENOSPC },
+		  GMEM_ARGS(CREATE, PREFIX "new", .size = 1ull << 50, .granule = SZ_1G), ENOSPC },
 		{ "create: more than fits into the physical address space",
-		  ARGS(CREATE, PREFIX "new", .size = 1ull << 62), ENOSPC },
+		  GMEM_ARGS(CREATE, PREFIX "new", .size = 1ull << 62), ENOSPC },
 		{ "create or reclaim: more than the pool",
-		  ARGS(CREATE_OR_RECLAIM, PREFIX "new", .size = 1ull << 50), ENOSPC },
+		  GMEM_ARGS(CREATE_OR_RECLAIM, PREFIX "new", .size = 1ull << 50), ENOSPC },
 		{ "create: the name of a parked object",
-		  ARGS(CREATE, PREFIX "parked", .size = SZ_4M, .flags = FLAGS_SHARED), EEXIST },
+		  GMEM_ARGS(CREATE, PREFIX "parked", .size = SZ_4M, .flags = FLAGS_SHARED),
+		  EEXIST },
 		{ "create: the name of a claimed object",
-		  ARGS(CREATE, PREFIX "claimed", .size = SZ_2M), EEXIST },
+		  GMEM_ARGS(CREATE, PREFIX "claimed", .size = SZ_2M), EEXIST },
 		{ "create: the name of an object, and no memory for it",
-		  ARGS(CREATE, PREFIX "parked", .size = 1ull << 50), EEXIST },
+		  GMEM_ARGS(CREATE, PREFIX "parked", .size = 1ull << 50), EEXIST },
 
 		{ "reclaim: no such object",
-		  ARGS(RECLAIM, PREFIX "nobody"), ENOENT },
+		  GMEM_ARGS(RECLAIM, PREFIX "nobody"), ENOENT },
 		{ "reclaim: the beginning of a name",
-		  ARGS(RECLAIM, PREFIX "parke", .flags = FLAGS_SHARED), ENOENT },
+		  GMEM_ARGS(RECLAIM, PREFIX "parke", .flags = FLAGS_SHARED), ENOENT },
 		{ "reclaim: more than a name",
-		  ARGS(RECLAIM, PREFIX "parkedd", .flags = FLAGS_SHARED), ENOENT },
+		  GMEM_ARGS(RECLAIM, PREFIX "parkedd", .flags = FLAGS_SHARED), ENOENT },
 		{ "reclaim: claimed",
-		  ARGS(RECLAIM, PREFIX "claimed"), EBUSY },
+		  GMEM_ARGS(RECLAIM, PREFIX "claimed"), EBUSY },
 		{ "create or reclaim: claimed",
-		  ARGS(CREATE_OR_RECLAIM, PREFIX "claimed", .size = SZ_2M), EBUSY },
+		  GMEM_ARGS(CREATE_OR_RECLAIM, PREFIX "claimed", .size = SZ_2M), EBUSY },
 		{ "reclaim: smaller",
-		  ARGS(RECLAIM, PREFIX "parked", .size = SZ_2M, .flags = FLAGS_SHARED), EINVAL },
+		  GMEM_ARGS(RECLAIM, PREFIX "parked", .size = SZ_2M, .flags = FLAGS_SHARED),
+		  EINVAL },
 		{ "reclaim: larger",
-		  ARGS(RECLAIM, PREFIX "parked", .size = SZ_8M, .flags = FLAGS_SHARED), EINVAL },
+		  GMEM_ARGS(RECLAIM, PREFIX "parked", .size = SZ_8M, .flags = FLAGS_SHARED),
+		  EINVAL },
 		{ "reclaim: size between granules",
-		  ARGS(RECLAIM, PREFIX "parked", .size = SZ_1M, .flags = FLAGS_SHARED), EINVAL },
+		  GMEM_ARGS(RECLAIM, PREFIX "parked", .size = SZ_1M, .flags = FLAGS_SHARED),
+		  EINVAL },
 		{ "reclaim: other granule",
-		  ARGS(RECLAIM, PREFIX "parked", .granule = SZ_1G, .flags = FLAGS_SHARED), EINVAL },
+		  GMEM_ARGS(RECLAIM, PREFIX "parked", .granule = SZ_1G, .flags = FLAGS_SHARED),
+		  EINVAL },
 		{ "reclaim: no granule",
-		  ARGS(RECLAIM, PREFIX "parked", .granule = SZ_4K, .flags = FLAGS_SHARED), EINVAL },
+		  GMEM_ARGS(RECLAIM, PREFIX "parked", .granule = SZ_4K, .flags = FLAGS_SHARED),
+		  EINVAL },
 		{ "reclaim: without its flags",
-		  ARGS(RECLAIM, PREFIX "parked"), EINVAL },
+		  GMEM_ARGS(RECLAIM, PREFIX "parked"), EINVAL },
 		{ "reclaim: with one of its flags",
-		  ARGS(RECLAIM, PREFIX "parked", .flags = GUEST_MEMFD_FLAG_MMAP), EINVAL },
+		  GMEM_ARGS(RECLAIM, PREFIX "parked", .flags = GUEST_MEMFD_FLAG_MMAP), EINVAL },
 		{ "reclaim: with a flag that it does not have",
-		  ARGS(RECLAIM, PREFIX "private", .flags = GUEST_MEMFD_FLAG_MMAP), EINVAL },
+		  GMEM_ARGS(RECLAIM, PREFIX "private", .flags = GUEST_MEMFD_FLAG_MMAP), EINVAL },
 		{ "create or reclaim: without its flags",
-		  ARGS(CREATE_OR_RECLAIM, PREFIX "parked", .size = SZ_4M), EINVAL },
+		  GMEM_ARGS(CREATE_OR_RECLAIM, PREFIX "parked", .size = SZ_4M), EINVAL },
 
 		{ "operation 3",
 		  { .op = 3, .name = PREFIX "new", .size = SZ_2M }, EINVAL },
 		{ "operation ~0",
 		  { .op = ~0, .name = PREFIX "new", .size = SZ_2M }, EINVAL },
 		{ "pad",
-		  ARGS(CREATE, PREFIX "new", .size = SZ_2M, .pad = 1), EINVAL },
+		  GMEM_ARGS(CREATE, PREFIX "new", .size = SZ_2M, .pad = 1), EINVAL },
 		{ "pad, highest bit",
-		  ARGS(CREATE, PREFIX "new", .size = SZ_2M, .pad = 1u << 31), EINVAL },
+		  GMEM_ARGS(CREATE, PREFIX "new", .size = SZ_2M, .pad = 1u << 31), EINVAL },
 	};
 	struct kvm_vm *vm = vm_create_barebones();
 	struct kvm_vm *other = vm_create_barebones();
 	int i, claimed;
 
-	close(__create(vm, PREFIX "parked", SZ_4M, 0, FLAGS_SHARED));
-	close(__create(vm, PREFIX "private", SZ_2M, 0, FLAGS_PRIVATE));
-	claimed = __create(vm, PREFIX "claimed", SZ_2M, 0, FLAGS_PRIVATE);
+	close(__gmem_create(vm, PREFIX "parked", SZ_4M, 0, FLAGS_SHARED));
+	close(__gmem_create(vm, PREFIX "private", SZ_2M, 0, FLAGS_PRIVATE));
+	claimed = __gmem_create(vm, PREFIX "claimed", SZ_2M, 0, FLAGS_PRIVATE);
 
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
 		/* By the VM that holds the claim and by one that does not. */
-		expect_refused(vm, &cases[i].args, cases[i].error, cases[i].what);
-		expect_refused(other, &cases[i].args, cases[i].error,
-			       cases[i].what);
+		gmem_expect_refused(vm, &cases[i].args, cases[i].error, cases[i].what);
+		gmem_expect_refused(other, &cases[i].args, cases[i].error,
+				    cases[i].what);
 	}
 
 	close(claimed);
@@ -1003,12 +477,12 @@ static void test_refused(void)
 
 static void test_reserved(void)
 {
-	const struct kvm_gmem_persist good = ARGS(CREATE, PREFIX "reserved",
+	const struct kvm_gmem_persist good = GMEM_ARGS(CREATE, PREFIX "reserved",
 		.size = SZ_2M);
 	struct kvm_vm *vm = vm_create_barebones();
 	u64 valid = vm_check_cap(vm, KVM_CAP_GUEST_MEMFD_FLAGS);
 	struct kvm_gmem_persist args;
-	struct snapshot before;
+	struct gmem_snapshot before;
 	void *page;
 	u64 flag;
 	int i;
@@ -1016,9 +490,9 @@ static void test_reserved(void)
 	for (i = 0; i < ARRAY_SIZE(good.reserved); i++) {
 		args = good;
 		args.reserved[i] = 1;
-		expect_refused(vm, &args, EINVAL, "a reserved word");
+		gmem_expect_refused(vm, &args, EINVAL, "a reserved word");
 		args.reserved[i] = 1ull << 63;
-		expect_refused(vm, &args, EINVAL, "a reserved word");
+		gmem_expect_refused(vm, &args, EINVAL, "a reserved word");
 	}
 
 	/* That the memory persists goes without saying here. */
@@ -1028,10 +502,10 @@ static void test_reserved(void)
 			continue;
 		args = good;
 		args.flags = flag;
-		expect_refused(vm, &args, EINVAL, "a flag");
+		gmem_expect_refused(vm, &args, EINVAL, "a flag");
 	}
 
-	take_snapshot(&before);
+	gmem_take_snapshot(&before);
 	EXPECT_ERRNO(__vm_ioctl(vm, KVM_GMEM_PERSIST,
 				(struct kvm_gmem_persist *)NULL), EFAULT);
 	/* An answer that cannot be delivered must not leave an object behind. */
@@ -1045,7 +519,7 @@ static void test_reserved(void)
 			MAP_PRIVATE | MAP_ANONYMOUS, -1);
 	kvm_munmap(page + SZ_4K, SZ_4K);
 	EXPECT_ERRNO(gmem_persist(vm, page + SZ_4K - sizeof(args) / 2), EFAULT);
-	assert_unchanged(&before, "EFAULT");
+	gmem_assert_unchanged(&before, "EFAULT");
 	kvm_vm_free(vm);
 }
 
@@ -1064,19 +538,19 @@ static void drop_sys_admin(void)
 static void test_no_capability(void)
 {
 	const struct kvm_gmem_persist args[] = {
-		ARGS(CREATE, PREFIX "new", .size = SZ_2M),
-		ARGS(RECLAIM, PREFIX "parked", .flags = FLAGS_SHARED),
-		ARGS(RECLAIM, PREFIX "nobody"),
-		ARGS(CREATE_OR_RECLAIM, PREFIX "new", .size = SZ_2M),
+		GMEM_ARGS(CREATE, PREFIX "new", .size = SZ_2M),
+		GMEM_ARGS(RECLAIM, PREFIX "parked", .flags = FLAGS_SHARED),
+		GMEM_ARGS(RECLAIM, PREFIX "nobody"),
+		GMEM_ARGS(CREATE_OR_RECLAIM, PREFIX "new", .size = SZ_2M),
 	};
 	struct kvm_vm *vm = vm_create_barebones();
 	int fd, i;
 
-	close(create(vm, PREFIX "parked", FLAGS_SHARED));
+	close(gmem_create(vm, PREFIX "parked", FLAGS_SHARED));
 	drop_sys_admin();
 	for (i = 0; i < ARRAY_SIZE(args); i++)
-		expect_refused(vm, &args[i], EPERM, "no CAP_SYS_ADMIN");
-	expect_unnamed_refused(vm, SZ_2M, GUEST_MEMFD_FLAG_PERSIST, EPERM);
+		gmem_expect_refused(vm, &args[i], EPERM, "no CAP_SYS_ADMIN");
+	gmem_expect_unnamed_refused(vm, SZ_2M, GUEST_MEMFD_FLAG_PERSIST, EPERM);
 
 	/* Other guest_memfds remain everybody's. */
 	fd = vm_create_guest_memfd(vm, SZ_2M, 0);
@@ -1105,24 +579,24 @@ static int without_fds(struct kvm_vm *vm, struct kvm_gmem_persist *args)
 
 static void test_no_fds(void)
 {
-	struct kvm_gmem_persist create_args = ARGS(CREATE, PREFIX "new",
+	struct kvm_gmem_persist create_args = GMEM_ARGS(CREATE, PREFIX "new",
 		.size = SZ_2M);
-	struct kvm_gmem_persist reclaim_args = ARGS(RECLAIM, PREFIX "parked",
+	struct kvm_gmem_persist reclaim_args = GMEM_ARGS(RECLAIM, PREFIX "parked",
 		.flags = FLAGS_SHARED);
 	struct kvm_vm *vm = vm_create_barebones();
-	struct snapshot before, after;
+	struct gmem_snapshot before, after;
 
-	close(create(vm, PREFIX "parked", FLAGS_SHARED));
-	take_snapshot(&before);
+	close(gmem_create(vm, PREFIX "parked", FLAGS_SHARED));
+	gmem_take_snapshot(&before);
 	EXPECT_ERRNO(without_fds(vm, NULL), EMFILE);
 	EXPECT_ERRNO(without_fds(vm, &create_args), EMFILE);
 	EXPECT_ERRNO(without_fds(vm, &reclaim_args), EMFILE);
-	take_snapshot(&after);
+	gmem_take_snapshot(&after);
 	/* What was cleared for nothing may be dirty again. */
 	TEST_ASSERT_EQ(after.used, before.used);
 	TEST_ASSERT(!strcmp(after.objects, before.objects),
 		    "objects were\n%sand are\n%s", before.objects, after.objects);
-	close(reclaim(vm, PREFIX "parked", FLAGS_SHARED));
+	close(gmem_reclaim(vm, PREFIX "parked", FLAGS_SHARED));
 	kvm_vm_free(vm);
 }
 
@@ -1133,7 +607,7 @@ static void do_nothing(int signum)
 /* A signal ends the clearing of memory, and everything is given back. */
 static void test_interrupted(void)
 {
-	struct kvm_gmem_persist args = ARGS(CREATE, PREFIX "interrupted",
+	struct kvm_gmem_persist args = GMEM_ARGS(CREATE, PREFIX "interrupted",
 		.size = SZ_1G);
 	const struct itimerval often = {
 		.it_interval.tv_usec = 1000,
@@ -1141,10 +615,10 @@ static void test_interrupted(void)
 	}, never = {};
 	struct sigaction sa = { .sa_handler = do_nothing };
 	struct kvm_vm *vm = vm_create_barebones();
-	struct snapshot before, after;
+	struct gmem_snapshot before, after;
 	int r, error;
 
-	take_snapshot(&before);
+	gmem_take_snapshot(&before);
 	SKIP_UNLESS(!before.clean && before.dirty >= SZ_1G,
 		    "only clearing memory can be interrupted");
 	sigaction(SIGALRM, &sa, NULL);
@@ -1154,7 +628,7 @@ static void test_interrupted(void)
 	TEST_ASSERT(!setitimer(ITIMER_REAL, &never, NULL), "setitimer");
 	TEST_ASSERT(r == -1 && error == EINTR, "got %d, errno %d", r, error);
 
-	take_snapshot(&after);
+	gmem_take_snapshot(&after);
 	TEST_ASSERT_EQ(after.used, before.used);
 	TEST_ASSERT(!strcmp(after.objects, before.objects),
 		    "left behind: %s", after.objects);
@@ -1169,27 +643,27 @@ static void test_interrupted(void)
  */
 static void test_fragmented(void)
 {
-	struct kvm_gmem_persist args = ARGS(CREATE, PREFIX "c", .granule = SZ_1G);
+	struct kvm_gmem_persist args = GMEM_ARGS(CREATE, PREFIX "c", .granule = SZ_1G);
 	struct kvm_vm *vm = vm_create_barebones();
-	u64 whole = pool_attr("free_1g_bytes");
+	u64 whole = gmem_pool_attr("free_1g_bytes");
 	void *mem;
 	int fd;
 
-	close(__create(vm, PREFIX "a", SZ_1G - SZ_2M, SZ_2M, FLAGS_SHARED));
-	fd = __create(vm, PREFIX "b", SZ_4M, SZ_2M, FLAGS_SHARED);
-	TEST_ASSERT(!discard(PREFIX "a"), "discard");
-	TEST_ASSERT_EQ(pool_attr("free_1g_bytes"), whole - 2 * (u64)SZ_1G);
+	close(__gmem_create(vm, PREFIX "a", SZ_1G - SZ_2M, SZ_2M, FLAGS_SHARED));
+	fd = __gmem_create(vm, PREFIX "b", SZ_4M, SZ_2M, FLAGS_SHARED);
+	TEST_ASSERT(!gmem_discard(PREFIX "a"), "discard");
+	TEST_ASSERT_EQ(gmem_pool_attr("free_1g_bytes"), whole - 2 * (u64)SZ_1G);
 
-	args.size = pool_attr("free_1g_bytes") + SZ_1G;
-	TEST_ASSERT(args.size <= pool_attr("clean_bytes") + pool_attr("dirty_bytes"),
+	args.size = gmem_pool_attr("free_1g_bytes") + SZ_1G;
+	TEST_ASSERT(args.size <= gmem_pool_attr("clean_bytes") + gmem_pool_attr("dirty_bytes"),
 		    "not enough free memory for this test");
-	expect_refused(vm, &args, ENOSPC, "fewer whole GiB than free bytes");
+	gmem_expect_refused(vm, &args, ENOSPC, "fewer whole GiB than free bytes");
 
 	/* Whatever pieces an object is made of, it is one. */
-	mem = map_at(fd, SZ_4M, SZ_2M, 0);
-	check_zero(mem, 0, SZ_4M);
-	fill(mem, 0, SZ_4M, SZ_4K, SEED_HOST);
-	check(map_at(fd, SZ_4M, SZ_2M, SZ_4K), 0, SZ_4M, SZ_4K, SEED_HOST);
+	mem = gmem_map_at(fd, SZ_4M, SZ_2M, 0);
+	gmem_check_zero(mem, 0, SZ_4M);
+	gmem_fill(mem, 0, SZ_4M, SZ_4K, SEED_HOST);
+	gmem_check(gmem_map_at(fd, SZ_4M, SZ_2M, SZ_4K), 0, SZ_4M, SZ_4K, SEED_HOST);
 	close(fd);
 	kvm_vm_free(vm);
 }
@@ -1198,22 +672,22 @@ static void test_discard(void)
 {
 	const char *name = PREFIX "discard";
 	struct kvm_vm *vm = vm_create_barebones();
-	struct snapshot before, after;
+	struct gmem_snapshot before, after;
 	int fd;
 
-	fd = create(vm, name, FLAGS_SHARED);
-	take_snapshot(&before);
-	EXPECT_ERRNO(discard(name), EBUSY);
-	assert_live(name);
+	fd = gmem_create(vm, name, FLAGS_SHARED);
+	gmem_take_snapshot(&before);
+	EXPECT_ERRNO(gmem_discard(name), EBUSY);
+	gmem_assert_live(name);
 	close(fd);
-	EXPECT_ERRNO(discard(PREFIX "discar"), ENOENT);
-	EXPECT_ERRNO(discard(PREFIX "discardd"), ENOENT);
-	assert_parked(name);
-	TEST_ASSERT(!discard(name), "discard");
-	assert_gone(name);
+	EXPECT_ERRNO(gmem_discard(PREFIX "discar"), ENOENT);
+	EXPECT_ERRNO(gmem_discard(PREFIX "discardd"), ENOENT);
+	gmem_assert_parked(name);
+	TEST_ASSERT(!gmem_discard(name), "discard");
+	gmem_assert_gone(name);
 
 	/* What was handed out once is dirty, whoever wrote to it or not. */
-	take_snapshot(&after);
+	gmem_take_snapshot(&after);
 	TEST_ASSERT_EQ(after.used, before.used - OBJECT_SIZE);
 	TEST_ASSERT_EQ(after.dirty, before.dirty + OBJECT_SIZE);
 	TEST_ASSERT_EQ(after.clean, before.clean);
@@ -1233,17 +707,17 @@ static void test_memory_is_zero(void)
 				vm_create_guest_memfd(vm, OBJECT_SIZE,
 						      GUEST_MEMFD_FLAG_PERSIST |
 						      FLAGS_SHARED) :
-				create(vm, i ? PREFIX "z2" : PREFIX "z0",
-				       FLAGS_SHARED);
-			mem = map(fd[i], OBJECT_SIZE);
-			check_zero(mem, 0, OBJECT_SIZE);
+				gmem_create(vm, i ? PREFIX "z2" : PREFIX "z0",
+					    FLAGS_SHARED);
+			mem = gmem_map(fd[i], OBJECT_SIZE);
+			gmem_check_zero(mem, 0, OBJECT_SIZE);
 			memset(mem, 0xa5, OBJECT_SIZE);
 			kvm_munmap(mem, OBJECT_SIZE);
 		}
 		for (i = 0; i < ARRAY_SIZE(fd); i++)
 			close(fd[i]);
-		TEST_ASSERT(!discard(PREFIX "z0"), "discard");
-		TEST_ASSERT(!discard(PREFIX "z2"), "discard");
+		TEST_ASSERT(!gmem_discard(PREFIX "z0"), "discard");
+		TEST_ASSERT(!gmem_discard(PREFIX "z2"), "discard");
 	}
 	kvm_vm_free(vm);
 }
@@ -1329,13 +803,13 @@ static void test_file_operations(void)
 		{ FALLOC_FL_COLLAPSE_RANGE, 0, SZ_4K, EOPNOTSUPP },
 	};
 	struct kvm_vm *vm = vm_create_barebones();
-	int fd = create(vm, PREFIX "file", FLAGS_SHARED);
+	int fd = gmem_create(vm, PREFIX "file", FLAGS_SHARED);
 	int ordinary = vm_create_guest_memfd(vm, OBJECT_SIZE, FLAGS_SHARED);
-	void *mem = map(fd, OBJECT_SIZE);
+	void *mem = gmem_map(fd, OBJECT_SIZE);
 	struct stat st;
 	int i;
 
-	fill(mem, 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
+	gmem_fill(mem, 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
 
 	/* Refused as they are by a guest_memfd of ordinary memory. */
 	for (i = 0; file_op(ordinary, i) >= 0; i++)
@@ -1355,7 +829,7 @@ static void test_file_operations(void)
 	}
 
 	TEST_ASSERT(!fstat(fd, &st) && st.st_size == OBJECT_SIZE, "size");
-	check(mem, 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
+	gmem_check(mem, 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
 	close(fd);
 	kvm_vm_free(vm);
 }
@@ -1375,10 +849,10 @@ static void test_punch(void)
 		{ 0, OBJECT_SIZE },
 	};
 	struct kvm_vm *vm = vm_create_barebones();
-	int fd = create(vm, PREFIX "punch", FLAGS_SHARED);
-	void *huge = map_at(fd, OBJECT_SIZE, SZ_2M, 0);
-	void *small = map_at(fd, OBJECT_SIZE, SZ_2M, SZ_4K);
-	u64 used = pool_attr("used_bytes");
+	int fd = gmem_create(vm, PREFIX "punch", FLAGS_SHARED);
+	void *huge = gmem_map_at(fd, OBJECT_SIZE, SZ_2M, 0);
+	void *small = gmem_map_at(fd, OBJECT_SIZE, SZ_2M, SZ_4K);
+	u64 used = gmem_pool_attr("used_bytes");
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(holes); i++) {
@@ -1386,20 +860,20 @@ static void test_punch(void)
 		u64 end = min_t(u64, offset + holes[i].size, OBJECT_SIZE);
 
 		/* Both mappings have what there is in their page tables. */
-		fill(huge, 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
-		check(small, 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
+		gmem_fill(huge, 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
+		gmem_check(small, 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
 		kvm_fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 			      offset, holes[i].size);
 
-		check_zero(huge, offset, end - offset);
-		check_zero(small, offset, end - offset);
-		check(huge, 0, offset, SZ_4K, SEED_HOST);
-		check(small, end, OBJECT_SIZE - end, SZ_4K, SEED_HOST);
+		gmem_check_zero(huge, offset, end - offset);
+		gmem_check_zero(small, offset, end - offset);
+		gmem_check(huge, 0, offset, SZ_4K, SEED_HOST);
+		gmem_check(small, end, OBJECT_SIZE - end, SZ_4K, SEED_HOST);
 
 		/* The memory is the same as ever. */
-		fill(small, offset, end - offset, SZ_4K, SEED_HOST);
-		check(huge, 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
-		TEST_ASSERT_EQ(pool_attr("used_bytes"), used);
+		gmem_fill(small, offset, end - offset, SZ_4K, SEED_HOST);
+		gmem_check(huge, 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
+		TEST_ASSERT_EQ(gmem_pool_attr("used_bytes"), used);
 	}
 	close(fd);
 	kvm_vm_free(vm);
@@ -1408,8 +882,8 @@ static void test_punch(void)
 static void test_mmap_refused(void)
 {
 	struct kvm_vm *vm = vm_create_barebones();
-	int shared = create(vm, PREFIX "shared", FLAGS_SHARED);
-	int private = create(vm, PREFIX "private", FLAGS_PRIVATE);
+	int shared = gmem_create(vm, PREFIX "shared", FLAGS_SHARED);
+	int private = gmem_create(vm, PREFIX "private", FLAGS_PRIVATE);
 	void *mem;
 
 	EXPECT_ERRNO(mmap(NULL, SZ_2M, PROT_READ, MAP_PRIVATE, shared, 0), EINVAL);
@@ -1419,12 +893,12 @@ static void test_mmap_refused(void)
 	EXPECT_ERRNO(mmap(NULL, SZ_2M, PROT_READ, MAP_PRIVATE, private, 0), ENODEV);
 
 	/* A mapping may be larger than the object, which ends where it ends. */
-	mem = map(shared, 2 * OBJECT_SIZE);
-	fill(mem, 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
+	mem = gmem_map(shared, 2 * OBJECT_SIZE);
+	gmem_fill(mem, 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
 	TEST_EXPECT_SIGBUS(READ_ONCE(*(u64 *)(mem + OBJECT_SIZE)));
 	TEST_EXPECT_SIGBUS(WRITE_ONCE(*(u64 *)(mem + OBJECT_SIZE), 0));
 	TEST_EXPECT_SIGBUS(READ_ONCE(*(u64 *)(mem + 2 * OBJECT_SIZE - SZ_4K)));
-	check(mem, 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
+	gmem_check(mem, 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
 
 	mem = __kvm_mmap(SZ_2M, PROT_READ, MAP_SHARED, shared, OBJECT_SIZE);
 	TEST_EXPECT_SIGBUS(READ_ONCE(*(u64 *)mem));
@@ -1442,21 +916,21 @@ static void test_private_memory_is_not_seen(void)
 	int fd, i;
 
 	for (i = 0; i < ARRAY_SIZE(tested_types); i++) {
-		if (!has_vm_type(tested_types[i]))
+		if (!kvm_has_vm_type(tested_types[i]))
 			continue;
 		vm = vm_create_barebones_type(tested_types[i]);
 
 		fd = vm_create_guest_memfd(vm, SZ_2M, GUEST_MEMFD_FLAG_PERSIST |
 					   GUEST_MEMFD_FLAG_MMAP);
-		mem = map(fd, SZ_2M);
+		mem = gmem_map(fd, SZ_2M);
 		TEST_EXPECT_SIGBUS(READ_ONCE(*(u64 *)mem));
 		TEST_EXPECT_SIGBUS(WRITE_ONCE(*(u64 *)(mem + SZ_1M), 0));
 		kvm_munmap(mem, SZ_2M);
 		close(fd);
 
-		fd = create(vm, i ? PREFIX "mmap1" : PREFIX "mmap0",
-			    GUEST_MEMFD_FLAG_MMAP);
-		mem = map_at(fd, OBJECT_SIZE, SZ_2M, 0);
+		fd = gmem_create(vm, i ? PREFIX "mmap1" : PREFIX "mmap0",
+				 GUEST_MEMFD_FLAG_MMAP);
+		mem = gmem_map_at(fd, OBJECT_SIZE, SZ_2M, 0);
 		TEST_EXPECT_SIGBUS(READ_ONCE(*(u64 *)mem));
 		TEST_EXPECT_SIGBUS(WRITE_ONCE(*(u64 *)(mem + SZ_2M), 0));
 		close(fd);
@@ -1477,60 +951,60 @@ static void test_user_mappings(void)
 {
 	static const u64 skews[] = { SZ_4K, SZ_1M, SZ_2M - SZ_4K, SZ_2M };
 	struct kvm_vm *vm = vm_create_barebones();
-	int fd = create(vm, PREFIX "map", FLAGS_SHARED);
-	void *aligned = map_at(fd, OBJECT_SIZE, SZ_4M, 0);
+	int fd = gmem_create(vm, PREFIX "map", FLAGS_SHARED);
+	void *aligned = gmem_map_at(fd, OBJECT_SIZE, SZ_4M, 0);
 	void *skewed, *part;
 	long faults;
 	int i;
 
 	faults = minor_faults();
-	fill(aligned, 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
+	gmem_fill(aligned, 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
 	faults = minor_faults() - faults;
 	TEST_ASSERT(faults < OBJECT_SIZE / SZ_2M + 16,
 		    "%ld faults for %llu MiB: not mapped by large leaves", faults,
 		    OBJECT_SIZE / SZ_1M);
 
 	for (i = 0; i < ARRAY_SIZE(skews); i++) {
-		skewed = map_at(fd, OBJECT_SIZE, SZ_4M, skews[i]);
-		check(skewed, 0, OBJECT_SIZE, SZ_4K, SEED_HOST + i);
-		fill(skewed, 0, OBJECT_SIZE, SZ_4K, SEED_HOST + i + 1);
-		check(aligned, 0, OBJECT_SIZE, SZ_4K, SEED_HOST + i + 1);
+		skewed = gmem_map_at(fd, OBJECT_SIZE, SZ_4M, skews[i]);
+		gmem_check(skewed, 0, OBJECT_SIZE, SZ_4K, SEED_HOST + i);
+		gmem_fill(skewed, 0, OBJECT_SIZE, SZ_4K, SEED_HOST + i + 1);
+		gmem_check(aligned, 0, OBJECT_SIZE, SZ_4K, SEED_HOST + i + 1);
 		kvm_munmap(skewed, OBJECT_SIZE);
 	}
-	fill(aligned, 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
+	gmem_fill(aligned, 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
 
 	/* A mapping that begins in the middle of a granule, and ends in one. */
 	part = __kvm_mmap(SZ_4M, PROT_READ | PROT_WRITE, MAP_SHARED, fd, SZ_1M);
-	check(part - SZ_1M, SZ_1M, SZ_4M, SZ_4K, SEED_HOST);
+	gmem_check(part - SZ_1M, SZ_1M, SZ_4M, SZ_4K, SEED_HOST);
 
 	/* Moved, to where large entries no longer fit; then cut in pieces. */
-	skewed = map_at(fd, OBJECT_SIZE, SZ_4M, 0);
-	check(skewed, 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
+	skewed = gmem_map_at(fd, OBJECT_SIZE, SZ_4M, 0);
+	gmem_check(skewed, 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
 	part = kvm_mmap(OBJECT_SIZE + SZ_4M, PROT_NONE,
 			MAP_PRIVATE | MAP_ANONYMOUS, -1);
 	part = align_ptr_up(part, SZ_2M) + SZ_4K;
 	TEST_ASSERT(mremap(skewed, OBJECT_SIZE, OBJECT_SIZE,
 			   MREMAP_MAYMOVE | MREMAP_FIXED, part) == part, "mremap");
-	check(part, 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
+	gmem_check(part, 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
 	kvm_munmap(part + SZ_2M, SZ_4K);
 	kvm_munmap(part + SZ_4M, SZ_2M);
-	fill(part, 0, SZ_2M, SZ_4K, SEED_GUEST);
-	fill(part, SZ_2M + SZ_4K, SZ_2M - SZ_4K, SZ_4K, SEED_GUEST);
-	fill(part, 3 * SZ_2M, SZ_2M, SZ_4K, SEED_GUEST);
-	check(aligned, 0, SZ_2M, SZ_4K, SEED_GUEST);
-	check(aligned, SZ_2M, SZ_4K, SZ_4K, SEED_HOST);
-	check(aligned, SZ_2M + SZ_4K, SZ_2M - SZ_4K, SZ_4K, SEED_GUEST);
-	check(aligned, SZ_4M, SZ_2M, SZ_4K, SEED_HOST);
-	check(aligned, 3 * SZ_2M, SZ_2M, SZ_4K, SEED_GUEST);
+	gmem_fill(part, 0, SZ_2M, SZ_4K, SEED_GUEST);
+	gmem_fill(part, SZ_2M + SZ_4K, SZ_2M - SZ_4K, SZ_4K, SEED_GUEST);
+	gmem_fill(part, 3 * SZ_2M, SZ_2M, SZ_4K, SEED_GUEST);
+	gmem_check(aligned, 0, SZ_2M, SZ_4K, SEED_GUEST);
+	gmem_check(aligned, SZ_2M, SZ_4K, SZ_4K, SEED_HOST);
+	gmem_check(aligned, SZ_2M + SZ_4K, SZ_2M - SZ_4K, SZ_4K, SEED_GUEST);
+	gmem_check(aligned, SZ_4M, SZ_2M, SZ_4K, SEED_HOST);
+	gmem_check(aligned, 3 * SZ_2M, SZ_2M, SZ_4K, SEED_GUEST);
 
 	/* A large entry is split by a hole and by other protection. */
 	kvm_munmap(aligned + SZ_1M, SZ_4K);
 	TEST_ASSERT(!mprotect(aligned + SZ_2M, SZ_1M, PROT_READ), "mprotect");
-	check(aligned, 0, SZ_1M, SZ_4K, SEED_GUEST);
-	check(aligned, SZ_1M + SZ_4K, SZ_1M - SZ_4K, SZ_4K, SEED_GUEST);
-	check(aligned, SZ_2M + SZ_4K, SZ_2M - SZ_4K, SZ_4K, SEED_GUEST);
-	fill(aligned, SZ_2M + SZ_1M, SZ_1M, SZ_4K, SEED_HOST);
-	check(part, SZ_2M + SZ_1M, SZ_1M, SZ_4K, SEED_HOST);
+	gmem_check(aligned, 0, SZ_1M, SZ_4K, SEED_GUEST);
+	gmem_check(aligned, SZ_1M + SZ_4K, SZ_1M - SZ_4K, SZ_4K, SEED_GUEST);
+	gmem_check(aligned, SZ_2M + SZ_4K, SZ_2M - SZ_4K, SZ_4K, SEED_GUEST);
+	gmem_fill(aligned, SZ_2M + SZ_1M, SZ_1M, SZ_4K, SEED_HOST);
+	gmem_check(part, SZ_2M + SZ_1M, SZ_1M, SZ_4K, SEED_HOST);
 
 	/* It does not grow. */
 	EXPECT_ERRNO(mremap(part, SZ_2M, SZ_4M, MREMAP_MAYMOVE), EFAULT);
@@ -1539,24 +1013,24 @@ static void test_user_mappings(void)
 
 static void child_sees_and_writes(void *mem)
 {
-	check(mem, 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
-	fill(mem, 0, OBJECT_SIZE, SZ_4K, SEED_GUEST);
+	gmem_check(mem, 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
+	gmem_fill(mem, 0, OBJECT_SIZE, SZ_4K, SEED_GUEST);
 }
 
 static void test_fork(void)
 {
 	struct kvm_vm *vm = vm_create_barebones();
-	int fd = create(vm, PREFIX "fork", FLAGS_SHARED);
-	void *huge = map_at(fd, OBJECT_SIZE, SZ_2M, 0);
-	void *small = map_at(fd, OBJECT_SIZE, SZ_2M, SZ_4K);
+	int fd = gmem_create(vm, PREFIX "fork", FLAGS_SHARED);
+	void *huge = gmem_map_at(fd, OBJECT_SIZE, SZ_2M, 0);
+	void *small = gmem_map_at(fd, OBJECT_SIZE, SZ_2M, SZ_4K);
 
-	fill(huge, 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
-	in_child(child_sees_and_writes, huge);
-	check(huge, 0, OBJECT_SIZE, SZ_4K, SEED_GUEST);
+	gmem_fill(huge, 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
+	run_in_child(child_sees_and_writes, huge);
+	gmem_check(huge, 0, OBJECT_SIZE, SZ_4K, SEED_GUEST);
 
-	fill(small, 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
-	in_child(child_sees_and_writes, small);
-	check(small, 0, OBJECT_SIZE, SZ_4K, SEED_GUEST);
+	gmem_fill(small, 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
+	run_in_child(child_sees_and_writes, small);
+	gmem_check(small, 0, OBJECT_SIZE, SZ_4K, SEED_GUEST);
 	kvm_vm_free(vm);
 }
 
@@ -1564,19 +1038,19 @@ static void test_fork(void)
 static void test_no_page_references(void)
 {
 	struct kvm_vm *vm = vm_create_barebones();
-	int fd = create(vm, PREFIX "pages", FLAGS_SHARED);
-	void *mem = map(fd, OBJECT_SIZE);
+	int fd = gmem_create(vm, PREFIX "pages", FLAGS_SHARED);
+	void *mem = gmem_map(fd, OBJECT_SIZE);
 	struct iovec iov = { .iov_base = mem, .iov_len = SZ_4K };
 	u64 words[64];
 	int pipe_fds[2];
 
-	fill(mem, 0, sizeof(words), sizeof(words[0]), SEED_HOST);
+	gmem_fill(mem, 0, sizeof(words), sizeof(words[0]), SEED_HOST);
 	TEST_ASSERT(!pipe(pipe_fds), "pipe");
 	EXPECT_ERRNO(vmsplice(pipe_fds[1], &iov, 1, 0), EFAULT);
 
 	TEST_ASSERT_EQ(write(pipe_fds[1], mem, sizeof(words)), sizeof(words));
 	TEST_ASSERT_EQ(read(pipe_fds[0], words, sizeof(words)), sizeof(words));
-	check(words, 0, sizeof(words), sizeof(words[0]), SEED_HOST);
+	gmem_check(words, 0, sizeof(words), sizeof(words[0]), SEED_HOST);
 	TEST_ASSERT_EQ(write(pipe_fds[1], words, sizeof(words)), sizeof(words));
 	TEST_ASSERT_EQ(read(pipe_fds[0], mem + SZ_2M, sizeof(words)), sizeof(words));
 	TEST_ASSERT(!memcmp(mem, mem + SZ_2M, sizeof(words)), "copy");
@@ -1595,39 +1069,39 @@ static void test_guest_memory(void)
 	void *mem;
 	int fd;
 
-	vm = create_default_vm(&vcpu);
-	fd = create(vm, name, FLAGS_SHARED);
-	add_gmem_slot(vm, fd, OBJECT_SIZE);
-	run_guest(vcpu, GUEST_CHECK_ZERO, OBJECT_SIZE);
-	run_guest(vcpu, GUEST_FILL, OBJECT_SIZE);
+	vm = gmem_create_default_vm(&vcpu);
+	fd = gmem_create(vm, name, FLAGS_SHARED);
+	gmem_add_slot(vm, fd, OBJECT_SIZE);
+	gmem_run_guest(vcpu, GUEST_CHECK_ZERO, OBJECT_SIZE);
+	gmem_run_guest(vcpu, GUEST_FILL, OBJECT_SIZE);
 
-	mem = map(fd, OBJECT_SIZE);
-	check(mem, 0, OBJECT_SIZE, SZ_4K, SEED_GUEST);
+	mem = gmem_map(fd, OBJECT_SIZE);
+	gmem_check(mem, 0, OBJECT_SIZE, SZ_4K, SEED_GUEST);
 	/* The other half of each page, so that both writers' words are seen. */
-	fill(mem, SZ_2K, OBJECT_SIZE - SZ_2K, SZ_4K, SEED_HOST);
-	run_job(vcpu, &(struct guest_job){ GUEST_CHECK, GUEST_BASE + SZ_2K, SZ_2K,
-		OBJECT_SIZE - SZ_2K, SZ_4K, SEED_HOST });
+	gmem_fill(mem, SZ_2K, OBJECT_SIZE - SZ_2K, SZ_4K, SEED_HOST);
+	gmem_run_job(vcpu, &(struct gmem_guest_job){ GUEST_CHECK, GUEST_BASE + SZ_2K, SZ_2K,
+		     OBJECT_SIZE - SZ_2K, SZ_4K, SEED_HOST });
 
 	/* A hole is a hole for the guest, whatever it had mapped. */
 	kvm_fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, SZ_4K, SZ_2M);
-	run_job(vcpu, &(struct guest_job){ GUEST_CHECK_ZERO, GUEST_BASE + SZ_4K,
-		SZ_4K, SZ_2M, 8, 0 });
-	run_job(vcpu, &(struct guest_job){ GUEST_CHECK, GUEST_BASE, 0, SZ_4K, SZ_4K,
-		SEED_GUEST });
-	run_job(vcpu, &(struct guest_job){ GUEST_CHECK, GUEST_BASE + SZ_4M, SZ_4M,
-		SZ_4M, SZ_4K, SEED_GUEST });
+	gmem_run_job(vcpu, &(struct gmem_guest_job){ GUEST_CHECK_ZERO, GUEST_BASE + SZ_4K,
+		     SZ_4K, SZ_2M, 8, 0 });
+	gmem_run_job(vcpu, &(struct gmem_guest_job){ GUEST_CHECK, GUEST_BASE, 0, SZ_4K, SZ_4K,
+		     SEED_GUEST });
+	gmem_run_job(vcpu, &(struct gmem_guest_job){ GUEST_CHECK, GUEST_BASE + SZ_4M, SZ_4M,
+		     SZ_4M, SZ_4K, SEED_GUEST });
 
-	run_guest(vcpu, GUEST_FILL, OBJECT_SIZE);
+	gmem_run_guest(vcpu, GUEST_FILL, OBJECT_SIZE);
 	kvm_munmap(mem, OBJECT_SIZE);
 	kvm_vm_free(vm);
-	assert_live(name);
+	gmem_assert_live(name);
 	close(fd);
-	assert_parked(name);
+	gmem_assert_parked(name);
 
-	vm = create_default_vm(&vcpu);
-	fd = reclaim(vm, name, FLAGS_SHARED);
-	add_gmem_slot(vm, fd, OBJECT_SIZE);
-	run_guest(vcpu, GUEST_CHECK, OBJECT_SIZE);
+	vm = gmem_create_default_vm(&vcpu);
+	fd = gmem_reclaim(vm, name, FLAGS_SHARED);
+	gmem_add_slot(vm, fd, OBJECT_SIZE);
+	gmem_run_guest(vcpu, GUEST_CHECK, OBJECT_SIZE);
 	close(fd);
 	kvm_vm_free(vm);
 }
@@ -1641,22 +1115,22 @@ static void test_guest_hva_slot(void)
 	void *mem;
 	int fd, i;
 
-	vm = create_default_vm(&vcpu);
-	fd = create(vm, PREFIX "hva", FLAGS_SHARED);
+	vm = gmem_create_default_vm(&vcpu);
+	fd = gmem_create(vm, PREFIX "hva", FLAGS_SHARED);
 	for (i = 0; i < ARRAY_SIZE(skews); i++) {
-		mem = map_at(fd, OBJECT_SIZE, SZ_2M, skews[i]);
+		mem = gmem_map_at(fd, OBJECT_SIZE, SZ_2M, skews[i]);
 		vm_set_user_memory_region2(vm, GUEST_SLOT, 0, GUEST_BASE,
 					   OBJECT_SIZE, mem, -1, 0);
-		run_guest(vcpu, GUEST_CHECK_ZERO, OBJECT_SIZE);
-		run_guest(vcpu, GUEST_FILL, OBJECT_SIZE);
-		check(mem, 0, OBJECT_SIZE, SZ_4K, SEED_GUEST);
-		fill(mem, 0, OBJECT_SIZE, SZ_4K, SEED_GUEST);
-		run_guest(vcpu, GUEST_CHECK, OBJECT_SIZE);
+		gmem_run_guest(vcpu, GUEST_CHECK_ZERO, OBJECT_SIZE);
+		gmem_run_guest(vcpu, GUEST_FILL, OBJECT_SIZE);
+		gmem_check(mem, 0, OBJECT_SIZE, SZ_4K, SEED_GUEST);
+		gmem_fill(mem, 0, OBJECT_SIZE, SZ_4K, SEED_GUEST);
+		gmem_run_guest(vcpu, GUEST_CHECK, OBJECT_SIZE);
 
 		kvm_fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
 			      OBJECT_SIZE);
-		run_guest(vcpu, GUEST_CHECK_ZERO, OBJECT_SIZE);
-		delete_slot(vm);
+		gmem_run_guest(vcpu, GUEST_CHECK_ZERO, OBJECT_SIZE);
+		gmem_delete_slot(vm);
 		kvm_munmap(mem, OBJECT_SIZE);
 	}
 	close(fd);
@@ -1671,20 +1145,20 @@ static void test_guest_slots(void)
 	void *mem;
 	int fd, r;
 
-	vm = create_default_vm(&vcpu);
-	fd = create(vm, PREFIX "slots", FLAGS_SHARED);
-	mem = map(fd, OBJECT_SIZE);
+	vm = gmem_create_default_vm(&vcpu);
+	fd = gmem_create(vm, PREFIX "slots", FLAGS_SHARED);
+	mem = gmem_map(fd, OBJECT_SIZE);
 
 	/* The second half before the first one, with a gap. */
 	vm_set_user_memory_region2(vm, 2, KVM_MEM_GUEST_MEMFD, GUEST_BASE, half,
 				   NULL, fd, half);
 	vm_set_user_memory_region2(vm, 3, KVM_MEM_GUEST_MEMFD,
 				   GUEST_BASE + half + SZ_4M, half, NULL, fd, 0);
-	run_job(vcpu, &(struct guest_job){ GUEST_FILL, GUEST_BASE, half, half, SZ_4K,
-		SEED_GUEST });
-	run_job(vcpu, &(struct guest_job){ GUEST_FILL, GUEST_BASE + half + SZ_4M, 0,
-		half, SZ_4K, SEED_GUEST });
-	check(mem, 0, OBJECT_SIZE, SZ_4K, SEED_GUEST);
+	gmem_run_job(vcpu, &(struct gmem_guest_job){ GUEST_FILL, GUEST_BASE, half, half, SZ_4K,
+		     SEED_GUEST });
+	gmem_run_job(vcpu, &(struct gmem_guest_job){ GUEST_FILL, GUEST_BASE + half + SZ_4M, 0,
+		     half, SZ_4K, SEED_GUEST });
+	gmem_check(mem, 0, OBJECT_SIZE, SZ_4K, SEED_GUEST);
 
 	r = __vm_set_user_memory_region2(vm, 4, KVM_MEM_GUEST_MEMFD,
 					 GUEST_BASE + SZ_1G, SZ_2M, NULL, fd, half);
@@ -1697,11 +1171,11 @@ static void test_guest_slots(void)
 	/* Taken away and put elsewhere. */
 	vm_set_user_memory_region2(vm, 2, 0, GUEST_BASE, 0, NULL, -1, 0);
 	vm_set_user_memory_region2(vm, 3, 0, GUEST_BASE, 0, NULL, -1, 0);
-	add_gmem_slot(vm, fd, OBJECT_SIZE);
-	run_guest(vcpu, GUEST_CHECK, OBJECT_SIZE);
-	delete_slot(vm);
-	add_gmem_slot(vm, fd, OBJECT_SIZE);
-	run_guest(vcpu, GUEST_CHECK, OBJECT_SIZE);
+	gmem_add_slot(vm, fd, OBJECT_SIZE);
+	gmem_run_guest(vcpu, GUEST_CHECK, OBJECT_SIZE);
+	gmem_delete_slot(vm);
+	gmem_add_slot(vm, fd, OBJECT_SIZE);
+	gmem_run_guest(vcpu, GUEST_CHECK, OBJECT_SIZE);
 
 	/* A view is one VM's. */
 	other = vm_create_barebones();
@@ -1738,11 +1212,11 @@ static void test_guest_alignment(void)
 	void *mem;
 	int fd, i;
 
-	vm = create_default_vm(&vcpu);
-	fd = create(vm, PREFIX "align", FLAGS_SHARED);
-	mem = map(fd, OBJECT_SIZE);
+	vm = gmem_create_default_vm(&vcpu);
+	fd = gmem_create(vm, PREFIX "align", FLAGS_SHARED);
+	mem = gmem_map(fd, OBJECT_SIZE);
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct guest_job j = {
+		struct gmem_guest_job j = {
 			.op = GUEST_FILL,
 			.gpa = GUEST_BASE + cases[i].gpa_skew,
 			.offset = cases[i].offset,
@@ -1753,19 +1227,19 @@ static void test_guest_alignment(void)
 
 		vm_set_user_memory_region2(vm, GUEST_SLOT, KVM_MEM_GUEST_MEMFD,
 					   j.gpa, j.size, NULL, fd, j.offset);
-		run_job(vcpu, &j);
-		check(mem, j.offset, j.size, SZ_4K, j.seed);
-		fill(mem, j.offset, j.size, SZ_4K, ~j.seed);
+		gmem_run_job(vcpu, &j);
+		gmem_check(mem, j.offset, j.size, SZ_4K, j.seed);
+		gmem_fill(mem, j.offset, j.size, SZ_4K, ~j.seed);
 		j.op = GUEST_CHECK;
 		j.seed = ~j.seed;
-		run_job(vcpu, &j);
+		gmem_run_job(vcpu, &j);
 		if (kvm_is_tdp_enabled()) {
 			u64 nr = vm_get_stat(vm, pages_2m);
 
 			TEST_ASSERT(!!nr == cases[i].large,
 				    "case %d: %lu leaves of 2 MiB", i, nr);
 		}
-		delete_slot(vm);
+		gmem_delete_slot(vm);
 	}
 	close(fd);
 	kvm_vm_free(vm);
@@ -1785,7 +1259,7 @@ static void cut_and_move(void *mem, u64 step)
 
 	kvm_munmap(mem + SZ_4K, SZ_4K);
 	TEST_ASSERT(!mprotect(mem + SZ_2M, SZ_2M, PROT_READ), "mprotect");
-	check(mem, 2 * step, 20 * step, step, SEED_GUEST);
+	gmem_check(mem, 2 * step, 20 * step, step, SEED_GUEST);
 
 	TEST_ASSERT(!madvise(mem + SZ_1G / 2, SZ_2M, MADV_DONTFORK), "madvise");
 	child = fork();
@@ -1796,7 +1270,7 @@ static void cut_and_move(void *mem, u64 step)
 	TEST_ASSERT(mremap(mem + offset, SZ_1G / 4, SZ_1G / 4,
 			   MREMAP_MAYMOVE | MREMAP_FIXED, to + SZ_4K) == to + SZ_4K,
 		    "mremap of a part");
-	check(to + SZ_4K - offset, first, offset + SZ_1G / 4 - first, step, SEED_GUEST);
+	gmem_check(to + SZ_4K - offset, first, offset + SZ_1G / 4 - first, step, SEED_GUEST);
 	kvm_munmap(to, SZ_1G);
 }
 
@@ -1814,9 +1288,9 @@ static void test_1g_granule(void)
 		{ 0,		SZ_4K,		0 },
 	};
 	const u64 size = 2ull * SZ_1G, step = SZ_2M + SZ_4K;
-	struct kvm_gmem_persist args = ARGS(CREATE, PREFIX "1g", .size = size,
+	struct kvm_gmem_persist args = GMEM_ARGS(CREATE, PREFIX "1g", .size = size,
 		.granule = SZ_1G, .flags = FLAGS_SHARED);
-	u64 whole = pool_attr("free_1g_bytes");
+	u64 whole = gmem_pool_attr("free_1g_bytes");
 	struct kvm_vcpu *vcpu;
 	void *aligned, *skewed;
 	struct kvm_vm *vm;
@@ -1824,23 +1298,23 @@ static void test_1g_granule(void)
 	int fd, i;
 
 	SKIP_UNLESS(whole >= size, "not enough whole GiB are free");
-	vm = create_default_vm(&vcpu);
-	fd = open_object(vm, &args);
+	vm = gmem_create_default_vm(&vcpu);
+	fd = gmem_open_object(vm, &args);
 	assert_outputs(&args, size, SZ_1G, 1);
-	assert_attr(PREFIX "1g", "granule", "1073741824");
-	TEST_ASSERT_EQ(pool_attr("free_1g_bytes"), whole - size);
+	gmem_assert_attr(PREFIX "1g", "granule", "1073741824");
+	TEST_ASSERT_EQ(gmem_pool_attr("free_1g_bytes"), whole - size);
 
-	aligned = map_at(fd, size, SZ_1G, 0);
+	aligned = gmem_map_at(fd, size, SZ_1G, 0);
 	faults = minor_faults();
-	fill(aligned, 0, size, step, SEED_GUEST);
+	gmem_fill(aligned, 0, size, step, SEED_GUEST);
 	faults = minor_faults() - faults;
 	TEST_ASSERT(faults < size / SZ_2M + 16,
 		    "%ld faults: not mapped by leaves of 2 MiB", faults);
 	cut_and_move(aligned, step);
 	kvm_munmap(aligned, size);
-	aligned = map_at(fd, size, SZ_1G, 0);
-	skewed = map_at(fd, size, SZ_1G, SZ_4K);
-	check(skewed, 0, size, step, SEED_GUEST);
+	aligned = gmem_map_at(fd, size, SZ_1G, 0);
+	skewed = gmem_map_at(fd, size, SZ_1G, SZ_4K);
+	gmem_check(skewed, 0, size, step, SEED_GUEST);
 	kvm_munmap(skewed, size);
 
 	for (i = 0; i < ARRAY_SIZE(slots); i++) {
@@ -1850,88 +1324,87 @@ static void test_1g_granule(void)
 
 		vm_set_user_memory_region2(vm, GUEST_SLOT, KVM_MEM_GUEST_MEMFD,
 					   gpa, size - offset, NULL, fd, offset);
-		run_job(vcpu, &(struct guest_job){ GUEST_CHECK,
-			gpa + first - offset, first, size - first, step,
-			SEED_GUEST });
+		gmem_run_job(vcpu, &(struct gmem_guest_job){ GUEST_CHECK,
+			     gpa + first - offset, first, size - first, step,
+			     SEED_GUEST });
 		if (kvm_is_tdp_enabled())
 			TEST_ASSERT_EQ(vm_get_stat(vm, pages_1g),
 				       slots[i].pages_1g);
-		delete_slot(vm);
+		gmem_delete_slot(vm);
 	}
 
 	/* A hole in the middle of a leaf. */
-	add_gmem_slot(vm, fd, size);
-	run_job(vcpu, &(struct guest_job){ GUEST_CHECK, GUEST_BASE, 0, size, step,
-		SEED_GUEST });
+	gmem_add_slot(vm, fd, size);
+	gmem_run_job(vcpu, &(struct gmem_guest_job){ GUEST_CHECK, GUEST_BASE, 0, size, step,
+		     SEED_GUEST });
 	kvm_fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, step, SZ_4K);
-	check_zero(aligned, step, SZ_4K);
-	run_job(vcpu, &(struct guest_job){ GUEST_CHECK_ZERO, GUEST_BASE + step, step,
-		SZ_4K, 8, 0 });
-	run_job(vcpu, &(struct guest_job){ GUEST_CHECK, GUEST_BASE + 2 * step,
-		2 * step, size - 2 * step, step, SEED_GUEST });
-	check(aligned, 2 * step, size - 2 * step, step, SEED_GUEST);
+	gmem_check_zero(aligned, step, SZ_4K);
+	gmem_run_job(vcpu, &(struct gmem_guest_job){ GUEST_CHECK_ZERO, GUEST_BASE + step, step,
+		     SZ_4K, 8, 0 });
+	gmem_run_job(vcpu, &(struct gmem_guest_job){ GUEST_CHECK, GUEST_BASE + 2 * step,
+		     2 * step, size - 2 * step, step, SEED_GUEST });
+	gmem_check(aligned, 2 * step, size - 2 * step, step, SEED_GUEST);
 	kvm_munmap(aligned, size);
 	close(fd);
-	assert_parked(PREFIX "1g");
+	gmem_assert_parked(PREFIX "1g");
 
-	args = (struct kvm_gmem_persist)ARGS(RECLAIM, PREFIX "1g",
+	args = (struct kvm_gmem_persist)GMEM_ARGS(RECLAIM, PREFIX "1g",
 		.granule = SZ_2M, .flags = FLAGS_SHARED);
-	expect_refused(vm, &args, EINVAL, "granule of 2 MiB");
+	gmem_expect_refused(vm, &args, EINVAL, "granule of 2 MiB");
 	args.granule = 0;
 	args.size = size;
-	fd = open_object(vm, &args);
+	fd = gmem_open_object(vm, &args);
 	assert_outputs(&args, size, SZ_1G, 2);
-	aligned = map(fd, size);
-	check(aligned, 2 * step, size - 2 * step, step, SEED_GUEST);
+	aligned = gmem_map(fd, size);
+	gmem_check(aligned, 2 * step, size - 2 * step, step, SEED_GUEST);
 	kvm_vm_free(vm);
 }
 
 /* Private memory of one VM is private memory of the next one, and only that. */
 static void test_private_memory(void)
 {
-	const struct kvm_gmem_persist other_class = ARGS(RECLAIM, PREFIX "private");
+	const struct kvm_gmem_persist other_class = GMEM_ARGS(RECLAIM, PREFIX "private");
 	const char *name = PREFIX "private";
 	struct kvm_vm *vm, *plain;
 	struct kvm_vcpu *vcpu;
 	int fd, r;
 
-	SKIP_UNLESS(has_vm_type(KVM_X86_SW_PROTECTED_VM),
+	SKIP_UNLESS(kvm_has_vm_type(KVM_X86_SW_PROTECTED_VM),
 		    "no software-protected VMs on this host");
 
-	vm = create_vm(KVM_X86_SW_PROTECTED_VM, &vcpu);
-	fd = create(vm, name, FLAGS_PRIVATE);
-	assert_attr(name, "flags", "0x0");
-	assert_attr(name, "vm_class", "1");
+	vm = gmem_create_vm(KVM_X86_SW_PROTECTED_VM, &vcpu);
+	fd = gmem_create(vm, name, FLAGS_PRIVATE);
+	gmem_assert_attr(name, "flags", "0x0");
+	gmem_assert_attr(name, "vm_class", "1");
 	EXPECT_ERRNO(mmap(NULL, SZ_2M, PROT_READ, MAP_SHARED, fd, 0), ENODEV);
-	add_gmem_slot(vm, fd, OBJECT_SIZE);
+	gmem_add_slot(vm, fd, OBJECT_SIZE);
 	vm_mem_set_private(vm, GUEST_BASE, OBJECT_SIZE);
-	run_guest(vcpu, GUEST_CHECK_ZERO, OBJECT_SIZE);
-	run_guest(vcpu, GUEST_FILL, OBJECT_SIZE);
+	gmem_run_guest(vcpu, GUEST_CHECK_ZERO, OBJECT_SIZE);
+	gmem_run_guest(vcpu, GUEST_FILL, OBJECT_SIZE);
 	kvm_fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, SZ_4M, SZ_4K);
-	run_job(vcpu, &(struct guest_job){ GUEST_CHECK_ZERO, GUEST_BASE + SZ_4M,
-		SZ_4M, SZ_4K, 8, 0 });
-	run_guest(vcpu, GUEST_FILL, OBJECT_SIZE);
+	gmem_run_job(vcpu, &(struct gmem_guest_job){ GUEST_CHECK_ZERO, GUEST_BASE + SZ_4M,
+		     SZ_4M, SZ_4K, 8, 0 });
+	gmem_run_guest(vcpu, GUEST_FILL, OBJECT_SIZE);
 	kvm_vm_free(vm);
 	close(fd);
-	assert_parked(name);
+	gmem_assert_parked(name);
 
 	plain = vm_create_barebones();
-	expect_refused(plain, &other_class, EINVAL, "private memory, default VM");
+	gmem_expect_refused(plain, &other_class, EINVAL, "private memory, default VM");
 
-	vm = create_vm(KVM_X86_SW_PROTECTED_VM, &vcpu);
-	fd = reclaim(vm, name, FLAGS_PRIVATE);
-	assert_attr(name, "epoch", "2");
+	vm = gmem_create_vm(KVM_X86_SW_PROTECTED_VM, &vcpu);
+	fd = gmem_reclaim(vm, name, FLAGS_PRIVATE);
+	gmem_assert_attr(name, "epoch", "2");
 	EXPECT_ERRNO(mmap(NULL, SZ_2M, PROT_READ, MAP_SHARED, fd, 0), ENODEV);
-	add_gmem_slot(vm, fd, OBJECT_SIZE);
+	gmem_add_slot(vm, fd, OBJECT_SIZE);
 	/* Which pages are private is not the memory's to know. */
 	vm_mem_set_private(vm, GUEST_BASE, OBJECT_SIZE);
-	run_guest(vcpu, GUEST_CHECK, OBJECT_SIZE);
+	gmem_run_guest(vcpu, GUEST_CHECK, OBJECT_SIZE);
 
 	/* No longer private: the guest does not get at it as shared memory. */
 	vm_mem_set_shared(vm, GUEST_BASE, SZ_2M);
-	job = (struct guest_job){ GUEST_CHECK, GUEST_BASE, 0, SZ_4K, SZ_4K,
-		SEED_GUEST };
-	sync_global_to_guest(vm, job);
+	gmem_start_job(vcpu, &(struct gmem_guest_job){ GUEST_CHECK, GUEST_BASE, 0,
+		       SZ_4K, SZ_4K, SEED_GUEST });
 	r = _vcpu_run(vcpu);
 	TEST_ASSERT(r || get_ucall(vcpu, NULL) != UCALL_DONE,
 		    "the guest saw private memory as shared");
@@ -1939,11 +1412,11 @@ static void test_private_memory(void)
 	kvm_vm_free(vm);
 
 	/* And the other way round. */
-	fd = create(plain, PREFIX "plain", FLAGS_PRIVATE);
+	fd = gmem_create(plain, PREFIX "plain", FLAGS_PRIVATE);
 	close(fd);
 	vm = vm_create_barebones_type(KVM_X86_SW_PROTECTED_VM);
-	expect_refused(vm, &(struct kvm_gmem_persist)ARGS(RECLAIM, PREFIX "plain"),
-		       EINVAL, "a default VM's memory, protected VM");
+	gmem_expect_refused(vm, &(struct kvm_gmem_persist)GMEM_ARGS(RECLAIM, PREFIX "plain"),
+			    EINVAL, "a default VM's memory, protected VM");
 	kvm_vm_free(vm);
 	kvm_vm_free(plain);
 }
@@ -1955,13 +1428,13 @@ static void doomed_vmm(const char *name, int ready)
 	struct kvm_vm *vm;
 	int fd;
 
-	vm = create_default_vm(&vcpu);
-	fd = create(vm, name, FLAGS_SHARED);
-	add_gmem_slot(vm, fd, OBJECT_SIZE);
-	map(fd, OBJECT_SIZE);
-	run_guest(vcpu, GUEST_FILL, OBJECT_SIZE);
+	vm = gmem_create_default_vm(&vcpu);
+	fd = gmem_create(vm, name, FLAGS_SHARED);
+	gmem_add_slot(vm, fd, OBJECT_SIZE);
+	gmem_map(fd, OBJECT_SIZE);
+	gmem_run_guest(vcpu, GUEST_FILL, OBJECT_SIZE);
 	TEST_ASSERT(write(ready, "", 1) == 1, "pipe");
-	run_guest(vcpu, GUEST_FILL_FOREVER, OBJECT_SIZE);
+	gmem_run_guest(vcpu, GUEST_FILL_FOREVER, OBJECT_SIZE);
 }
 
 static void test_vmm_crash(void)
@@ -1982,17 +1455,17 @@ static void test_vmm_crash(void)
 	}
 	close(pipe_fds[1]);
 	TEST_ASSERT(read(pipe_fds[0], &c, 1) == 1, "the VMM ended too early");
-	assert_live(name);
+	gmem_assert_live(name);
 	kill(pid, SIGKILL);
-	TEST_ASSERT(WIFSIGNALED(wait_for(pid)), "the VMM was not killed");
-	assert_parked(name);
+	TEST_ASSERT(WIFSIGNALED(wait_for_child(pid)), "the VMM was not killed");
+	gmem_assert_parked(name);
 
-	vm = create_default_vm(&vcpu);
-	fd = reclaim(vm, name, FLAGS_SHARED);
-	assert_attr(name, "epoch", "2");
-	add_gmem_slot(vm, fd, OBJECT_SIZE);
-	run_guest(vcpu, GUEST_CHECK, OBJECT_SIZE);
-	check(map(fd, OBJECT_SIZE), 0, OBJECT_SIZE, SZ_4K, SEED_GUEST);
+	vm = gmem_create_default_vm(&vcpu);
+	fd = gmem_reclaim(vm, name, FLAGS_SHARED);
+	gmem_assert_attr(name, "epoch", "2");
+	gmem_add_slot(vm, fd, OBJECT_SIZE);
+	gmem_run_guest(vcpu, GUEST_CHECK, OBJECT_SIZE);
+	gmem_check(gmem_map(fd, OBJECT_SIZE), 0, OBJECT_SIZE, SZ_4K, SEED_GUEST);
 	kvm_vm_free(vm);
 }
 
@@ -2002,7 +1475,7 @@ static void test_vmm_crash(void)
 
 static void freeze_or_skip(void)
 {
-	int r = set_frozen("1");
+	int r = gmem_set_frozen("1");
 
 	SKIP_UNLESS(!r || errno != EOPNOTSUPP, "KHO is off: no freezing");
 	TEST_ASSERT(!r, "freezing: errno %d (%s)", errno, strerror(errno));
@@ -2011,67 +1484,67 @@ static void freeze_or_skip(void)
 static void test_frozen(void)
 {
 	const struct kvm_gmem_persist refused[] = {
-		ARGS(CREATE, PREFIX "new", .size = SZ_2M),
-		ARGS(CREATE_OR_RECLAIM, PREFIX "new", .size = SZ_2M),
-		ARGS(RECLAIM, PREFIX "parked", .flags = FLAGS_SHARED),
-		ARGS(CREATE_OR_RECLAIM, PREFIX "parked", .size = OBJECT_SIZE,
-		     .flags = FLAGS_SHARED),
+		GMEM_ARGS(CREATE, PREFIX "new", .size = SZ_2M),
+		GMEM_ARGS(CREATE_OR_RECLAIM, PREFIX "new", .size = SZ_2M),
+		GMEM_ARGS(RECLAIM, PREFIX "parked", .flags = FLAGS_SHARED),
+		GMEM_ARGS(CREATE_OR_RECLAIM, PREFIX "parked", .size = OBJECT_SIZE,
+			  .flags = FLAGS_SHARED),
 	};
 	const int punch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
-	struct snapshot before, after;
+	struct gmem_snapshot before, after;
 	int fd, unnamed, i;
 	struct kvm_vcpu *vcpu;
 	struct kvm_vm *vm;
 	char buf[64];
 	void *mem;
 
-	vm = create_default_vm(&vcpu);
-	close(create(vm, PREFIX "parked", FLAGS_SHARED));
-	fd = create(vm, PREFIX "frozen", FLAGS_SHARED);
+	vm = gmem_create_default_vm(&vcpu);
+	close(gmem_create(vm, PREFIX "parked", FLAGS_SHARED));
+	fd = gmem_create(vm, PREFIX "frozen", FLAGS_SHARED);
 	unnamed = vm_create_guest_memfd(vm, SZ_2M, GUEST_MEMFD_FLAG_PERSIST);
-	mem = map(fd, OBJECT_SIZE);
-	add_gmem_slot(vm, fd, OBJECT_SIZE);
-	EXPECT_ERRNO(set_frozen("x"), EINVAL);
-	EXPECT_ERRNO(set_frozen("0"), EINVAL);
+	mem = gmem_map(fd, OBJECT_SIZE);
+	gmem_add_slot(vm, fd, OBJECT_SIZE);
+	EXPECT_ERRNO(gmem_set_frozen("x"), EINVAL);
+	EXPECT_ERRNO(gmem_set_frozen("0"), EINVAL);
 
 	freeze_or_skip();
-	EXPECT_ERRNO(set_frozen("1"), EALREADY);
-	TEST_ASSERT_EQ(pool_attr("frozen"), 1ul);
+	EXPECT_ERRNO(gmem_set_frozen("1"), EALREADY);
+	TEST_ASSERT_EQ(gmem_pool_attr("frozen"), 1ul);
 	read_text(buf, sizeof(buf), SYSFS "holders");
 	TEST_ASSERT(!strcmp(buf, "operator"), "held by '%s'", buf);
 
 	/* The layout stands still. */
-	take_snapshot(&before);
+	gmem_take_snapshot(&before);
 	for (i = 0; i < ARRAY_SIZE(refused); i++)
-		expect_refused(vm, &refused[i], EBUSY, "frozen");
-	expect_unnamed_refused(vm, SZ_2M, GUEST_MEMFD_FLAG_PERSIST, EBUSY);
-	EXPECT_ERRNO(discard(PREFIX "parked"), EBUSY);
-	EXPECT_ERRNO(discard(PREFIX "frozen"), EBUSY);
+		gmem_expect_refused(vm, &refused[i], EBUSY, "frozen");
+	gmem_expect_unnamed_refused(vm, SZ_2M, GUEST_MEMFD_FLAG_PERSIST, EBUSY);
+	EXPECT_ERRNO(gmem_discard(PREFIX "parked"), EBUSY);
+	EXPECT_ERRNO(gmem_discard(PREFIX "frozen"), EBUSY);
 	EXPECT_ERRNO(write_text(SYSFS "release", "all"), EBUSY);
-	fill(mem, 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
+	gmem_fill(mem, 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
 	EXPECT_ERRNO(fallocate(fd, punch, 0, SZ_4K), EBUSY);
-	check(mem, 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
-	assert_unchanged(&before, "frozen");
+	gmem_check(mem, 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
+	gmem_assert_unchanged(&before, "frozen");
 
 	/* What is in the memory may change. */
-	run_guest(vcpu, GUEST_FILL, OBJECT_SIZE);
-	check(mem, 0, OBJECT_SIZE, SZ_4K, SEED_GUEST);
+	gmem_run_guest(vcpu, GUEST_FILL, OBJECT_SIZE);
+	gmem_check(mem, 0, OBJECT_SIZE, SZ_4K, SEED_GUEST);
 	kvm_munmap(mem, OBJECT_SIZE);
-	mem = map(fd, OBJECT_SIZE);
-	check(mem, 0, OBJECT_SIZE, SZ_4K, SEED_GUEST);
+	mem = gmem_map(fd, OBJECT_SIZE);
+	gmem_check(mem, 0, OBJECT_SIZE, SZ_4K, SEED_GUEST);
 
 	/* The last close parks what has a name, and frees what has none. */
 	kvm_munmap(mem, OBJECT_SIZE);
 	kvm_vm_free(vm);
-	assert_live(PREFIX "frozen");
+	gmem_assert_live(PREFIX "frozen");
 	close(fd);
-	assert_parked(PREFIX "frozen");
+	gmem_assert_parked(PREFIX "frozen");
 	close(unnamed);
-	take_snapshot(&after);
+	gmem_take_snapshot(&after);
 	TEST_ASSERT_EQ(after.used, before.used - SZ_2M);
 
-	TEST_ASSERT(!set_frozen("0"), "thawing");
-	EXPECT_ERRNO(set_frozen("0"), EINVAL);
+	TEST_ASSERT(!gmem_set_frozen("0"), "thawing");
+	EXPECT_ERRNO(gmem_set_frozen("0"), EINVAL);
 	read_text(buf, sizeof(buf), SYSFS "holders");
 	TEST_ASSERT(!buf[0], "held by '%s'", buf);
 }
@@ -2079,10 +1552,10 @@ static void test_frozen(void)
 static void freeze_and_leave(void *arg)
 {
 	struct kvm_vm *vm = vm_create_barebones();
-	int fd = reclaim(vm, PREFIX "left", FLAGS_SHARED);
+	int fd = gmem_reclaim(vm, PREFIX "left", FLAGS_SHARED);
 
-	fill(map(fd, OBJECT_SIZE), 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
-	TEST_ASSERT(!set_frozen("1"), "freezing");
+	gmem_fill(gmem_map(fd, OBJECT_SIZE), 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
+	TEST_ASSERT(!gmem_set_frozen("1"), "freezing");
 }
 
 /* A VMM freezes and ends; whoever thaws finds all as it was, and possible again. */
@@ -2094,25 +1567,25 @@ static void test_frozen_and_thawed(void)
 	int fd;
 
 	freeze_or_skip();
-	TEST_ASSERT(!set_frozen("0"), "thawing");
+	TEST_ASSERT(!gmem_set_frozen("0"), "thawing");
 
-	close(create(vm, name, FLAGS_SHARED));
-	in_child(freeze_and_leave, NULL);
-	assert_parked(name);
-	EXPECT_ERRNO(discard(name), EBUSY);
-	TEST_ASSERT(!set_frozen("0"), "thawing");
+	close(gmem_create(vm, name, FLAGS_SHARED));
+	run_in_child(freeze_and_leave, NULL);
+	gmem_assert_parked(name);
+	EXPECT_ERRNO(gmem_discard(name), EBUSY);
+	TEST_ASSERT(!gmem_set_frozen("0"), "thawing");
 
-	fd = reclaim(vm, name, FLAGS_SHARED);
-	assert_attr(name, "epoch", "3");
-	mem = map(fd, OBJECT_SIZE);
-	check(mem, 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
+	fd = gmem_reclaim(vm, name, FLAGS_SHARED);
+	gmem_assert_attr(name, "epoch", "3");
+	mem = gmem_map(fd, OBJECT_SIZE);
+	gmem_check(mem, 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
 	kvm_fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, SZ_4K);
-	check_zero(mem, 0, SZ_4K);
+	gmem_check_zero(mem, 0, SZ_4K);
 	kvm_munmap(mem, OBJECT_SIZE);
 	close(fd);
-	TEST_ASSERT(!discard(name), "discard");
-	assert_gone(name);
-	close(create(vm, name, FLAGS_SHARED));
+	TEST_ASSERT(!gmem_discard(name), "discard");
+	gmem_assert_gone(name);
+	close(gmem_create(vm, name, FLAGS_SHARED));
 	kvm_vm_free(vm);
 }
 
@@ -2136,7 +1609,7 @@ static void contend(int who)
 	u64 *word;
 
 	while (claims < CLAIMS) {
-		args = (struct kvm_gmem_persist)ARGS(CREATE_OR_RECLAIM,
+		args = (struct kvm_gmem_persist)GMEM_ARGS(CREATE_OR_RECLAIM,
 			PREFIX "contended", .size = SZ_2M, .flags = FLAGS_SHARED);
 		fd = gmem_persist(vm, &args);
 		if (fd < 0) {
@@ -2147,18 +1620,18 @@ static void contend(int who)
 		}
 
 		claims++;
-		word = map(fd, SZ_2M);
+		word = gmem_map(fd, SZ_2M);
 		if (args.epoch == 1)
-			check_zero(word, 0, SZ_2M);
+			gmem_check_zero(word, 0, SZ_2M);
 		TEST_ASSERT_EQ(READ_ONCE(*word), args.epoch - 1);
 		WRITE_ONCE(*word, args.epoch);
-		fill(word, SZ_4K, SZ_2M - SZ_4K, SZ_4K, who);
-		assert_live(name);
-		check(word, SZ_4K, SZ_2M - SZ_4K, SZ_4K, who);
+		gmem_fill(word, SZ_4K, SZ_2M - SZ_4K, SZ_4K, who);
+		gmem_assert_live(name);
+		gmem_check(word, SZ_4K, SZ_2M - SZ_4K, SZ_4K, who);
 		TEST_ASSERT_EQ(READ_ONCE(*word), args.epoch);
 		kvm_munmap(word, SZ_2M);
 		close(fd);
-		if (claims & 1 && discard(name))
+		if (claims & 1 && gmem_discard(name))
 			TEST_ASSERT(errno == EBUSY || errno == ENOENT,
 				    "discard: errno %d", errno);
 		sched_yield();
@@ -2170,8 +1643,8 @@ static void contend(int who)
 static void freeze_and_thaw(void)
 {
 	for (;;) {
-		if (!set_frozen("1"))
-			TEST_ASSERT(!set_frozen("0"), "thawing");
+		if (!gmem_set_frozen("1"))
+			TEST_ASSERT(!gmem_set_frozen("0"), "thawing");
 		else
 			TEST_ASSERT(errno == EAGAIN || errno == EOPNOTSUPP,
 				    "freezing: errno %d", errno);
@@ -2196,20 +1669,13 @@ static void test_contention(void)
 		exit(0);
 	}
 	for (i = 0; i < CONTENDERS; i++)
-		TEST_ASSERT_EQ(wait_for(pids[i]), 0);
+		TEST_ASSERT_EQ(wait_for_child(pids[i]), 0);
 	kill(pids[CONTENDERS], SIGKILL);
-	TEST_ASSERT(WIFSIGNALED(wait_for(pids[CONTENDERS])),
+	TEST_ASSERT(WIFSIGNALED(wait_for_child(pids[CONTENDERS])),
 		    "freezing and thawing failed");
 }
 
-/*
- * Running them
- */
-
-static const struct {
-	const char *name;
-	void (*fn)(void);
-} tests[] = {
+static const struct gmem_test tests[] = {
 	{ "the capability, and PERSIST among the flags", test_capability },
 	{ "confidential VMs are refused", test_confidential_vms },
 	/* While most of the pool has never been cleared: */
@@ -2245,56 +1711,7 @@ static const struct {
 	{ "many want one object", test_contention },
 };
 
-static void run_test(int i)
-{
-	u64 used = pool_attr("used_bytes");
-	int status, result = KSFT_FAIL;
-	pid_t pid = fork();
-
-	TEST_ASSERT(pid >= 0, "fork failed");
-	if (!pid) {
-		setpgid(0, 0);
-		tests[i].fn();
-		exit(KSFT_PASS);
-	}
-
-	status = wait_for(pid);
-	/* A case that failed may have left others behind, with views. */
-	kill(-pid, SIGKILL);
-	while (waitpid(-pid, NULL, 0) > 0)
-		;
-	if (WIFEXITED(status) && (!WEXITSTATUS(status) ||
-				  WEXITSTATUS(status) == KSFT_SKIP))
-		result = WEXITSTATUS(status);
-	else
-		ksft_print_msg("%s: status 0x%x\n", tests[i].name, status);
-
-	clean_up();
-	check_pool();
-	if (pool_attr("used_bytes") != used) {
-		ksft_print_msg("%s: %lu bytes of the pool are lost\n",
-			       tests[i].name, pool_attr("used_bytes") - used);
-		result = KSFT_FAIL;
-	}
-	ksft_test_result_report(result, "%s\n", tests[i].name);
-}
-
 int main(int argc, char *argv[])
 {
-	int i;
-
-	TEST_REQUIRE(kvm_has_cap(KVM_CAP_GUEST_MEMFD_PERSIST));
-
-	TEST_ASSERT(!prctl(PR_SET_CHILD_SUBREAPER, 1), "prctl");
-	ksft_print_header();
-	ksft_set_plan(ARRAY_SIZE(tests));
-	clean_up();
-	for (i = 0; i < ARRAY_SIZE(tests); i++) {
-		/* A name, or a part of it, runs only such tests. */
-		if (argc < 2 || strstr(tests[i].name, argv[1]))
-			run_test(i);
-		else
-			ksft_test_result_skip("%s\n", tests[i].name);
-	}
-	ksft_finished();
+	return gmem_run_tests(tests, ARRAY_SIZE(tests), argc, argv);
 }

@@ -1,0 +1,527 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * For tests of guest_memfd over persistent memory.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "gmem_persist_util.h"
+
+int wait_for_child(pid_t pid)
+{
+	int status;
+
+	TEST_ASSERT(waitpid(pid, &status, 0) == pid, "waitpid failed");
+	return status;
+}
+
+/* Run @fn in a child, which succeeds when it returns. */
+void run_in_child(void (*fn)(void *), void *arg)
+{
+	pid_t pid = fork();
+
+	TEST_ASSERT(pid >= 0, "fork failed");
+	if (!pid) {
+		fn(arg);
+		exit(0);
+	}
+	TEST_ASSERT_EQ(wait_for_child(pid), 0);
+}
+
+/*
+ * sysfs
+ */
+
+/* The text of a file without its newline; a file that is not there is empty. */
+char *read_text(char *buf, size_t size, const char *path)
+{
+	int fd = open(path, O_RDONLY);
+	ssize_t len = 0;
+
+	if (fd >= 0) {
+		len = read(fd, buf, size - 1);
+		TEST_ASSERT(len >= 0, "reading %s failed", path);
+		close(fd);
+	}
+	if (len && buf[len - 1] == '\n')
+		len--;
+	buf[len] = '\0';
+	return buf;
+}
+
+int write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+	int error, r;
+
+	TEST_ASSERT(fd >= 0, "opening %s failed", path);
+	r = write(fd, text, strlen(text));
+	error = errno;
+	close(fd);
+	errno = error;
+	return r < 0 ? -1 : 0;
+}
+
+u64 gmem_pool_attr(const char *attr)
+{
+	char path[128], buf[64];
+
+	snprintf(path, sizeof(path), SYSFS "%s", attr);
+	read_text(buf, sizeof(buf), path);
+	TEST_ASSERT(buf[0], "%s is not there", path);
+	return strtoull(buf, NULL, 0);
+}
+
+int gmem_set_frozen(const char *value)
+{
+	return write_text(SYSFS "frozen", value);
+}
+
+int gmem_discard(const char *name)
+{
+	return write_text(SYSFS "discard", name);
+}
+
+char *gmem_object_attr(char *buf, size_t size, const char *name,
+		       const char *attr)
+{
+	char path[512];
+
+	snprintf(path, sizeof(path), SYSFS "objects/%s/%s", name, attr);
+	return read_text(buf, size, path);
+}
+
+void gmem_assert_attr(const char *name, const char *attr, const char *value)
+{
+	char buf[128];
+
+	gmem_object_attr(buf, sizeof(buf), name, attr);
+	TEST_ASSERT(!strcmp(buf, value), "%s of %s is '%s', not '%s'", attr,
+		    name, buf, value);
+}
+
+void gmem_assert_live(const char *name)
+{
+	gmem_assert_attr(name, "state", "live");
+	gmem_assert_attr(name, "views", "1");
+}
+
+void gmem_assert_parked(const char *name)
+{
+	gmem_assert_attr(name, "state", "parked");
+	gmem_assert_attr(name, "views", "0");
+}
+
+void gmem_assert_gone(const char *name)
+{
+	gmem_assert_attr(name, "state", "");
+}
+
+static int is_object(const struct dirent *entry)
+{
+	return entry->d_name[0] != '.';
+}
+
+void gmem_take_snapshot(struct gmem_snapshot *s)
+{
+	struct dirent **entries;
+	size_t len = 0;
+	int i, nr;
+
+	s->clean = gmem_pool_attr("clean_bytes");
+	s->dirty = gmem_pool_attr("dirty_bytes");
+	s->used = gmem_pool_attr("used_bytes");
+	s->quarantined = gmem_pool_attr("quarantined_bytes");
+	TEST_ASSERT_EQ(s->clean + s->dirty + s->used + s->quarantined,
+		       gmem_pool_attr("pool_bytes"));
+
+	s->objects[0] = '\0';
+	nr = scandir(SYSFS "objects", &entries, is_object, alphasort);
+	TEST_ASSERT(nr >= 0, "reading " SYSFS "objects failed");
+	for (i = 0; i < nr; i++) {
+		const char *name = entries[i]->d_name;
+		char state[32], epoch[32];
+
+		gmem_object_attr(state, sizeof(state), name, "state");
+		gmem_object_attr(epoch, sizeof(epoch), name, "epoch");
+		len += snprintf(s->objects + len, sizeof(s->objects) - len,
+				"%s %s epoch %s\n", name, state, epoch);
+		TEST_ASSERT(len < sizeof(s->objects), "too many objects");
+		free(entries[i]);
+	}
+	free(entries);
+}
+
+void gmem_check_pool(void)
+{
+	struct gmem_snapshot s;
+
+	gmem_take_snapshot(&s);
+}
+
+void gmem_assert_unchanged(const struct gmem_snapshot *before, const char *what)
+{
+	struct gmem_snapshot after;
+
+	gmem_take_snapshot(&after);
+	TEST_ASSERT(after.used == before->used &&
+		    after.quarantined == before->quarantined &&
+		    after.clean == before->clean && after.dirty == before->dirty,
+		    "%s: clean, dirty, used, quarantined bytes were %lu %lu %lu %lu, are %lu %lu %lu %lu",
+		    what, before->clean, before->dirty, before->used,
+		    before->quarantined, after.clean, after.dirty, after.used,
+		    after.quarantined);
+	TEST_ASSERT(!strcmp(before->objects, after.objects),
+		    "%s: objects were\n%sand are\n%s", what, before->objects,
+		    after.objects);
+}
+
+/* Whatever an earlier run or case has left. */
+void gmem_clean_up(void)
+{
+	struct dirent **entries;
+	int i, nr;
+
+	if (gmem_pool_attr("frozen"))
+		TEST_ASSERT(!gmem_set_frozen("0"), "thawing failed");
+
+	nr = scandir(SYSFS "objects", &entries, is_object, NULL);
+	TEST_ASSERT(nr >= 0, "reading " SYSFS "objects failed");
+	for (i = 0; i < nr; i++) {
+		const char *name = entries[i]->d_name;
+
+		if (!strncmp(name, PREFIX, strlen(PREFIX)))
+			TEST_ASSERT(!gmem_discard(name), "discarding %s failed", name);
+		free(entries[i]);
+	}
+	free(entries);
+}
+
+/*
+ * KVM_GMEM_PERSIST
+ */
+
+int gmem_persist(struct kvm_vm *vm, struct kvm_gmem_persist *args)
+{
+	return __vm_ioctl(vm, KVM_GMEM_PERSIST, args);
+}
+
+int gmem_open_object(struct kvm_vm *vm, struct kvm_gmem_persist *args)
+{
+	int fd = gmem_persist(vm, args);
+
+	TEST_ASSERT(fd >= 0, KVM_IOCTL_ERROR(KVM_GMEM_PERSIST, fd));
+	gmem_assert_live((char *)args->name);
+	gmem_check_pool();
+	return fd;
+}
+
+int __gmem_create(struct kvm_vm *vm, const char *name, u64 size, u64 granule,
+		  u64 flags)
+{
+	struct kvm_gmem_persist args = {
+		.op = KVM_GMEM_PERSIST_CREATE,
+		.size = size,
+		.granule = granule,
+		.flags = flags,
+	};
+
+	snprintf((char *)args.name, sizeof(args.name), "%s", name);
+	return gmem_open_object(vm, &args);
+}
+
+int gmem_create(struct kvm_vm *vm, const char *name, u64 flags)
+{
+	return __gmem_create(vm, name, OBJECT_SIZE, 0, flags);
+}
+
+int gmem_reclaim(struct kvm_vm *vm, const char *name, u64 flags)
+{
+	struct kvm_gmem_persist args = {
+		.op = KVM_GMEM_PERSIST_RECLAIM,
+		.flags = flags,
+	};
+
+	snprintf((char *)args.name, sizeof(args.name), "%s", name);
+	return gmem_open_object(vm, &args);
+}
+
+/* The call fails as it should, and fails before it has changed anything. */
+void gmem_expect_refused(struct kvm_vm *vm, const struct kvm_gmem_persist *args,
+			 int error, const char *what)
+{
+	struct kvm_gmem_persist copy = *args;
+	struct gmem_snapshot before;
+	int r;
+
+	gmem_take_snapshot(&before);
+	errno = 0;
+	r = gmem_persist(vm, &copy);
+	TEST_ASSERT(r == -1 && errno == error,
+		    "%s: got %d, errno %d (%s), wanted errno %d (%s)", what, r,
+		    errno, strerror(errno), error, strerror(error));
+	TEST_ASSERT(!memcmp(&copy, args, sizeof(copy)),
+		    "%s: the arguments were changed", what);
+	gmem_assert_unchanged(&before, what);
+}
+
+void gmem_expect_unnamed_refused(struct kvm_vm *vm, u64 size, u64 flags,
+				 int error)
+{
+	struct gmem_snapshot before;
+
+	gmem_take_snapshot(&before);
+	EXPECT_ERRNO(__vm_create_guest_memfd(vm, size, flags), error);
+	gmem_assert_unchanged(&before, "KVM_CREATE_GUEST_MEMFD");
+}
+
+/*
+ * Contents: words that tell the offset in the object they belong to
+ */
+
+u64 gmem_pattern(u64 offset, u64 seed)
+{
+	return (offset + 1) * 0x9e3779b97f4a7c15ull ^ seed;
+}
+
+void gmem_fill(void *object, u64 offset, u64 size, u64 step, u64 seed)
+{
+	u64 end = offset + size;
+
+	for (; offset < end; offset += step)
+		WRITE_ONCE(*(u64 *)(object + offset), gmem_pattern(offset, seed));
+}
+
+void gmem_check(void *object, u64 offset, u64 size, u64 step, u64 seed)
+{
+	u64 end = offset + size;
+
+	for (; offset < end; offset += step) {
+		u64 word = READ_ONCE(*(u64 *)(object + offset));
+
+		TEST_ASSERT(word == gmem_pattern(offset, seed),
+			    "at 0x%lx: 0x%lx instead of 0x%lx", offset, word,
+			    gmem_pattern(offset, seed));
+	}
+}
+
+/* Every byte. */
+void gmem_check_zero(void *object, u64 offset, u64 size)
+{
+	static const u8 zero[SZ_4K];
+	u64 end = offset + size;
+
+	for (; offset < end; offset += sizeof(zero))
+		TEST_ASSERT(!memcmp(object + offset, zero, sizeof(zero)),
+			    "the page at 0x%lx is not zero", offset);
+}
+
+void *gmem_map(int fd, u64 size)
+{
+	return kvm_mmap(size, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
+}
+
+/* Map at an address that lies @skew bytes behind a multiple of @align. */
+void *gmem_map_at(int fd, u64 size, u64 align, u64 skew)
+{
+	void *area = kvm_mmap(size + 2 * align, PROT_NONE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+	void *addr = align_ptr_up(area, align) + skew;
+	void *mem = mmap(addr, size, PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_FIXED, fd, 0);
+
+	TEST_ASSERT(mem == addr, "mmap at %p failed", addr);
+	return mem;
+}
+
+/*
+ * Guests
+ */
+
+static struct gmem_guest_job job;
+
+static void guest_word(const struct gmem_guest_job *j, u64 i)
+{
+	u64 *p = (u64 *)(j->gpa + i);
+
+	switch (j->op) {
+	case GUEST_FILL:
+	case GUEST_FILL_FOREVER:
+		WRITE_ONCE(*p, gmem_pattern(j->offset + i, j->seed));
+		break;
+	case GUEST_CHECK:
+		__GUEST_ASSERT(READ_ONCE(*p) == gmem_pattern(j->offset + i, j->seed),
+			       "guest at offset 0x%lx: 0x%lx instead of 0x%lx",
+			       j->offset + i, *p,
+			       gmem_pattern(j->offset + i, j->seed));
+		break;
+	case GUEST_CHECK_ZERO:
+		__GUEST_ASSERT(!READ_ONCE(*p), "guest at offset 0x%lx: 0x%lx",
+			       j->offset + i, *p);
+		break;
+	}
+}
+
+static void gmem_guest_code(void)
+{
+	u64 i;
+
+	for (;;) {
+		struct gmem_guest_job j = READ_ONCE(job);
+
+		do {
+			for (i = 0; i < j.size; i += j.step)
+				guest_word(&j, i);
+		} while (j.op == GUEST_FILL_FOREVER);
+		GUEST_DONE();
+	}
+}
+
+struct kvm_vm *gmem_create_vm(unsigned long type, struct kvm_vcpu **vcpu)
+{
+	const struct vm_shape shape = {
+		.mode = VM_MODE_DEFAULT,
+		.type = type,
+	};
+	struct kvm_vm *vm = vm_create_shape_with_one_vcpu(shape, vcpu,
+							  gmem_guest_code);
+
+	virt_map_level(vm, GUEST_BASE, GUEST_BASE, GUEST_WINDOW, PG_LEVEL_2M);
+	return vm;
+}
+
+struct kvm_vm *gmem_create_default_vm(struct kvm_vcpu **vcpu)
+{
+	return gmem_create_vm(KVM_X86_DEFAULT_VM, vcpu);
+}
+
+/* What gmem_guest_code() does when the vCPU runs next. */
+void gmem_start_job(struct kvm_vcpu *vcpu, const struct gmem_guest_job *j)
+{
+	job = *j;
+	sync_global_to_guest(vcpu->vm, job);
+}
+
+void gmem_run_job(struct kvm_vcpu *vcpu, const struct gmem_guest_job *j)
+{
+	struct ucall uc;
+
+	gmem_start_job(vcpu, j);
+	vcpu_run(vcpu);
+	switch (get_ucall(vcpu, &uc)) {
+	case UCALL_DONE:
+		break;
+	case UCALL_ABORT:
+		REPORT_GUEST_ASSERT(uc);
+		break;
+	default:
+		TEST_FAIL("exit %s, ucall %lu",
+			  exit_reason_str(vcpu->run->exit_reason), uc.cmd);
+	}
+}
+
+/* A job on all pages of an object that lies at GUEST_BASE from its beginning. */
+void gmem_run_guest(struct kvm_vcpu *vcpu, enum guest_op op, u64 size)
+{
+	const struct gmem_guest_job j = {
+		.op = op,
+		.gpa = GUEST_BASE,
+		.size = size,
+		.step = SZ_4K,
+		.seed = SEED_GUEST,
+	};
+
+	gmem_run_job(vcpu, &j);
+}
+
+void gmem_add_slot(struct kvm_vm *vm, int fd, u64 size)
+{
+	vm_set_user_memory_region2(vm, GUEST_SLOT, KVM_MEM_GUEST_MEMFD,
+				   GUEST_BASE, size, NULL, fd, 0);
+}
+
+void gmem_delete_slot(struct kvm_vm *vm)
+{
+	vm_set_user_memory_region2(vm, GUEST_SLOT, 0, GUEST_BASE, 0, NULL, -1, 0);
+}
+
+bool kvm_has_vm_type(unsigned long type)
+{
+	return kvm_check_cap(KVM_CAP_VM_TYPES) & BIT(type);
+}
+
+/*
+ * Running cases
+ */
+
+static void run_test(const struct gmem_test *test)
+{
+	u64 used = gmem_pool_attr("used_bytes");
+	int status, result = KSFT_FAIL;
+	pid_t pid = fork();
+
+	TEST_ASSERT(pid >= 0, "fork failed");
+	if (!pid) {
+		setpgid(0, 0);
+		test->fn();
+		exit(KSFT_PASS);
+	}
+
+	status = wait_for_child(pid);
+	/* A case that failed may have left others behind, with views. */
+	kill(-pid, SIGKILL);
+	while (waitpid(-pid, NULL, 0) > 0)
+		;
+	if (WIFEXITED(status) && (!WEXITSTATUS(status) ||
+				  WEXITSTATUS(status) == KSFT_SKIP))
+		result = WEXITSTATUS(status);
+	else
+		ksft_print_msg("%s: status 0x%x\n", test->name, status);
+
+	gmem_clean_up();
+	gmem_check_pool();
+	if (gmem_pool_attr("used_bytes") != used) {
+		ksft_print_msg("%s: %lu bytes of the pool are lost\n", test->name,
+			       gmem_pool_attr("used_bytes") - used);
+		result = KSFT_FAIL;
+	}
+	ksft_test_result_report(result, "%s\n", test->name);
+}
+
+/**
+ * gmem_run_tests - main() of a test program
+ * @tests: its cases
+ * @nr: how many
+ * @argc: of main()
+ * @argv: of main(); with an argument, only cases are run whose names contain it
+ *
+ * Every case runs in a process of its own and so may drop privileges, run out of
+ * file descriptors or fail half-way. What it leaves behind is killed and discarded,
+ * and then as much of the pool must be in use as before.
+ *
+ * Return: does not, but ends the process with the result.
+ */
+int gmem_run_tests(const struct gmem_test *tests, int nr, int argc, char *argv[])
+{
+	int i;
+
+	TEST_REQUIRE(kvm_has_cap(KVM_CAP_GUEST_MEMFD_PERSIST));
+
+	TEST_ASSERT(!prctl(PR_SET_CHILD_SUBREAPER, 1), "prctl");
+	ksft_print_header();
+	ksft_set_plan(nr);
+	gmem_clean_up();
+	for (i = 0; i < nr; i++) {
+		if (argc < 2 || strstr(tests[i].name, argv[1]))
+			run_test(&tests[i]);
+		else
+			ksft_test_result_skip("%s\n", tests[i].name);
+	}
+	ksft_finished();
+}
