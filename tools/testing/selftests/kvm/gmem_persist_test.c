@@ -1510,7 +1510,7 @@ static void test_frozen(void)
 	freeze_or_skip();
 	EXPECT_ERRNO(gmem_set_frozen("1"), EALREADY);
 	TEST_ASSERT_EQ(gmem_pool_attr("frozen"), 1ul);
-	read_text(buf, sizeof(buf), SYSFS "holders");
+	gmem_read_text(buf, sizeof(buf), SYSFS "holders");
 	TEST_ASSERT(!strcmp(buf, "operator"), "held by '%s'", buf);
 
 	/* The layout stands still. */
@@ -1520,7 +1520,7 @@ static void test_frozen(void)
 	gmem_expect_unnamed_refused(vm, SZ_2M, GUEST_MEMFD_FLAG_PERSIST, EBUSY);
 	EXPECT_ERRNO(gmem_discard(PREFIX "parked"), EBUSY);
 	EXPECT_ERRNO(gmem_discard(PREFIX "frozen"), EBUSY);
-	EXPECT_ERRNO(write_text(SYSFS "release", "all"), EBUSY);
+	EXPECT_ERRNO(gmem_write_text(SYSFS "release", "all"), EBUSY);
 	gmem_fill(mem, 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
 	EXPECT_ERRNO(fallocate(fd, punch, 0, SZ_4K), EBUSY);
 	gmem_check(mem, 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
@@ -1545,7 +1545,7 @@ static void test_frozen(void)
 
 	TEST_ASSERT(!gmem_set_frozen("0"), "thawing");
 	EXPECT_ERRNO(gmem_set_frozen("0"), EINVAL);
-	read_text(buf, sizeof(buf), SYSFS "holders");
+	gmem_read_text(buf, sizeof(buf), SYSFS "holders");
 	TEST_ASSERT(!buf[0], "held by '%s'", buf);
 }
 

@@ -63,8 +63,8 @@ void run_in_child(void (*fn)(void *), void *arg);
 
 /* sysfs */
 
-char *read_text(char *buf, size_t size, const char *path);
-int write_text(const char *path, const char *text);
+char *gmem_read_text(char *buf, size_t size, const char *path);
+int gmem_write_text(const char *path, const char *text);
 u64 gmem_pool_attr(const char *attr);
 int gmem_set_frozen(const char *value);
 int gmem_discard(const char *name);

@@ -39,7 +39,7 @@ void run_in_child(void (*fn)(void *), void *arg)
  */
 
 /* The text of a file without its newline; a file that is not there is empty. */
-char *read_text(char *buf, size_t size, const char *path)
+char *gmem_read_text(char *buf, size_t size, const char *path)
 {
 	int fd = open(path, O_RDONLY);
 	ssize_t len = 0;
@@ -55,7 +55,7 @@ char *read_text(char *buf, size_t size, const char *path)
 	return buf;
 }
 
-int write_text(const char *path, const char *text)
+int gmem_write_text(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY);
 	int error, r;
@@ -73,19 +73,19 @@ u64 gmem_pool_attr(const char *attr)
 	char path[128], buf[64];
 
 	snprintf(path, sizeof(path), SYSFS "%s", attr);
-	read_text(buf, sizeof(buf), path);
+	gmem_read_text(buf, sizeof(buf), path);
 	TEST_ASSERT(buf[0], "%s is not there", path);
 	return strtoull(buf, NULL, 0);
 }
 
 int gmem_set_frozen(const char *value)
 {
-	return write_text(SYSFS "frozen", value);
+	return gmem_write_text(SYSFS "frozen", value);
 }
 
 int gmem_discard(const char *name)
 {
-	return write_text(SYSFS "discard", name);
+	return gmem_write_text(SYSFS "discard", name);
 }
 
 char *gmem_object_attr(char *buf, size_t size, const char *name,
@@ -94,7 +94,7 @@ char *gmem_object_attr(char *buf, size_t size, const char *name,
 	char path[512];
 
 	snprintf(path, sizeof(path), SYSFS "objects/%s/%s", name, attr);
-	return read_text(buf, size, path);
+	return gmem_read_text(buf, size, path);
 }
 
 void gmem_assert_attr(const char *name, const char *attr, const char *value)
