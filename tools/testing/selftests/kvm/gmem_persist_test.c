@@ -1225,8 +1225,7 @@ static void test_guest_alignment(void)
 			.seed = SEED_GUEST + i,
 		};
 
-		vm_set_user_memory_region2(vm, GUEST_SLOT, KVM_MEM_GUEST_MEMFD,
-					   j.gpa, j.size, NULL, fd, j.offset);
+		gmem_bind(vm, j.gpa, j.size, fd, j.offset);
 		gmem_run_job(vcpu, &j);
 		gmem_check(mem, j.offset, j.size, SZ_4K, j.seed);
 		gmem_fill(mem, j.offset, j.size, SZ_4K, ~j.seed);
@@ -1322,8 +1321,7 @@ static void test_1g_granule(void)
 		u64 first = (offset + step - 1) / step * step;
 		u64 gpa = GUEST_BASE + slots[i].gpa_skew;
 
-		vm_set_user_memory_region2(vm, GUEST_SLOT, KVM_MEM_GUEST_MEMFD,
-					   gpa, size - offset, NULL, fd, offset);
+		gmem_bind(vm, gpa, size - offset, fd, offset);
 		gmem_run_job(vcpu, &(struct gmem_guest_job){ GUEST_CHECK,
 			     gpa + first - offset, first, size - first, step,
 			     SEED_GUEST });

@@ -153,6 +153,7 @@ struct kvm_vm *gmem_create_default_vm(struct kvm_vcpu **vcpu);
 void gmem_start_job(struct kvm_vcpu *vcpu, const struct gmem_guest_job *j);
 void gmem_run_job(struct kvm_vcpu *vcpu, const struct gmem_guest_job *j);
 void gmem_run_guest(struct kvm_vcpu *vcpu, enum guest_op op, u64 size);
+void gmem_bind(struct kvm_vm *vm, u64 gpa, u64 size, int fd, u64 offset);
 void gmem_add_slot(struct kvm_vm *vm, int fd, u64 size);
 void gmem_delete_slot(struct kvm_vm *vm);
 bool kvm_has_vm_type(unsigned long type);

@@ -440,10 +440,32 @@ void gmem_run_guest(struct kvm_vcpu *vcpu, enum guest_op op, u64 size)
 	gmem_run_job(vcpu, &j);
 }
 
+/**
+ * gmem_bind - put part of an object into a slot that is bound to it
+ * @vm: the VM
+ * @gpa: where the guest sees it, behind GUEST_BASE
+ * @size: how much, in bytes
+ * @fd: the guest_memfd
+ * @offset: from where in it
+ *
+ * Nothing lies at the slot's userspace_addr. 0 would not do: the program itself is
+ * there, and KVM drops leaves of the guest when mappings at these addresses change.
+ */
+void gmem_bind(struct kvm_vm *vm, u64 gpa, u64 size, int fd, u64 offset)
+{
+	static void *nothing;
+
+	if (!nothing)
+		nothing = align_ptr_up(kvm_mmap(GUEST_WINDOW + SZ_1G, PROT_NONE,
+						MAP_PRIVATE | MAP_ANONYMOUS |
+						MAP_NORESERVE, -1), SZ_1G);
+	vm_set_user_memory_region2(vm, GUEST_SLOT, KVM_MEM_GUEST_MEMFD, gpa, size,
+				   nothing + (gpa - GUEST_BASE), fd, offset);
+}
+
 void gmem_add_slot(struct kvm_vm *vm, int fd, u64 size)
 {
-	vm_set_user_memory_region2(vm, GUEST_SLOT, KVM_MEM_GUEST_MEMFD,
-				   GUEST_BASE, size, NULL, fd, 0);
+	gmem_bind(vm, GUEST_BASE, size, fd, 0);
 }
 
 void gmem_delete_slot(struct kvm_vm *vm)
