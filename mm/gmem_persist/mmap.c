@@ -13,6 +13,7 @@
 #include <linux/kvm_types.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/vmalloc.h>
 
 static vm_fault_t insert_leaf(struct vm_fault *vmf, unsigned long pfn,
 			      unsigned int order)
@@ -23,11 +24,10 @@ static vm_fault_t insert_leaf(struct vm_fault *vmf, unsigned long pfn,
 		return vmf_insert_pfn(vmf->vma, vmf->address, pfn);
 	if (IS_ENABLED(CONFIG_ARCH_SUPPORTS_PMD_PFNMAP) && order == PMD_ORDER)
 		return vmf_insert_pfn_pmd(vmf, pfn, write);
-	/*
-	 * No PUD leaves: core mm cannot cut or move one. munmap() of a part goes
-	 * through mm_find_pmd(), mremap() through get_old_pud(), and both take the
-	 * leaf for a table.
-	 */
+	/* Core mm asks for this order whether the CPU has such leaves or not. */
+	if (IS_ENABLED(CONFIG_ARCH_SUPPORTS_PUD_PFNMAP) && order == PUD_ORDER &&
+	    arch_vmap_pud_supported(vmf->vma->vm_page_prot))
+		return vmf_insert_pfn_pud(vmf, pfn, write);
 	return VM_FAULT_FALLBACK;
 }
 

@@ -66,5 +66,6 @@ check "its memory type is write-back" all_write_back
 check "all of it is dirty" [ "$(cat $sysfs/dirty_bytes)" = $pool ]
 
 selftest gmem_persist_test
+selftest gmem_persist_leaf_test
 
 check "all of it is free again" [ "$(cat $sysfs/used_bytes)" = 0 ]
