@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Memory that a device may access, and memory that it may not: VFIO type1, iommufd, and
+ * QEMU's edu device, which copies between its own buffer and the addresses it is told.
+ *
+ *   gmem-vfio BUS:DEVICE.FUNCTION COMMAND...
+ *
+ *   dma       the device copies ordinary memory, by way of its buffer
+ *   pool SIZE map SIZE bytes of persistent memory; prints the errno's name
+ *   mixed     map a page of ordinary memory with one of persistent memory behind it;
+ *             prints the errno's name. Then map the first one alone, at the same
+ *             address for the device: nothing may be there any more.
+ *   iommufd   by way of that instead of type1: map a page of ordinary memory, then one
+ *             of persistent memory; prints the errno's name of each
+ *
+ * The device is bound to vfio-pci. Exit status: 0, or 1 for an error.
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <linux/iommufd.h>
+#include <linux/kvm.h>
+#include <linux/vfio.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define PAGE		4096ULL
+#define GRANULE		(2ULL << 20)
+
+/* The device reaches 28 bits of addresses. */
+#define IOVA		0x100000ULL
+
+/* QEMU, docs/specs/edu.rst */
+#define EDU_DMA_FROM	0x80
+#define EDU_DMA_TO	0x88
+#define EDU_DMA_COUNT	0x90
+#define EDU_DMA_COMMAND	0x98
+#define EDU_DMA_START	1
+#define EDU_DMA_TO_RAM	2
+#define EDU_BUFFER	0x40000
+
+static int container, device;
+static volatile uint8_t *registers;
+
+static void open_device(const char *bdf)
+{
+	struct vfio_region_info bar = { .argsz = sizeof(bar), .index = VFIO_PCI_BAR0_REGION_INDEX };
+	struct vfio_region_info config = { .argsz = sizeof(config),
+					   .index = VFIO_PCI_CONFIG_REGION_INDEX };
+	char path[256], link[256] = "";
+	uint16_t command;
+	int group;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu_group", bdf);
+	if (readlink(path, link, sizeof(link) - 1) < 0)
+		err(1, "%s", path);
+	snprintf(path, sizeof(path), "/dev/vfio/%s", basename(link));
+
+	container = open("/dev/vfio/vfio", O_RDWR);
+	if (container < 0)
+		err(1, "/dev/vfio/vfio");
+	group = open(path, O_RDWR);
+	if (group < 0)
+		err(1, "%s", path);
+	if (ioctl(group, VFIO_GROUP_SET_CONTAINER, &container))
+		err(1, "VFIO_GROUP_SET_CONTAINER");
+	if (ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU))
+		err(1, "VFIO_SET_IOMMU");
+	device = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, bdf);
+	if (device < 0)
+		err(1, "VFIO_GROUP_GET_DEVICE_FD");
+	if (ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &bar) ||
+	    ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &config))
+		err(1, "VFIO_DEVICE_GET_REGION_INFO");
+
+	/* Memory space and bus master */
+	if (pread(device, &command, 2, config.offset + 4) != 2)
+		err(1, "reading the device's command register");
+	command |= 6;
+	if (pwrite(device, &command, 2, config.offset + 4) != 2)
+		err(1, "writing the device's command register");
+	registers = mmap(NULL, bar.size, PROT_READ | PROT_WRITE, MAP_SHARED, device, bar.offset);
+	if (registers == MAP_FAILED)
+		err(1, "the device's registers");
+}
+
+/* 0 or -1 and errno */
+static int map_dma(void *mem, uint64_t iova, uint64_t size)
+{
+	struct vfio_iommu_type1_dma_map map = {
+		.argsz = sizeof(map),
+		.flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
+		.vaddr = (uintptr_t)mem,
+		.iova = iova,
+		.size = size,
+	};
+
+	return ioctl(container, VFIO_IOMMU_MAP_DMA, &map);
+}
+
+static void set_register(unsigned int at, uint64_t value)
+{
+	*(volatile uint64_t *)(registers + at) = value;
+}
+
+static void copy_by_device(uint64_t from, uint64_t to, unsigned int command)
+{
+	set_register(EDU_DMA_FROM, from);
+	set_register(EDU_DMA_TO, to);
+	set_register(EDU_DMA_COUNT, PAGE);
+	set_register(EDU_DMA_COMMAND, EDU_DMA_START | command);
+	while (*(volatile uint64_t *)(registers + EDU_DMA_COMMAND) & EDU_DMA_START)
+		;
+}
+
+static void *anonymous(uint64_t size)
+{
+	void *mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (mem == MAP_FAILED)
+		err(1, "memory");
+	return mem;
+}
+
+/* A guest_memfd of persistent memory without a name */
+static int pool_fd(uint64_t size)
+{
+	struct kvm_create_guest_memfd gmem = {
+		.size = size,
+		.flags = GUEST_MEMFD_FLAG_PERSIST | GUEST_MEMFD_FLAG_MMAP |
+			 GUEST_MEMFD_FLAG_INIT_SHARED,
+	};
+	int kvm = open("/dev/kvm", O_RDWR), vm, fd;
+
+	if (kvm < 0)
+		err(1, "/dev/kvm");
+	vm = ioctl(kvm, KVM_CREATE_VM, 0);
+	if (vm < 0)
+		err(1, "KVM_CREATE_VM");
+	fd = ioctl(vm, KVM_CREATE_GUEST_MEMFD, &gmem);
+	if (fd < 0)
+		err(1, "KVM_CREATE_GUEST_MEMFD");
+	return fd;
+}
+
+static void dma(void)
+{
+	uint8_t *mem = anonymous(2 * PAGE);
+	unsigned int i;
+
+	for (i = 0; i < PAGE; i++)
+		mem[i] = i * 7 + 1;
+	if (map_dma(mem, IOVA, 2 * PAGE))
+		err(1, "VFIO_IOMMU_MAP_DMA");
+	copy_by_device(IOVA, EDU_BUFFER, 0);
+	copy_by_device(EDU_BUFFER, IOVA + PAGE, EDU_DMA_TO_RAM);
+	if (memcmp(mem, mem + PAGE, PAGE))
+		errx(1, "the device copied something else");
+}
+
+static void print_outcome(int result)
+{
+	printf("%s\n", result ? strerrorname_np(errno) : "mapped");
+}
+
+static void pool(uint64_t size)
+{
+	/* With room to align it, so that the largest leaves are tried. */
+	uint64_t room = size + (1ULL << 30);
+	char *space = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+			   -1, 0);
+	char *mem;
+
+	if (space == MAP_FAILED)
+		err(1, "address space");
+	mem = (char *)(((uintptr_t)space + (1ULL << 30) - 1) & ~((1ULL << 30) - 1));
+	if (mmap(mem, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, pool_fd(size),
+		 0) == MAP_FAILED)
+		err(1, "persistent memory");
+	print_outcome(map_dma(mem, IOVA, PAGE));
+	memset(mem, 1, size);
+	print_outcome(map_dma(mem, 1ULL << 30, size));
+}
+
+static void mixed(void)
+{
+	char *mem = anonymous(2 * PAGE);
+
+	mem[0] = 1;
+	if (mmap(mem + PAGE, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+		 pool_fd(GRANULE), 0) == MAP_FAILED)
+		err(1, "persistent memory");
+	mem[PAGE] = 2;
+	print_outcome(map_dma(mem, IOVA, 2 * PAGE));
+	if (map_dma(mem, IOVA, PAGE))
+		err(1, "what was refused left something behind");
+}
+
+static int open_cdev(const char *bdf)
+{
+	char path[512];
+	struct dirent *entry;
+	int fd = -1;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/vfio-dev", bdf);
+	dir = opendir(path);
+	if (!dir)
+		err(1, "%s", path);
+	while ((entry = readdir(dir))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "/dev/vfio/devices/%s", entry->d_name);
+		fd = open(path, O_RDWR);
+	}
+	if (fd < 0)
+		err(1, "the device's file in /dev/vfio/devices");
+	return fd;
+}
+
+static void iommufd(const char *bdf)
+{
+	struct vfio_device_bind_iommufd bind = { .argsz = sizeof(bind) };
+	struct vfio_device_attach_iommufd_pt attach = { .argsz = sizeof(attach) };
+	struct iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
+	struct iommu_ioas_map map = {
+		.size = sizeof(map),
+		.flags = IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE,
+		.length = PAGE,
+	};
+	int iommu = open("/dev/iommu", O_RDWR), cdev = open_cdev(bdf);
+	char *mem;
+
+	if (iommu < 0)
+		err(1, "/dev/iommu");
+	bind.iommufd = iommu;
+	if (ioctl(cdev, VFIO_DEVICE_BIND_IOMMUFD, &bind))
+		err(1, "VFIO_DEVICE_BIND_IOMMUFD");
+	if (ioctl(iommu, IOMMU_IOAS_ALLOC, &alloc))
+		err(1, "IOMMU_IOAS_ALLOC");
+	/* Memory is looked up when there is a device that may access it. */
+	attach.pt_id = alloc.out_ioas_id;
+	if (ioctl(cdev, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach))
+		err(1, "VFIO_DEVICE_ATTACH_IOMMUFD_PT");
+
+	map.ioas_id = alloc.out_ioas_id;
+	map.user_va = (uintptr_t)anonymous(PAGE);
+	print_outcome(ioctl(iommu, IOMMU_IOAS_MAP, &map));
+	mem = mmap(NULL, GRANULE, PROT_READ | PROT_WRITE, MAP_SHARED, pool_fd(GRANULE), 0);
+	if (mem == MAP_FAILED)
+		err(1, "persistent memory");
+	mem[0] = 1;
+	map.user_va = (uintptr_t)mem;
+	print_outcome(ioctl(iommu, IOMMU_IOAS_MAP, &map));
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 3)
+		errx(1, "usage: gmem-vfio BUS:DEVICE.FUNCTION dma|pool SIZE|mixed|iommufd");
+	if (!strcmp(argv[2], "iommufd")) {
+		iommufd(argv[1]);
+		return 0;
+	}
+	open_device(argv[1]);
+	if (!strcmp(argv[2], "dma"))
+		dma();
+	else if (!strcmp(argv[2], "pool") && argc == 4)
+		pool(strtoull(argv[3], NULL, 0));
+	else if (!strcmp(argv[2], "mixed"))
+		mixed();
+	else
+		errx(1, "unknown command: %s", argv[2]);
+	return 0;
+}
