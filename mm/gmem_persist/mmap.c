@@ -37,17 +37,19 @@ static vm_fault_t gmem_huge_fault(struct vm_fault *vmf, unsigned int order)
 	struct gmem_object *obj = vma->vm_private_data;
 	const unsigned long size = PAGE_SIZE << order;
 	const unsigned long addr = ALIGN_DOWN(vmf->address, size);
+	/* A file may show less than the last granule of its object. */
+	const pgoff_t end = i_size_read(file_inode(vma->vm_file)) >> PAGE_SHIFT;
 	pgoff_t index = linear_page_index(vma, vmf->address);
 	vm_fault_t ret = VM_FAULT_FALLBACK;
 	unsigned long pfn;
 	int max_order;
 
-	if (((u64)index << PAGE_SHIFT) >= obj->meta.size)
+	if (index >= end)
 		return VM_FAULT_SIGBUS;
 	if (addr < vma->vm_start || addr + size > vma->vm_end)
 		return VM_FAULT_FALLBACK;
 	index -= (vmf->address - addr) >> PAGE_SHIFT;
-	if (!IS_ALIGNED(index, 1UL << order))
+	if (!IS_ALIGNED(index, 1UL << order) || index + (1UL << order) > end)
 		return VM_FAULT_FALLBACK;
 
 	/* Not while part of the object is being cleared. */
@@ -97,7 +99,7 @@ int gmem_vma_pgoff(struct vm_area_struct *vma, unsigned long pfn, pgoff_t *pgoff
  * @vma: the mapping; shared, of a file that holds a view and whose mapping is that
  *	of the object's inode
  *
- * Access behind the end of the object, and to a page with a memory error, gives SIGBUS.
+ * Access behind the end of the file, and to a page with a memory error, gives SIGBUS.
  *
  * Context: called from the file's mmap method.
  * Return: 0, -EINVAL (not a shared mapping).

@@ -179,20 +179,20 @@ static int check_access(struct kvm *kvm, u32 *vm_class)
 /**
  * kvm_gmem_persist_create - KVM_CREATE_GUEST_MEMFD with GUEST_MEMFD_FLAG_PERSIST
  * @kvm: the VM
- * @size: in bytes; a multiple of 2 MiB
+ * @size: in bytes; a multiple of the page size
  * @flags: as for KVM_CREATE_GUEST_MEMFD
  *
- * The memory comes from the pool and goes back there with the last reference to
- * the file. It has no name and does not survive a kexec.
+ * The memory comes from the pool, in granules of 2 MiB, and goes back there with the
+ * last reference to the file. It has no name and does not survive a kexec.
  *
- * Return: a file descriptor, -EINVAL (unknown flags; without a pool that includes
+ * Return: a file descriptor, -EINVAL (size, or unknown flags; without a pool that includes
  * GUEST_MEMFD_FLAG_PERSIST, as on any kernel that does not have it), -EPERM (no
  * CAP_SYS_ADMIN), -EOPNOTSUPP (not with this type of VM), -EMFILE or -ENFILE (too
  * many files), or an error of gmem_object_create().
  */
 int kvm_gmem_persist_create(struct kvm *kvm, loff_t size, u64 flags)
 {
-	struct gmem_object_params params = { .size = size, .flags = flags };
+	struct gmem_object_params params = { .flags = flags };
 	struct gmem_object *obj;
 	int r;
 
@@ -201,9 +201,12 @@ int kvm_gmem_persist_create(struct kvm *kvm, loff_t size, u64 flags)
 	r = check_access(kvm, &params.vm_class);
 	if (r)
 		return r;
-	if (flags & ~kvm_gmem_get_supported_flags(kvm))
+	if (flags & ~kvm_gmem_get_supported_flags(kvm) || size <= 0 ||
+	    !PAGE_ALIGNED(size))
 		return -EINVAL;
 
+	/* The file ends where it was asked to, as any guest_memfd. */
+	params.size = round_up((u64)size, SZ_2M);
 	obj = gmem_object_create(&params);
 	if (IS_ERR(obj))
 		return PTR_ERR(obj);

@@ -59,12 +59,16 @@ static void test_capability(void)
 							    GUEST_MEMFD_FLAG_PERSIST | flag,
 							    EINVAL);
 		}
-		for (size = 0; size <= SZ_2M + SZ_4K; size += SZ_4K) {
-			if (size == SZ_2M)
-				continue;
-			gmem_expect_unnamed_refused(vm, size,
-						    GUEST_MEMFD_FLAG_PERSIST, EINVAL);
+		for (size = 0; size <= 2 * SZ_4K; size += SZ_1K) {
+			if (!size || size % SZ_4K)
+				gmem_expect_unnamed_refused(vm, size,
+							    GUEST_MEMFD_FLAG_PERSIST,
+							    EINVAL);
 		}
+		gmem_expect_unnamed_refused(vm, 1ull << 63, GUEST_MEMFD_FLAG_PERSIST,
+					    EINVAL);
+		gmem_expect_unnamed_refused(vm, (1ull << 63) - SZ_4K,
+					    GUEST_MEMFD_FLAG_PERSIST, EINVAL);
 
 		fd = vm_create_guest_memfd(vm, SZ_2M, GUEST_MEMFD_FLAG_PERSIST);
 		close(fd);
@@ -190,6 +194,47 @@ static void test_unnamed(void)
 	TEST_ASSERT_EQ(after.used, before.used);
 	TEST_ASSERT_EQ(after.dirty + after.clean, before.dirty + before.clean);
 	kvm_vm_free(vm);
+}
+
+/* It ends where it was asked to, not where its last granule does. */
+static void test_unnamed_odd_size(void)
+{
+	const u64 flags = GUEST_MEMFD_FLAG_PERSIST | FLAGS_SHARED;
+	const u64 size = SZ_2M + 3 * SZ_4K, granules = 2 * SZ_2M;
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm;
+	u64 used, at;
+	char *mem;
+	int fd, r;
+
+	vm = gmem_create_default_vm(&vcpu);
+	used = gmem_pool_attr("used_bytes");
+	fd = vm_create_guest_memfd(vm, size, flags);
+	TEST_ASSERT_EQ(gmem_pool_attr("used_bytes"), used + granules);
+
+	mem = gmem_map_at(fd, granules, SZ_2M, 0);
+	for (at = 0; at < granules; at += SZ_4K) {
+		if (at < size)
+			mem[at] = 1;
+		else
+			TEST_EXPECT_SIGBUS(mem[at] = 1);
+	}
+	EXPECT_ERRNO(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, granules), EINVAL);
+	kvm_fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, size);
+
+	r = __vm_set_user_memory_region2(vm, GUEST_SLOT, KVM_MEM_GUEST_MEMFD, GUEST_BASE,
+					 granules, mem, fd, 0);
+	TEST_ASSERT(r && errno == EINVAL, "beyond the end: %d, errno %d", r, errno);
+	gmem_bind(vm, GUEST_BASE, size, fd, 0);
+	gmem_run_guest(vcpu, GUEST_FILL, size);
+	gmem_check(mem, 0, size, SZ_4K, SEED_GUEST);
+	kvm_fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, granules);
+	gmem_run_guest(vcpu, GUEST_CHECK_ZERO, size);
+
+	kvm_vm_free(vm);
+	close(fd);
+	kvm_munmap(mem, granules);
+	TEST_ASSERT_EQ(gmem_pool_attr("used_bytes"), used);
 }
 
 static void assert_outputs(const struct kvm_gmem_persist *args, u64 size,
@@ -1600,6 +1645,7 @@ static const struct gmem_test tests[] = {
 	/* While most of the pool has never been cleared: */
 	{ "creation is interrupted by a signal", test_interrupted },
 	{ "memory without a name", test_unnamed },
+	{ "memory without a name, of any size", test_unnamed_odd_size },
 	{ "create, reclaim, discard; what sysfs says", test_create_and_reclaim },
 	{ "create or reclaim", test_create_or_reclaim },
 	{ "a view lives as long as its last reference", test_last_reference },
