@@ -9,6 +9,8 @@ MAKEFLAGS += --no-print-directory
 
 # release or debug, for: config build shell test-vm
 FLAVOUR ?= release
+# The same, or kcsan, for: stress
+STRESS_FLAVOUR := $(if $(filter command line,$(origin FLAVOUR)),$(FLAVOUR),debug)
 
 export LINUX_TARBALL LINUX_SRC POOL FAULT
 
@@ -16,7 +18,7 @@ export LINUX_TARBALL LINUX_SRC POOL FAULT
 .NOTPARALLEL:
 
 .PHONY: help deps linux config build unit frag fuzz selftests initramfs demo test test-vm \
-	boots bench-pool check shell series clean distclean
+	stress boots bench-pool bench-kvm check shell series clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,8 +68,16 @@ bench-pool: ## how fast memory is cleared and given out (build/results/pool.json
 	@$(MAKE) build FLAVOUR=release
 	@scripts/bench-pool
 
+bench-kvm: ## what memory costs a VMM and its guest, beside today's guest_memfd (build/results/kvm.json)
+	@$(MAKE) build FLAVOUR=release
+	@scripts/bench-kvm
+
 test-vm: build ## one VM test: make test-vm T=name (FLAVOUR=release|debug)
 	@scripts/run-vm --flavour $(FLAVOUR) --test $(T) --echo
+
+stress: ## many VMMs at once, at random (TIME=seconds, 1800; FLAVOUR=debug, release, kcsan; SEED=n)
+	@$(MAKE) build FLAVOUR=$(STRESS_FLAVOUR)
+	@scripts/stress $(STRESS_FLAVOUR) $(or $(TIME),1800) $(SEED)
 
 boots: build ## boot with a pool of 1 TiB N times (20): build/results/boots.json
 	@scripts/boots $(N)
