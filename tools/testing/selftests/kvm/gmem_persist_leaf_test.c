@@ -73,16 +73,14 @@ static struct mapped read_page_tables(void *mem, u64 size)
 	return by;
 }
 
-#define assert_mapped(_mem, _size, _pud, _pmd, _pte)				\
-do {										\
-	struct mapped __by = read_page_tables(_mem, _size);			\
-										\
-	TEST_ASSERT(__by.pud == (_pud) && __by.pmd == (_pmd) &&			\
-		    __by.pte == (_pte),						\
-		    "mapped by PUDs, PMDs, PTEs: 0x%lx 0x%lx 0x%lx bytes, not 0x%lx 0x%lx 0x%lx", \
-		    __by.pud, __by.pmd, __by.pte, (u64)(_pud), (u64)(_pmd),	\
-		    (u64)(_pte));						\
-} while (0)
+static void assert_mapped(void *mem, u64 size, u64 pud, u64 pmd, u64 pte)
+{
+	struct mapped by = read_page_tables(mem, size);
+
+	TEST_ASSERT(by.pud == pud && by.pmd == pmd && by.pte == pte,
+		    "mapped by PUDs, PMDs, PTEs: 0x%lx 0x%lx 0x%lx bytes, not 0x%lx 0x%lx 0x%lx",
+		    by.pud, by.pmd, by.pte, pud, pmd, pte);
+}
 
 static void test_user_leaves(void)
 {
