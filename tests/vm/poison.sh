@@ -108,7 +108,7 @@ ok"
 	check "nothing is retired for an object's page" retired 0
 
 	# 1 GiB leaves; parked, then live again
-	check "large: a 1 GiB leaf in the guest, 2 MiB ones here" vmm create large size=1G granule=1G seed=42 fill host-verify
+	check "large: 1 GiB leaves, in the guest and here" vmm create large size=1G granule=1G seed=42 fill host-verify
 	check "hit while it is parked" hit "$(phys large 0x12345000)"
 	check "large: a second page" vmm reclaim large seed=42 poison@0x3ffff000 \
 		touch@0x3fffe000 guest@0x12344000 verify host-verify \

@@ -7,6 +7,7 @@
  * space are read from debugfs.
  */
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <linux/falloc.h>
@@ -166,6 +167,7 @@ static void test_cut_user_leaves(void)
 	const u64 first = (at + STEP - 1) / STEP * STEP;
 	struct kvm_vm *vm = vm_create_barebones();
 	int fd = create_1g(vm, PREFIX "cut");
+	static u8 resident[SZ_1G / SZ_4K];
 	void *mem, *to;
 
 	mem = gmem_map_at(fd, SIZE, SZ_1G, 0);
@@ -189,6 +191,15 @@ static void test_cut_user_leaves(void)
 	TEST_ASSERT(!mprotect(mem, SIZE, PROT_READ | PROT_WRITE), "mprotect");
 	gmem_fill(mem, 0, SIZE, STEP, SEED_HOST);
 	assert_mapped(mem, SIZE, SIZE, 0, 0);
+
+	/* Out of reach for a time, and only looked at */
+	TEST_ASSERT(!mprotect(mem, SIZE, PROT_NONE), "mprotect");
+	assert_mapped(mem, SIZE, 0, 0, 0);
+	TEST_ASSERT(!mprotect(mem, SIZE, PROT_READ | PROT_WRITE), "mprotect");
+	TEST_ASSERT(!mincore(mem, SZ_1G, resident), "mincore");
+	TEST_ASSERT(!memchr(resident, 0, sizeof(resident)), "mincore sees holes");
+	assert_mapped(mem, SIZE, SIZE, 0, 0);
+	gmem_check(mem, 0, SIZE, STEP, SEED_HOST);
 
 	/* A child that inherits all, and one that inherits but a part */
 	run_in_child(look_and_leave, mem);
