@@ -148,6 +148,7 @@ struct gmem_guest_job {
 	u64 seed;
 };
 
+void gmem_guest_code(void);
 struct kvm_vm *gmem_create_vm(unsigned long type, struct kvm_vcpu **vcpu);
 struct kvm_vm *gmem_create_default_vm(struct kvm_vcpu **vcpu);
 void gmem_start_job(struct kvm_vcpu *vcpu, const struct gmem_guest_job *j);

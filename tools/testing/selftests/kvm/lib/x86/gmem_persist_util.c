@@ -368,7 +368,8 @@ static void guest_word(const struct gmem_guest_job *j, u64 i)
 	}
 }
 
-static void gmem_guest_code(void)
+/* Does jobs for ever. It may run as the guest, or as a guest of the guest. */
+void gmem_guest_code(void)
 {
 	u64 i;
 
