@@ -129,6 +129,12 @@ int __weak kvm_arch_gmem_persist_class(struct kvm *kvm, u32 *vm_class)
 	return -EOPNOTSUPP;
 }
 
+/* From now on the VM has persistent memory, and must not become what cannot have it. */
+int __weak kvm_arch_gmem_persist_commit(struct kvm *kvm)
+{
+	return 0;
+}
+
 /**
  * kvm_gmem_persist_supported - may guests of this VM live in persistent memory
  * @kvm: the VM, or NULL: is there a VM of which that is true
@@ -147,9 +153,13 @@ bool kvm_gmem_persist_supported(struct kvm *kvm)
 static int create_view(struct kvm *kvm, struct gmem_object *obj, loff_t size,
 		       u64 flags)
 {
-	struct kvm_gmem_view *view = kzalloc_obj(*view);
+	struct kvm_gmem_view *view;
 	int fd;
 
+	fd = kvm_arch_gmem_persist_commit(kvm);
+	if (fd)
+		return fd;
+	view = kzalloc_obj(*view);
 	if (!view)
 		return -ENOMEM;
 
