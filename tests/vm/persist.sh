@@ -67,5 +67,6 @@ check "all of it is dirty" [ "$(cat $sysfs/dirty_bytes)" = $pool ]
 
 selftest gmem_persist_test
 selftest gmem_persist_leaf_test
+selftest gmem_persist_life_test
 
 check "all of it is free again" [ "$(cat $sysfs/used_bytes)" = 0 ]

@@ -983,14 +983,6 @@ static void test_private_memory_is_not_seen(void)
 	}
 }
 
-static long minor_faults(void)
-{
-	struct rusage usage;
-
-	TEST_ASSERT(!getrusage(RUSAGE_SELF, &usage), "getrusage");
-	return usage.ru_minflt;
-}
-
 /* Large entries where all is aligned, small ones where not; the same memory. */
 static void test_user_mappings(void)
 {
@@ -1002,9 +994,9 @@ static void test_user_mappings(void)
 	long faults;
 	int i;
 
-	faults = minor_faults();
+	faults = gmem_minor_faults();
 	gmem_fill(aligned, 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
-	faults = minor_faults() - faults;
+	faults = gmem_minor_faults() - faults;
 	TEST_ASSERT(faults < OBJECT_SIZE / SZ_2M + 16,
 		    "%ld faults for %llu MiB: not mapped by large leaves", faults,
 		    OBJECT_SIZE / SZ_1M);

@@ -120,12 +120,18 @@ void gmem_check(void *object, u64 offset, u64 size, u64 step, u64 seed);
 void gmem_check_zero(void *object, u64 offset, u64 size);
 void *gmem_map(int fd, u64 size);
 void *gmem_map_at(int fd, u64 size, u64 align, u64 skew);
+long gmem_minor_faults(void);
 
 /* Guests */
 
+/*
+ * FOREVER: again and again. REFILL: what is zero is filled, and what is neither zero nor
+ * as it was filled is a failure.
+ */
 enum guest_op {
 	GUEST_FILL,
 	GUEST_FILL_FOREVER,
+	GUEST_REFILL_FOREVER,
 	GUEST_CHECK,
 	GUEST_CHECK_ZERO,
 };
@@ -151,6 +157,7 @@ struct gmem_guest_job {
 void gmem_guest_code(void);
 struct kvm_vm *gmem_create_vm(unsigned long type, struct kvm_vcpu **vcpu);
 struct kvm_vm *gmem_create_default_vm(struct kvm_vcpu **vcpu);
+struct kvm_vcpu *gmem_add_vcpu(struct kvm_vm *vm, u32 id);
 void gmem_start_job(struct kvm_vcpu *vcpu, const struct gmem_guest_job *j);
 void gmem_run_job(struct kvm_vcpu *vcpu, const struct gmem_guest_job *j);
 void gmem_run_guest(struct kvm_vcpu *vcpu, enum guest_op op, u64 size);
@@ -158,6 +165,8 @@ void gmem_bind(struct kvm_vm *vm, u64 gpa, u64 size, int fd, u64 offset);
 void gmem_add_slot(struct kvm_vm *vm, int fd, u64 size);
 void gmem_delete_slot(struct kvm_vm *vm);
 bool kvm_has_vm_type(unsigned long type);
+void gmem_punch(int fd, u64 offset, u64 size);
+void gmem_wait_for(u64 *word, u64 value);
 
 /* Test cases */
 

@@ -4,11 +4,14 @@
  */
 #include <dirent.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
+#include <linux/falloc.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "gmem_persist_util.h"
@@ -340,6 +343,15 @@ void *gmem_map_at(int fd, u64 size, u64 align, u64 skew)
 	return mem;
 }
 
+/* Of this process, and all of its threads. */
+long gmem_minor_faults(void)
+{
+	struct rusage usage;
+
+	TEST_ASSERT(!getrusage(RUSAGE_SELF, &usage), "getrusage");
+	return usage.ru_minflt;
+}
+
 /*
  * Guests
  */
@@ -349,10 +361,18 @@ static struct gmem_guest_job job;
 static void guest_word(const struct gmem_guest_job *j, u64 i)
 {
 	u64 *p = (u64 *)(j->gpa + i);
+	u64 word;
 
 	switch (j->op) {
 	case GUEST_FILL:
 	case GUEST_FILL_FOREVER:
+		WRITE_ONCE(*p, gmem_pattern(j->offset + i, j->seed));
+		break;
+	case GUEST_REFILL_FOREVER:
+		word = READ_ONCE(*p);
+		__GUEST_ASSERT(!word || word == gmem_pattern(j->offset + i, j->seed),
+			       "guest at offset 0x%lx: 0x%lx, neither zero nor 0x%lx",
+			       j->offset + i, word, gmem_pattern(j->offset + i, j->seed));
 		WRITE_ONCE(*p, gmem_pattern(j->offset + i, j->seed));
 		break;
 	case GUEST_CHECK:
@@ -379,7 +399,7 @@ void gmem_guest_code(void)
 		do {
 			for (i = 0; i < j.size; i += j.step)
 				guest_word(&j, i);
-		} while (j.op == GUEST_FILL_FOREVER);
+		} while (j.op == GUEST_FILL_FOREVER || j.op == GUEST_REFILL_FOREVER);
 		GUEST_DONE();
 	}
 }
@@ -400,6 +420,12 @@ struct kvm_vm *gmem_create_vm(unsigned long type, struct kvm_vcpu **vcpu)
 struct kvm_vm *gmem_create_default_vm(struct kvm_vcpu **vcpu)
 {
 	return gmem_create_vm(KVM_X86_DEFAULT_VM, vcpu);
+}
+
+/* Another vCPU, which does the same job as the first one when it runs. */
+struct kvm_vcpu *gmem_add_vcpu(struct kvm_vm *vm, u32 id)
+{
+	return vm_vcpu_add(vm, id, gmem_guest_code);
 }
 
 /* What gmem_guest_code() does when the vCPU runs next. */
@@ -477,6 +503,20 @@ void gmem_delete_slot(struct kvm_vm *vm)
 bool kvm_has_vm_type(unsigned long type)
 {
 	return kvm_check_cap(KVM_CAP_VM_TYPES) & BIT(type);
+}
+
+void gmem_punch(int fd, u64 offset, u64 size)
+{
+	kvm_fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, size);
+}
+
+/* Until somebody else has written that, or the time of the test is over. */
+void gmem_wait_for(u64 *word, u64 value)
+{
+	alarm(120);
+	while (READ_ONCE(*word) != value)
+		sched_yield();
+	alarm(0);
 }
 
 /*
