@@ -11,6 +11,11 @@
  *   nodes=MASK               where a new object shall be
  *   vm=default|protected     type of the VM; the memory of a protected one is
  *                            private, and only its guest can reach it
+ *   shared=NAME              the object for what a protected VM shares: as large as the
+ *                            other. Nothing is private then until the guest asks for it
+ *   state=NAME               an object of the VMM's own, to note there what is private,
+ *                            and to look it up again
+ *   private=none             of a protected VM: nothing is private
  *   seed=N                   of the pattern
  *   per-gib=N                touch only N pages, in a row, of each GiB
  *   slot=gmem|hva            what the guest's memory slot refers to: the guest_memfd, or
@@ -23,6 +28,7 @@
  *   zero      compare with zero, the pages between those of per-gib: one a GiB
  *   allzero   compare with zero, all pages of per-gib
  *   count     add 1000 to a counter in the object's first page, one by one
+ *   convert   ask for some pages to be private, by a rule, and for the others not to be
  *   run       print "running" and count until killed, or until the host is replaced
  * and by the VMM itself, through its own mapping: host-fill host-verify host-zero.
  * Pages with memory errors are left out by all of these. Further actions:
@@ -36,7 +42,11 @@
  * optional).
  *
  * A word of the pattern is a function of its offset and of the seed, so that
- * memory in the wrong place does not pass for right. The first page of the object
+ * memory in the wrong place does not pass for right. With shared=, it is another one in
+ * pages that are private by the rule (seed + 1, for fill and verify), and in those of the
+ * shared side that nobody sees meanwhile (seed + 2, for host-fill and host-verify, and
+ * for "hidden", by which the guest compares what it should see of the shared side if
+ * nothing is private). The first page of the object
  * belongs to the counter, and to the VMM's note of when it last counted: a VMM that
  * reclaims a default VM's object says how many milliseconds ago that was (dark_ms).
  *
@@ -83,13 +93,16 @@
 #define GPA_OBJECT	(4 * GIB)
 
 #define PORT_DONE	0x10
+#define PORT_CONVERT	0x11
+
+#define GRANULE		(2UL << 20)
 
 #define POOL		"/sys/kernel/mm/gmem_persist/"
 #define HARD_OFFLINE	"/sys/devices/system/memory/hard_offline_page"
 
 #define MAX_BAD		8
 
-enum op { OP_FILL, OP_VERIFY, OP_ZERO, OP_ALLZERO, OP_COUNT, OP_TOUCH };
+enum op { OP_FILL, OP_VERIFY, OP_ZERO, OP_ALLZERO, OP_COUNT, OP_TOUCH, OP_CONVERT };
 
 /* The first page of the object. The TSC counts on over a kexec. */
 struct note {
@@ -103,6 +116,11 @@ struct args {
 	uint64_t size;
 	uint64_t seed;
 	uint64_t per_gib;
+	uint64_t sides;			/* the object has two */
+	uint64_t hidden;		/* look at the shared one */
+	uint64_t convert;		/* offset of what shall be private now, or not */
+	uint64_t convert_size;
+	uint64_t convert_private;
 	uint64_t compared;
 	uint64_t different;
 	uint64_t counter;
@@ -119,12 +137,28 @@ static inline __attribute__((always_inline)) bool is_bad(const struct args *a, u
 	return false;
 }
 
+/*
+ * The rule: of eight granules of 2 MiB, the second one is private, of the third one every
+ * other page, of the fourth one the second half.
+ */
+static inline __attribute__((always_inline)) bool is_private(uint64_t offset)
+{
+	uint64_t granule = offset / GRANULE % 8;
+
+	return granule == 1 || (granule == 2 && offset / PAGE % 2) ||
+	       (granule == 3 && offset % GRANULE >= GRANULE / 2);
+}
+
 /* One word, as @op says. */
 static inline __attribute__((always_inline)) void touch(struct args *a, uint64_t *word,
 							 uint64_t offset)
 {
-	uint64_t want = a->op == OP_FILL || a->op == OP_VERIFY ?
-			pattern(offset, a->seed) : 0;
+	uint64_t seed = a->seed, want = 0;
+
+	if (a->sides && is_private(offset))
+		seed += a->hidden ? 2 : 1;
+	if (a->op == OP_FILL || a->op == OP_VERIFY)
+		want = pattern(offset, seed);
 
 	if (a->op == OP_FILL) {
 		*word = want;
@@ -162,6 +196,22 @@ static inline __attribute__((always_inline)) void work(struct args *a, char *mem
 	}
 }
 
+/* Ask, run by run, for what the rule says. */
+static inline __attribute__((always_inline)) void ask_for_conversions(struct args *a)
+{
+	uint64_t first, end;
+
+	for (first = 0; first < a->size; first = end) {
+		end = first + PAGE;
+		while (end < a->size && is_private(end) == is_private(first))
+			end += PAGE;
+		a->convert = first;
+		a->convert_size = end - first;
+		a->convert_private = is_private(first);
+		asm volatile("out %%al, %0" : : "i"(PORT_CONVERT) : "memory");
+	}
+}
+
 /*
  * The guest's only function: no calls, no constants outside of it, so that it can
  * be copied anywhere.
@@ -179,6 +229,8 @@ static void guest_code(void)
 			a->counter = *counter;
 		} else if (a->op == OP_TOUCH) {
 			(void)*(volatile uint64_t *)(GPA_OBJECT + a->offset);
+		} else if (a->op == OP_CONVERT) {
+			ask_for_conversions(a);
 		} else {
 			work(a, (char *)GPA_OBJECT);
 		}
@@ -190,12 +242,13 @@ extern char __start_guest[], __stop_guest[];
 
 struct vm {
 	const char *name;
-	int kvm, fd, vcpu, gmem;
+	uint8_t *state;		/* a bit for each page that is private: KVM forgets them */
+	int kvm, fd, holder, vcpu, gmem;
 	struct kvm_run *run;
 	char *low;
 	char *object;
 	uint64_t size;
-	bool private, hva;
+	bool private, nothing_private, sides, hva;
 };
 
 /* The last SIGBUS that told of a memory error, and where to go on if need be */
@@ -317,9 +370,102 @@ static void *reserve_address(uint64_t size)
 	return (void *)(((uintptr_t)p + GIB - 1) & -GIB);
 }
 
+static void set_private(struct vm *vm, uint64_t offset, uint64_t size, bool private)
+{
+	struct kvm_memory_attributes attributes = {
+		.address = GPA_OBJECT + offset,
+		.size = size,
+		.attributes = private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0,
+	};
+
+	xioctl(vm->fd, KVM_SET_MEMORY_ATTRIBUTES, &attributes, "KVM_SET_MEMORY_ATTRIBUTES");
+}
+
+static bool noted_private(const struct vm *vm, uint64_t offset)
+{
+	return vm->state[offset / PAGE / 8] & 1 << offset / PAGE % 8;
+}
+
+/* The guest wants a range to be private, or shared. */
+static void convert(struct vm *vm, const struct args *args)
+{
+	uint64_t offset, end = args->convert + args->convert_size;
+
+	set_private(vm, args->convert, args->convert_size, args->convert_private);
+	if (!vm->state)
+		return;
+	for (offset = args->convert; offset < end; offset += PAGE)
+		if (noted_private(vm, offset) != args->convert_private)
+			vm->state[offset / PAGE / 8] ^= 1 << offset / PAGE % 8;
+}
+
+/* Make private what was so when the VMM, or the host, was replaced. */
+static void apply_state(struct vm *vm)
+{
+	uint64_t first, end, nr = 0;
+
+	for (first = 0; first < vm->size; first = end) {
+		for (end = first + PAGE; end < vm->size; end += PAGE)
+			if (noted_private(vm, end) != noted_private(vm, first))
+				break;
+		if (!noted_private(vm, first))
+			continue;
+		set_private(vm, first, end - first, true);
+		nr++;
+	}
+	printf("private_ranges=%lu\n", nr);
+}
+
+/* What the kernel uses for its own small objects. */
+static long slab_kib(void)
+{
+	FILE *file = fopen("/proc/meminfo", "r");
+	char line[128];
+	long kib = 0;
+
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "Slab: %ld", &kib) == 1)
+			break;
+	if (file)
+		fclose(file);
+	return kib;
+}
+
+static void set_all_private(struct vm *vm)
+{
+	long kib = slab_kib();
+
+	set_private(vm, 0, vm->size, true);
+	printf("attributes_kib=%ld\n", slab_kib() - kib);
+}
+
+/*
+ * Map an object that a VM with private memory cannot have: that of an empty VM.
+ */
+static void *map_shared_object(struct vm *vm, const char *name, struct kvm_gmem_persist gmem,
+			       uint64_t size, void *address)
+{
+	void *mapping;
+	int fd;
+
+	if (!vm->holder)
+		vm->holder = xioctl(vm->kvm, KVM_CREATE_VM, KVM_X86_DEFAULT_VM,
+				    "KVM_CREATE_VM");
+	gmem.flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED;
+	gmem.size = size;
+	memset(gmem.name, 0, sizeof(gmem.name));
+	snprintf((char *)gmem.name, sizeof(gmem.name), "%s", name);
+	fd = xioctl(vm->holder, KVM_GMEM_PERSIST, &gmem, name);
+	mapping = mmap(address, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+	if (mapping == MAP_FAILED)
+		err(1, "mmap of %s", name);
+	close(fd);
+	return mapping;
+}
+
 static void set_up_object(struct vm *vm)
 {
-	void *address = reserve_address(vm->size);
+	void *address = vm->sides ? vm->object : reserve_address(vm->size);
 
 	if (!vm->private) {
 		vm->object = mmap(address, vm->size, PROT_READ | PROT_WRITE,
@@ -328,16 +474,12 @@ static void set_up_object(struct vm *vm)
 			err(1, "mmap of the object");
 	}
 	if (vm->private) {
-		struct kvm_memory_attributes attributes = {
-			.address = GPA_OBJECT,
-			.size = vm->size,
-			.attributes = KVM_MEMORY_ATTRIBUTE_PRIVATE,
-		};
-
-		/* The shared side of the slot is never touched. */
+		/* If there is no object for it, the shared side of the slot is not touched. */
 		add_slot(vm, 1, GPA_OBJECT, vm->size, address, vm->gmem);
-		xioctl(vm->fd, KVM_SET_MEMORY_ATTRIBUTES, &attributes,
-		       "KVM_SET_MEMORY_ATTRIBUTES");
+		if (vm->state)
+			apply_state(vm);
+		else if (!vm->sides && !vm->nothing_private)
+			set_all_private(vm);
 	} else {
 		add_slot(vm, 1, GPA_OBJECT, vm->size, vm->object, vm->hva ? -1 : vm->gmem);
 	}
@@ -347,8 +489,13 @@ static void set_up_object(struct vm *vm)
 static void run_guest(struct vm *vm, struct args *args)
 {
 	memcpy(vm->low + GPA_ARGS, args, sizeof(*args));
-	if (ioctl(vm->vcpu, KVM_RUN, NULL) < 0)
-		err(1, "KVM_RUN (exit reason %u)", vm->run->exit_reason);
+	for (;;) {
+		if (ioctl(vm->vcpu, KVM_RUN, NULL) < 0)
+			err(1, "KVM_RUN (exit reason %u)", vm->run->exit_reason);
+		if (vm->run->exit_reason != KVM_EXIT_IO || vm->run->io.port != PORT_CONVERT)
+			break;
+		convert(vm, (const struct args *)(vm->low + GPA_ARGS));
+	}
 	if (vm->run->exit_reason != KVM_EXIT_IO || vm->run->io.port != PORT_DONE)
 		errx(1, "the guest stopped with exit reason %u", vm->run->exit_reason);
 	memcpy(args, vm->low + GPA_ARGS, sizeof(*args));
@@ -575,6 +722,7 @@ static bool act(struct vm *vm, const char *action, struct args *args)
 		{ "allzero", OP_ALLZERO }, { "count", OP_COUNT },
 		{ "host-fill", OP_FILL, true }, { "host-verify", OP_VERIFY, true },
 		{ "host-zero", OP_ALLZERO, true },
+		{ "convert", OP_CONVERT }, { "hidden", OP_VERIFY },
 	};
 
 	if (!strcmp(action, "run"))
@@ -592,6 +740,7 @@ static bool act(struct vm *vm, const char *action, struct args *args)
 		args->op = actions[i].op;
 		args->size = vm->size;
 		args->compared = args->different = 0;
+		args->hidden = actions[i].host || !strcmp(action, "hidden");
 		if (actions[i].host && !vm->object)
 			errx(2, "the memory is private");
 		if (actions[i].host)
@@ -600,7 +749,7 @@ static bool act(struct vm *vm, const char *action, struct args *args)
 			run_guest(vm, args);
 		if (args->op == OP_COUNT)
 			printf("counter=%lu\n", args->counter);
-		else if (args->op != OP_FILL)
+		else if (args->op != OP_FILL && args->op != OP_CONVERT)
 			printf("%s_compared=%lu\n%s_different=%lu\n", action,
 			       args->compared, action, args->different);
 		return !args->different;
@@ -629,7 +778,7 @@ int main(int argc, char **argv)
 	const struct sigaction sigbus = { .sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO };
 	struct args args = { .seed = 1 };
 	struct vm vm = {};
-	const char *value;
+	const char *value, *shared = NULL, *state = NULL;
 	int early = PR_MCE_KILL_EARLY, first;
 	bool same = true;
 
@@ -667,6 +816,12 @@ int main(int argc, char **argv)
 			early = strcmp(value, "late") ? PR_MCE_KILL_EARLY : PR_MCE_KILL_LATE;
 		else if (option(arg, "vm", &value))
 			vm.private = !strcmp(value, "protected");
+		else if (option(arg, "shared", &value))
+			shared = value;
+		else if (option(arg, "state", &value))
+			state = value;
+		else if (option(arg, "private", &value))
+			vm.nothing_private = !strcmp(value, "none");
 		else
 			errx(2, "unknown option %s", arg);
 	}
@@ -696,6 +851,16 @@ int main(int argc, char **argv)
 	if (GPA_OBJECT + vm.size > NR_PDPT * 512 * GIB)
 		errx(1, "the object is larger than the guest's page tables");
 
+	if (shared)
+		vm.object = map_shared_object(&vm, shared, gmem, vm.size,
+					      reserve_address(vm.size));
+	if (state && vm.size > GRANULE * 8 * PAGE)
+		errx(1, "no room for so many notes");
+	if (state)
+		vm.state = map_shared_object(&vm, state, gmem, GRANULE,
+					     reserve_address(GRANULE));
+	vm.sides = shared;
+	args.sides = vm.sides;
 	set_up_low_memory(&vm);
 	set_up_object(&vm);
 	sigaction(SIGBUS, &sigbus, NULL);
