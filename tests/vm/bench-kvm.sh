@@ -8,7 +8,7 @@
 . /tests/lib.sh
 
 require "gmem_persist_perf_test" sh -c "/bin/gmem_persist_perf_test > /tmp/figures"
-while IFS== read -r key value; do
+while IFS='=' read -r key value; do
 	case $key in
 	*[!a-z0-9_]*)	;;	# a message
 	*)		result "$key" "$value" ;;

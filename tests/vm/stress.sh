@@ -28,7 +28,7 @@ status=0
 # shellcheck disable=SC2086	# no seed, no words
 /bin/gmem_persist_stress -t "$seconds" ${seed:+-s $seed} > /tmp/figures || status=$?
 cat /tmp/figures
-while IFS== read -r key value; do
+while IFS='=' read -r key value; do
 	case $key in
 	*[!a-z_]*)	;;	# a message
 	*)		result "$key" "$value" ;;

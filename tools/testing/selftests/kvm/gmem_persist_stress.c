@@ -67,9 +67,9 @@ static const char * const op_names[NR_OPS] = {
 /**
  * struct model - what an object is
  * @exists: it has been created, and not been discarded
- * @nr_chunks: its size. The last chunk is everybody's: a vCPU writes there all the time
+ * @nr_chunks: its size. The first chunk is no step's: a vCPU writes there all the time
  * @epoch: how often it has been claimed
- * @seed: of the pattern in each chunk, 0 if it is zero
+ * @seed: of the pattern in each chunk but the first, 0 if it is zero
  * @private: it was made for a software-protected VM
  * @unsure: its VMM died in the middle of changing something
  */
@@ -86,12 +86,16 @@ struct model {
  * struct vmm - what outlives a VMM
  * @objects: its objects
  * @random: state of its generator
+ * @step: what it is doing
+ * @protected: it is a software-protected VM
  * @done: how often it did what
  * @refused: how often the pool was frozen when it wanted to
  */
 struct vmm {
 	struct model objects[NR_OBJECTS];
 	u64 random;
+	enum op step;
+	bool protected;
 	u64 done[NR_OPS];
 	u64 refused;
 };
@@ -155,10 +159,10 @@ static u64 flags_of(int i)
 	return me->objects[i].private ? FLAGS_PRIVATE : FLAGS_SHARED;
 }
 
-/* Chunks that nobody writes but this VMM's steps */
+/* A chunk that nobody writes but this VMM's steps */
 static unsigned int any_chunk(int i)
 {
-	return any(me->objects[i].nr_chunks - 1);
+	return 1 + any(me->objects[i].nr_chunks - 1);
 }
 
 /* A step that changes the layout may meet a frozen pool, and then has changed nothing. */
@@ -173,7 +177,7 @@ static bool was_frozen(int r, const char *what)
 }
 
 /*
- * A second vCPU thread writes to the last chunk of an object, whatever happens to that
+ * A second vCPU writes to the first chunk of an object, whatever happens to that
  */
 
 static pthread_t writer;
@@ -210,7 +214,7 @@ static void do_nothing(int signum)
 static void start_writer(int i)
 {
 	writer_vcpu = vm_vcpu_add(vm, 1, writing_guest);
-	vcpu_args_set(writer_vcpu, 1, gpa_of(i) + size_of(i) - CHUNK);
+	vcpu_args_set(writer_vcpu, 1, gpa_of(i));
 	atomic_store(&writer_stop, false);
 	TEST_ASSERT(!pthread_create(&writer, NULL, write_on, NULL), "pthread_create");
 }
@@ -268,7 +272,7 @@ static void check_all(int i)
 {
 	unsigned int chunk;
 
-	for (chunk = 0; chunk < me->objects[i].nr_chunks - 1; chunk++) {
+	for (chunk = 1; chunk < me->objects[i].nr_chunks; chunk++) {
 		if (views[i].mem)
 			user_check(i, chunk);
 		if (guest_sees(i))
@@ -442,15 +446,14 @@ static void punch(int i)
 	int r;
 
 	me->objects[i].unsure = true;
-	/* With the last one, in which a vCPU is writing */
-	kvm_fallocate(views[i].fd, FALLOC_FL_KEEP_SIZE, 0, size_of(i));
 	r = fallocate(views[i].fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 		      chunk * CHUNK, CHUNK);
 	if (!was_frozen(r, "punch")) {
 		me->objects[i].seed[chunk] = 0;
-		r = fallocate(views[i].fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-			      size_of(i) - CHUNK, CHUNK / 2);
-		was_frozen(r, "punching the last chunk");
+		/* And in the one in which a vCPU is writing */
+		r = fallocate(views[i].fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+			      CHUNK / 2);
+		was_frozen(r, "punching the first chunk");
 	}
 	me->objects[i].unsure = false;
 }
@@ -670,6 +673,7 @@ static void run_vmm(int number)
 	join_cgroup();
 	signal(SIGUSR1, do_nothing);
 	protected = kvm_has_vm_type(KVM_X86_SW_PROTECTED_VM) && any(3) == 0;
+	me->protected = protected;
 	vm = gmem_create_vm(protected ? KVM_X86_SW_PROTECTED_VM : KVM_X86_DEFAULT_VM, &vcpu);
 
 	for (i = 0; i < NR_OBJECTS; i++) {
@@ -684,6 +688,7 @@ static void run_vmm(int number)
 		/* A life of some hundred steps */
 		if ((op == OP_DIE && any(40)) || !makes_sense(op, i))
 			continue;
+		me->step = op;
 		if (step(op, i))
 			me->done[op]++;
 		if (!writer_vcpu && guest_sees(i))
@@ -876,6 +881,10 @@ int main(int argc, char *argv[])
 		}
 		if (status && !(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)) {
 			printf("# process %d ended with status 0x%x\n", i, status);
+			if (i < nr_vmms)
+				printf("# a %s VM, step %s\n",
+				       shared->vmms[i].protected ? "protected" : "default",
+				       op_names[shared->vmms[i].step]);
 			failed = true;
 		}
 		/* Its number may be somebody else's soon. */

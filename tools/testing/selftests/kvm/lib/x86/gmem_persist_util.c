@@ -448,6 +448,7 @@ void gmem_run_job(struct kvm_vcpu *vcpu, const struct gmem_guest_job *j)
 		REPORT_GUEST_ASSERT(uc);
 		break;
 	default:
+		vcpu_dump(stderr, vcpu, 0);
 		TEST_FAIL("exit %s, ucall %lu",
 			  exit_reason_str(vcpu->run->exit_reason), uc.cmd);
 	}
