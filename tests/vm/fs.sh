@@ -30,6 +30,9 @@ file_fails() {
 # attr FORMAT PATH VALUE: what stat says
 attr() { [ "$(stat -c "$1" "$fs/$2")" = "$3" ]; }
 
+# listed: the names in the root directory, in one line
+listed() { find $fs -mindepth 1 | sed 's|.*/||' | sort | tr '\n' ' '; }
+
 # hold PATH ACTION...: let a process do that and stay; its pid is in $holder
 hold() {
 	local path=$1
@@ -89,7 +92,7 @@ case $STAGE in
 	check "it is a file" attr '%s %a' byname "$((32 * M)) 600"
 	check "with its contents" file byname rw map
 	check "a VM claims a file by its name" vmm reclaim vm0 size=64M
-	check "all are listed" test "$(echo $(ls $fs))" = "byname vm0 vm1 vm2"
+	check "all are listed" test "$(listed)" = "byname vm0 vm1 vm2 "
 	check "discard" write discard byname
 	check "the file is gone" test ! -e $fs/byname
 	check "a name of a file is taken" vmm_fails EEXIST create vm1 size=2M
@@ -160,7 +163,7 @@ case $STAGE in
 	fail "kexec"
 	;;
 2)
-	check "all with memory are there" test "$(echo $(ls $fs))" = "secret vm0 vm3"
+	check "all with memory are there" test "$(listed)" = "secret vm0 vm3 "
 	check "owner, mode and size" attr '%u %g %a %s' vm0 "1000 1000 600 $((64 * M))"
 	check "contents" file vm0 uid=1000 rw map verify=5
 	check "of the one that was held" file vm3 ro map verify=9
