@@ -11,6 +11,7 @@
 #include <linux/nodemask_types.h>
 #include <linux/types.h>
 
+struct file;
 struct gmem_consumer;
 struct gmem_object;
 struct inode;
@@ -22,6 +23,7 @@ struct vm_area_struct;
 /**
  * struct gmem_object_params - what a caller asks an object to be
  * @name: its name; NULL or empty for an object that dies with its last view
+ * @handle: a file of gmemfs that shows it, instead of a name; or NULL
  * @size: its size in bytes; 0 when claiming: whatever it has
  * @granule: %SZ_2M or %SZ_1G; 0: %SZ_2M for a new object, any when claiming
  * @nodes: of a new object: take its memory from these nodes only; NULL: from the
@@ -31,6 +33,7 @@ struct vm_area_struct;
  */
 struct gmem_object_params {
 	const char *name;
+	struct file *handle;
 	u64 size;
 	u64 granule;
 	const nodemask_t *nodes;

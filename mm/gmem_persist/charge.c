@@ -23,13 +23,13 @@
  * The record knows of no cgroups. After a kexec, all objects are charged to the
  * root cgroup, which has no limits, until they are claimed.
  *
- * Charges are moved and ended without gmem_pool.lock. An object's charge belongs to
- * the one who creates it, who has just claimed its view, or who frees it, and the
- * states of the object admit one of them at a time.
+ * Charges are moved and ended without gmem_pool.lock, by whoever has just claimed a
+ * view, or frees the object: one at a time, under a lock of their own.
  */
 #include "internal.h"
 
 #include <linux/cgroup_dmem.h>
+#include <linux/mutex.h>
 #include <linux/nodemask.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
@@ -43,6 +43,9 @@ struct gmem_charge {
 	struct dmem_cgroup_pool_state *group;
 	u64 size;
 };
+
+/* Held to move or to end a charge; nothing of the pool is locked inside of it. */
+static DEFINE_MUTEX(move_lock);
 
 /* By node; NULL if no part of the pool is there. */
 static struct dmem_cgroup_region *regions[MAX_NUMNODES] __ro_after_init;
@@ -83,10 +86,13 @@ static struct gmem_charge *sizes_by_node(const struct gmem_extents *x)
  */
 int gmem_charge(struct gmem_object *obj)
 {
-	struct gmem_charge *c = sizes_by_node(&obj->ranges);
+	struct gmem_charge *c;
 	unsigned int nid;
 	int err = 0;
 
+	if (!obj->ranges.nr)
+		return 0;
+	c = sizes_by_node(&obj->ranges);
 	if (!c)
 		return -ENOMEM;
 
@@ -111,11 +117,14 @@ int gmem_charge(struct gmem_object *obj)
  */
 int gmem_charge_move(struct gmem_object *obj)
 {
-	struct gmem_charge *c = obj->charges;
+	struct gmem_charge *c;
 	unsigned int nid;
 	int err = 0;
 
-	for (nid = 0; nid < nr_node_ids && !err; nid++)
+	guard(mutex)(&move_lock);
+
+	c = obj->charges;
+	for (nid = 0; c && nid < nr_node_ids && !err; nid++)
 		err = dmem_cgroup_move_charge(&c[nid].group, c[nid].size);
 	return err;
 }
@@ -129,6 +138,8 @@ int gmem_charge_move(struct gmem_object *obj)
 void gmem_uncharge(struct gmem_object *obj)
 {
 	unsigned int nid;
+
+	guard(mutex)(&move_lock);
 
 	if (!obj->charges)
 		return;

@@ -156,7 +156,8 @@ static int list_clean(struct gmem_extents *to)
 /* Does the next kernel learn of this object? */
 static bool is_recorded(const struct gmem_object *obj)
 {
-	return obj->state == GMEM_LIVE && obj->name[0];
+	return obj->state == GMEM_LIVE && obj->name[0] && !obj->unlinked &&
+	       obj->ranges.nr;
 }
 
 /*

@@ -18,6 +18,7 @@
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/numa.h>
+#include <linux/uidgid.h>
 #include <linux/uuid.h>
 #include <linux/xarray.h>
 
@@ -66,6 +67,7 @@ struct gmem_pool {
 
 extern struct gmem_pool gmem_pool;
 
+struct file;
 struct gmem_charge;
 
 enum gmem_state {
@@ -76,20 +78,25 @@ enum gmem_state {
 
 /**
  * struct gmem_object - one piece of persistent memory
- * @kobj: its directory in sysfs, if it has a name, and its reference count
+ * @kobj: its directory in sysfs, if it has a name; the inode holds a reference
  * @node: in gmem_pool.objects
  * @name: its name; empty if it dies with its last view
- * @meta: what the record says of it; epoch under gmem_pool.lock, the rest constant
- * @ranges: its memory in the order of its offsets; constant once it is live, under
- *	gmem_pool.lock before
+ * @meta: what the record says of it; epoch, uid, gid and mode under gmem_pool.lock,
+ *	the rest constant once it has memory
+ * @ranges: its memory in the order of its offsets; constant once it is live and has
+ *	some, under gmem_pool.lock before
  * @start: offset of each of @ranges; constant
  * @bad_pages: which of its pages nobody may access, by their number; set under the
  *	invalidate lock, looked up without
  * @charges: who pays for it, by node; see charge.c for whose it is
  * @state: under gmem_pool.lock
  * @vm_view: a VM uses it; under gmem_pool.lock
+ * @handles: how many open files of gmemfs show it; under gmem_pool.lock
+ * @exclusive: the one that does admits no other; under gmem_pool.lock
+ * @unlinked: it loses its name, or has; under gmem_pool.lock
  * @inode: owner of the one address_space, and so of the one invalidate lock, that
- *	all mappings of the object hang on, whoever made them
+ *	all mappings of the object hang on, whoever made them; a reference to it is
+ *	one to the object
  * @consumers: who else maps it; under the invalidate lock
  */
 struct gmem_object {
@@ -103,6 +110,9 @@ struct gmem_object {
 	struct gmem_charge *charges;
 	enum gmem_state state;
 	bool vm_view;
+	unsigned int handles;
+	bool exclusive;
+	bool unlinked;
 	struct inode *inode;
 	struct list_head consumers;
 };
@@ -160,9 +170,24 @@ extern unsigned int gmem_clean_rate;
 extern unsigned int gmem_clean_threads;
 
 /* object.c */
-int gmem_object_init(void);
 int gmem_object_discard(const char *name);
+struct gmem_object *gmem_object_create_file(const char *name, umode_t mode);
+int gmem_object_populate(struct gmem_object *obj,
+			 const struct gmem_object_params *params);
+struct inode *gmem_object_lookup(const char *name);
+struct inode *gmem_object_next(u64 ino, char *name);
+int gmem_object_unlink(struct gmem_object *obj);
+int gmem_object_set_attr(struct gmem_object *obj, kuid_t uid, kgid_t gid,
+			 umode_t mode);
+int gmem_object_open(struct gmem_object *obj, bool write, bool exclusive);
+void gmem_object_close(struct gmem_object *obj);
+bool gmem_object_shown(const struct gmem_object *obj, const char *name);
 int gmem_object_restore(const struct gmem_record_object *rec);
+
+/* fs.c */
+int gmem_fs_init(void);
+struct inode *gmem_fs_new_inode(struct gmem_object *obj);
+struct gmem_object *gmem_fs_object(const struct file *file);
 
 /* node.c */
 void gmem_nodes_init(void);

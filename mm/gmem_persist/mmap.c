@@ -106,8 +106,8 @@ int gmem_vma_pgoff(struct vm_area_struct *vma, unsigned long pfn, pgoff_t *pgoff
  */
 int gmem_object_mmap(struct gmem_object *obj, struct vm_area_struct *vma)
 {
-	if ((vma->vm_flags & (VM_SHARED | VM_MAYSHARE)) !=
-	    (VM_SHARED | VM_MAYSHARE))
+	/* VM_SHARED is missing if the file was opened for reading. */
+	if (!(vma->vm_flags & VM_MAYSHARE))
 		return -EINVAL;
 
 	vm_flags_set(vma, VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);

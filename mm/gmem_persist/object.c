@@ -30,15 +30,11 @@
  */
 #include "internal.h"
 
-#include <linux/anon_inodes.h>
 #include <linux/cred.h>
 #include <linux/fs.h>
 #include <linux/kvm_types.h>
-#include <linux/magic.h>
 #include <linux/mm.h>
-#include <linux/mount.h>
 #include <linux/pagemap.h>
-#include <linux/pseudo_fs.h>
 #include <linux/sched/signal.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
@@ -48,68 +44,28 @@
 
 #include <trace/events/gmem_persist.h>
 
-/* "GMEP" */
-#define GMEM_PERSIST_FS_MAGIC	0x474d4550
-
 /* A punch holds the invalidate lock no longer than clearing this much takes. */
 #define PUNCH_CHUNK		SZ_1G
 
-static struct vfsmount *gmem_mnt __ro_after_init;
-
-static int gmem_init_fs_context(struct fs_context *fc)
-{
-	return init_pseudo(fc, GMEM_PERSIST_FS_MAGIC) ? 0 : -ENOMEM;
-}
-
-static struct file_system_type gmem_fs = {
-	.name = "gmem_persist",
-	.init_fs_context = gmem_init_fs_context,
-	.kill_sb = kill_anon_super,
-};
-
-/**
- * gmem_object_init - prepare for objects
- *
- * Return: 0 or -errno.
- */
-int __init gmem_object_init(void)
-{
-	gmem_mnt = kern_mount(&gmem_fs);
-	return PTR_ERR_OR_ZERO(gmem_mnt);
-}
-
-static const struct address_space_operations gmem_aops = {
-	.dirty_folio = noop_dirty_folio,
-};
-
-static struct inode *new_object_inode(const struct gmem_object *obj)
-{
-	struct inode *inode = alloc_anon_inode(gmem_mnt->mnt_sb);
-
-	if (IS_ERR(inode))
-		return inode;
-
-	inode->i_mode = obj->meta.mode;
-	inode->i_uid = make_kuid(&init_user_ns, obj->meta.uid);
-	inode->i_gid = make_kgid(&init_user_ns, obj->meta.gid);
-	inode->i_size = obj->meta.size;
-	inode->i_mapping->a_ops = &gmem_aops;
-	/* No folios will ever be in there. */
-	mapping_set_inaccessible(inode->i_mapping);
-	return inode;
-}
-
-/* Release function of the kobject: the last reference is gone. */
+/* Release function of the kobject, to which the inode held the last reference. */
 void gmem_object_free(struct kobject *kobj)
 {
 	struct gmem_object *obj = container_of(kobj, struct gmem_object, kobj);
 
-	if (obj->inode)
-		iput(obj->inode);
 	xa_destroy(&obj->bad_pages);
 	kvfree(obj->ranges.r);
 	kvfree(obj->start);
 	kfree(obj);
+}
+
+static void put_object(struct gmem_object *obj)
+{
+	iput(obj->inode);
+}
+
+static bool has_views(const struct gmem_object *obj)
+{
+	return obj->vm_view || obj->handles;
 }
 
 /* A new object with one reference, and with nothing in it. */
@@ -130,10 +86,10 @@ static struct gmem_object *new_object(const char *name,
 	obj->meta = *meta;
 	obj->state = GMEM_ALLOCATING;
 
-	inode = new_object_inode(obj);
-	if (IS_ERR(inode)) {
+	inode = gmem_fs_new_inode(obj);
+	if (!inode) {
 		kobject_put(&obj->kobj);
-		return ERR_CAST(inode);
+		return ERR_PTR(-ENOMEM);
 	}
 	obj->inode = inode;
 	return obj;
@@ -145,7 +101,7 @@ static void shrink_ranges(struct gmem_object *obj)
 	const size_t size = array_size(obj->ranges.nr, sizeof(*obj->ranges.r));
 	struct gmem_range *r = kvmalloc(size, GFP_KERNEL | __GFP_NOWARN);
 
-	if (!r)
+	if (ZERO_OR_NULL_PTR(r))
 		return;
 	memcpy(r, obj->ranges.r, size);
 	/* It is in the list already, and a memory error may be looking. */
@@ -173,6 +129,7 @@ static int index_ranges(struct gmem_object *obj)
 	return 0;
 }
 
+/* By name, also if it is being created or discarded: the name is taken. */
 static struct gmem_object *find_object(const char *name)
 {
 	struct gmem_object *obj;
@@ -187,6 +144,12 @@ static struct gmem_object *find_object(const char *name)
 
 static void insert_object(struct gmem_object *obj)
 {
+	/* 1 is the root directory. The list is sorted by it. */
+	static u64 last_ino = 1;
+
+	lockdep_assert_held(&gmem_pool.lock);
+
+	obj->inode->i_ino = ++last_ino;
 	list_add_tail(&obj->node, &gmem_pool.objects);
 	if (obj->name[0])
 		gmem_pool.nr_named++;
@@ -218,9 +181,11 @@ static void free_ranges(struct gmem_object *obj, bool all_dirty)
  */
 static void remove_object(struct gmem_object *obj)
 {
-	trace_gmem_free(obj->name, obj->meta.size, obj->meta.granule,
-			obj->meta.epoch);
+	if (obj->ranges.nr)
+		trace_gmem_free(obj->name, obj->meta.size, obj->meta.granule,
+				obj->meta.epoch);
 	gmem_uncharge(obj);
+	clear_nlink(obj->inode);
 	if (obj->kobj.state_in_sysfs)
 		kobject_del(&obj->kobj);
 
@@ -230,7 +195,7 @@ static void remove_object(struct gmem_object *obj)
 		gmem_pool.nr_named--;
 	mutex_unlock(&gmem_pool.lock);
 
-	kobject_put(&obj->kobj);
+	put_object(obj);
 }
 
 /* The nearest node to the caller's of those in @nodes, which loses it. */
@@ -270,6 +235,8 @@ static int take_memory(struct gmem_object *obj, const nodemask_t *nodes)
 	}
 	if (capacity < need)
 		return -ENOSPC;
+	if (!need)
+		return 0;
 
 	/* Memory of which nobody knows the node comes last: then all else is used. */
 	do {
@@ -310,14 +277,13 @@ static int allocate(struct gmem_object *obj, const nodemask_t *nodes)
 	return 0;
 }
 
-/* Show a finished object to the world; its first view is the caller's. */
-static int publish(struct gmem_object *obj)
+/* May the memory that was taken for @obj be shown to anybody? */
+static int check_memory(const struct gmem_object *obj)
 {
 	struct gmem_range part;
 	unsigned int i;
-	int err;
 
-	guard(mutex)(&gmem_pool.lock);
+	lockdep_assert_held(&gmem_pool.lock);
 
 	/* Frozen since: the next kernel was told that this memory is dirty. */
 	if (gmem_pool.holders)
@@ -332,6 +298,19 @@ static int publish(struct gmem_object *obj)
 						       obj->ranges.r[i].size,
 						       &part)))
 			return -EIO;
+	return 0;
+}
+
+/* Show a finished object to the world; its first view is the caller's. */
+static int publish(struct gmem_object *obj)
+{
+	int err;
+
+	guard(mutex)(&gmem_pool.lock);
+
+	err = check_memory(obj);
+	if (err)
+		return err;
 
 	obj->state = GMEM_LIVE;
 	obj->vm_view = true;
@@ -362,24 +341,44 @@ static int check_params(const struct gmem_object_params *params, bool claim)
 	return 0;
 }
 
-static struct gmem_object *create(const struct gmem_object_params *params)
+static struct gmem_persist_object new_meta(umode_t mode)
 {
 	struct gmem_persist_object meta = {
-		.size = params->size,
-		.granule = params->granule ?: SZ_2M,
-		.flags = params->flags,
-		.vm_class = params->vm_class,
 		.uid = from_kuid(&init_user_ns, current_fsuid()),
 		.gid = from_kgid(&init_user_ns, current_fsgid()),
-		.mode = S_IFREG | 0600,
+		.mode = S_IFREG | mode,
 		.ctime = ktime_get_real_ns(),
 	};
+
+	generate_random_uuid(meta.uuid);
+	return meta;
+}
+
+/* Give everything back that an object has taken which nobody has seen. */
+static void give_up(struct gmem_object *obj)
+{
+	mutex_lock(&gmem_pool.lock);
+	free_ranges(obj, false);
+	obj->state = GMEM_DISCARDING;
+	gmem_pool.nr_allocating--;
+	mutex_unlock(&gmem_pool.lock);
+	remove_object(obj);
+}
+
+/* An object with its memory, cleared, to be published, or to be given up. */
+static struct gmem_object *prepare(const char *name,
+				   const struct gmem_object_params *params)
+{
+	struct gmem_persist_object meta = new_meta(0600);
 	struct gmem_object *obj;
 	u64 most;
 	int err;
 
-	generate_random_uuid(meta.uuid);
-	obj = new_object(params->name ?: "", &meta);
+	meta.size = params->size;
+	meta.granule = params->granule ?: SZ_2M;
+	meta.flags = params->flags;
+	meta.vm_class = params->vm_class;
+	obj = new_object(name, &meta);
 	if (IS_ERR(obj))
 		return obj;
 
@@ -391,41 +390,74 @@ static struct gmem_object *create(const struct gmem_object_params *params)
 	err = gmem_extents_reserve(&obj->ranges, div64_u64(most, meta.granule));
 	err = err ?: allocate(obj, params->nodes);
 	if (err) {
-		kobject_put(&obj->kobj);
+		put_object(obj);
 		return ERR_PTR(err);
 	}
 	shrink_ranges(obj);
 	err = index_ranges(obj);
 	err = err ?: gmem_sysfs_add_object(obj);
 	err = err ?: gmem_clean_object(obj);
-	err = err ?: publish(obj);
-	if (err)
-		goto err_free;
-
-	/* One reference is the list's, one the view's. */
-	kobject_get(&obj->kobj);
+	if (err) {
+		give_up(obj);
+		return ERR_PTR(err);
+	}
 	return obj;
+}
 
-err_free:
-	mutex_lock(&gmem_pool.lock);
-	free_ranges(obj, false);
-	obj->state = GMEM_DISCARDING;
-	gmem_pool.nr_allocating--;
-	mutex_unlock(&gmem_pool.lock);
-	remove_object(obj);
-	return ERR_PTR(err);
+static struct gmem_object *create(const struct gmem_object_params *params)
+{
+	struct gmem_object *obj = prepare(params->name ?: "", params);
+	int err;
+
+	if (IS_ERR(obj))
+		return obj;
+	/* One reference is the list's, one the view's. */
+	ihold(obj->inode);
+	err = publish(obj);
+	if (err) {
+		give_up(obj);
+		put_object(obj);
+		return ERR_PTR(err);
+	}
+	return obj;
+}
+
+static struct gmem_object *claim(const struct gmem_object_params *params);
+
+static struct gmem_object *create_by_handle(const struct gmem_object_params *params)
+{
+	struct gmem_object *obj = gmem_fs_object(params->handle);
+	int err;
+
+	inode_lock(obj->inode);
+	err = gmem_object_populate(obj, params);
+	inode_unlock(obj->inode);
+	return err ? ERR_PTR(err) : claim(params);
+}
+
+/* Either a name or a handle says which object is meant. */
+static int check_handle(const struct gmem_object_params *params, bool claim)
+{
+	if (!params->handle)
+		return claim && (!params->name || !params->name[0]) ? -EINVAL : 0;
+	if (params->name && params->name[0])
+		return -EINVAL;
+	return gmem_fs_object(params->handle) ? 0 : -EBADF;
 }
 
 /**
  * gmem_object_create - make a new object and claim its VM view
- * @params: what it shall be; without a name it dies with its last view
+ * @params: what it shall be; without a name it dies with its last view. With a
+ *	handle, the memory is for the object that it shows, which has none.
  *
  * The memory is zero, and is charged to the caller's dmem cgroup.
  *
  * Context: process context; takes gmem_pool.lock, clears memory and may take
  * seconds.
  * Return: the object, to be given back with gmem_object_release(), or an
- * ERR_PTR(): -EINVAL (name, size, granule or nodes), -EEXIST (the name is taken),
+ * ERR_PTR(): -EINVAL (name, size, granule or nodes), -EBADF (the handle is no file of
+ * gmemfs that is open for reading and writing), -EEXIST (the name is taken, or the
+ * handle's object has memory), -ENOENT (the handle's object has been discarded),
  * -ENOSPC (not enough free memory in this granule on these nodes, 4096 names, or
  * the record would become too large), -EDQUOT (a limit of the caller's dmem cgroup,
  * or of one above it, would be exceeded), -EBUSY (the pool is frozen), -EINTR (a
@@ -441,11 +473,12 @@ struct gmem_object *gmem_object_create(const struct gmem_object_params *params)
 
 	if (!gmem_persist_enabled())
 		return ERR_PTR(-ENODEV);
-	err = check_params(params, false);
+	err = check_handle(params, false);
+	err = err ?: check_params(params, false);
 	if (err)
 		return ERR_PTR(err);
 
-	obj = create(params);
+	obj = params->handle ? create_by_handle(params) : create(params);
 	trace_gmem_create(params->name ?: "", params->size,
 			  params->granule ?: SZ_2M, !IS_ERR(obj),
 			  ktime_get_ns() - start, PTR_ERR_OR_ZERO(obj));
@@ -469,28 +502,39 @@ static struct gmem_object *claim(const struct gmem_object_params *params)
 
 	guard(mutex)(&gmem_pool.lock);
 
-	obj = find_object(params->name);
+	obj = params->handle ? gmem_fs_object(params->handle) :
+			       find_object(params->name);
 	if (!obj)
 		return ERR_PTR(-ENOENT);
-	if (obj->state != GMEM_LIVE || obj->vm_view || gmem_pool.holders)
+	if (obj->vm_view || gmem_pool.holders)
 		return ERR_PTR(-EBUSY);
-	if (!matches(obj, params))
+	if (params->handle) {
+		if (!obj->ranges.nr)
+			return ERR_PTR(-ENOENT);
+	} else if (obj->state != GMEM_LIVE || obj->unlinked || obj->exclusive) {
+		return ERR_PTR(-EBUSY);
+	}
+	if (!obj->ranges.nr || !matches(obj, params))
 		return ERR_PTR(-EINVAL);
 
-	obj->meta.epoch++;
-	err = gmem_handover_update();
-	if (err) {
-		obj->meta.epoch--;
-		return ERR_PTR(err);
+	/* A handle has raised it when it was opened. */
+	if (!params->handle) {
+		obj->meta.epoch++;
+		err = gmem_handover_update();
+		if (err) {
+			obj->meta.epoch--;
+			return ERR_PTR(err);
+		}
 	}
 	obj->vm_view = true;
-	kobject_get(&obj->kobj);
+	ihold(obj->inode);
 	return obj;
 }
 
 /**
  * gmem_object_claim - claim the VM view of a parked object
- * @params: its name, and what the caller takes it to be
+ * @params: its name or a handle, and what the caller takes it to be. A handle
+ *	has raised the epoch already.
  *
  * The memory is charged to the caller's dmem cgroup from now on, be it beyond the
  * limits of that.
@@ -498,9 +542,10 @@ static struct gmem_object *claim(const struct gmem_object_params *params)
  * Context: process context; takes gmem_pool.lock.
  * Return: the object, to be given back with gmem_object_release(), or an
  * ERR_PTR(): -EINVAL (a malformed argument, or the object is not what the caller
- * takes it to be), -ENOENT (no object has this name), -EBUSY (another VM has the
- * view, the object is being created or discarded, or the pool is frozen), -ENODEV
- * (there is no pool), -ENOSPC (the record would become too large), -ENOMEM (no
+ * takes it to be), -EBADF (the handle is no file of gmemfs that is open for reading and
+ * writing), -ENOENT (no object has this name, or the handle's has no memory), -EBUSY
+ * (another VM has the view, a handle has the object exclusively, it is being created or
+ * discarded, or the pool is frozen), -ENODEV (there is no pool), -ENOSPC (the record would become too large), -ENOMEM (no
  * kernel memory for the bookkeeping).
  */
 struct gmem_object *gmem_object_claim(const struct gmem_object_params *params)
@@ -511,9 +556,8 @@ struct gmem_object *gmem_object_claim(const struct gmem_object_params *params)
 
 	if (!gmem_persist_enabled())
 		return ERR_PTR(-ENODEV);
-	if (!params->name || !params->name[0])
-		return ERR_PTR(-EINVAL);
-	err = check_params(params, true);
+	err = check_handle(params, true);
+	err = err ?: check_params(params, true);
 	if (err)
 		return ERR_PTR(err);
 
@@ -521,11 +565,13 @@ struct gmem_object *gmem_object_claim(const struct gmem_object_params *params)
 	err = PTR_ERR_OR_ZERO(obj);
 	if (!err) {
 		err = gmem_charge_move(obj);
-		if (err)
+		if (err && params->handle)
+			gmem_object_release(obj);
+		else if (err)
 			gmem_object_undo(obj, false);
 	}
 	if (err) {
-		trace_gmem_claim(params->name, params->size, params->granule,
+		trace_gmem_claim(params->name ?: "", params->size, params->granule,
 				 0, ktime_get_ns() - start, err);
 		return ERR_PTR(err);
 	}
@@ -535,21 +581,19 @@ struct gmem_object *gmem_object_claim(const struct gmem_object_params *params)
 }
 EXPORT_SYMBOL_FOR_KVM(gmem_object_claim);
 
-/**
- * gmem_object_release - give a VM view back
- * @obj: the object; the caller's reference goes with the view
- *
- * A named object is parked. One without a name is freed.
- *
- * Context: process context; takes gmem_pool.lock. Nothing maps the object any
- * more on behalf of this view.
- */
-void gmem_object_release(struct gmem_object *obj)
+/* A view ends. An object that has neither name nor views is freed. */
+static void drop_view(struct gmem_object *obj, bool vm)
 {
-	bool last = !obj->name[0];
+	bool last;
 
 	mutex_lock(&gmem_pool.lock);
-	obj->vm_view = false;
+	if (vm)
+		obj->vm_view = false;
+	else
+		obj->handles--;
+	if (!obj->handles)
+		obj->exclusive = false;	/* it was the only one */
+	last = !obj->name[0] && !has_views(obj);
 	if (last) {
 		/* In the record its memory was dirty all along. */
 		obj->state = GMEM_DISCARDING;
@@ -559,7 +603,21 @@ void gmem_object_release(struct gmem_object *obj)
 
 	if (last)
 		remove_object(obj);
-	kobject_put(&obj->kobj);
+}
+
+/**
+ * gmem_object_release - give a VM view back
+ * @obj: the object; the caller's reference goes with the view
+ *
+ * A named object is parked, if it has no other view. One without a name is freed.
+ *
+ * Context: process context; takes gmem_pool.lock. Nothing maps the object any
+ * more on behalf of this view.
+ */
+void gmem_object_release(struct gmem_object *obj)
+{
+	drop_view(obj, true);
+	put_object(obj);
 }
 EXPORT_SYMBOL_FOR_KVM(gmem_object_release);
 
@@ -597,7 +655,9 @@ void gmem_object_undo(struct gmem_object *obj, bool created)
 	bool gone = false;
 
 	scoped_guard(mutex, &gmem_pool.lock) {
-		if (!obj->name[0] || gmem_pool.holders)
+		/* Files of gmemfs may show it meanwhile. */
+		if (!obj->name[0] || obj->unlinked || obj->handles ||
+		    gmem_pool.holders)
 			break;
 		if (created) {
 			gone = !retire(obj);
@@ -613,7 +673,7 @@ void gmem_object_undo(struct gmem_object *obj, bool created)
 		return;
 	}
 	remove_object(obj);
-	kobject_put(&obj->kobj);
+	put_object(obj);
 }
 EXPORT_SYMBOL_FOR_KVM(gmem_object_undo);
 
@@ -639,7 +699,8 @@ int gmem_object_discard(const char *name)
 		obj = find_object(name);
 		if (!obj)
 			return -ENOENT;
-		if (obj->state != GMEM_LIVE || obj->vm_view || gmem_pool.holders)
+		if (obj->state != GMEM_LIVE || obj->unlinked || has_views(obj) ||
+		    gmem_pool.holders)
 			return -EBUSY;
 
 		err = retire(obj);
@@ -648,6 +709,315 @@ int gmem_object_discard(const char *name)
 	}
 	remove_object(obj);
 	return 0;
+}
+
+/**
+ * gmem_object_create_file - make a new object without memory
+ * @name: its name
+ * @mode: its permissions; the caller owns it
+ *
+ * The record does not know of it before it has memory, see gmem_object_populate().
+ *
+ * Context: process context; takes gmem_pool.lock.
+ * Return: the object, with a reference to its inode for the caller, or an ERR_PTR():
+ * -EINVAL (no such name is possible), -EEXIST (it is taken), -ENOSPC (4096 names),
+ * -EBUSY (the pool is frozen), -ENOMEM.
+ */
+struct gmem_object *gmem_object_create_file(const char *name, umode_t mode)
+{
+	struct gmem_persist_object meta = new_meta(mode);
+	struct gmem_object *obj;
+	int err;
+
+	if (!gmem_name_valid(name))
+		return ERR_PTR(-EINVAL);
+	meta.granule = SZ_2M;
+	obj = new_object(name, &meta);
+	if (IS_ERR(obj))
+		return obj;
+
+	err = allocate(obj, NULL);
+	if (err) {
+		put_object(obj);
+		return ERR_PTR(err);
+	}
+	err = gmem_sysfs_add_object(obj);
+	ihold(obj->inode);
+	mutex_lock(&gmem_pool.lock);
+	gmem_pool.nr_allocating--;
+	obj->state = err ? GMEM_DISCARDING : GMEM_LIVE;
+	mutex_unlock(&gmem_pool.lock);
+	if (err) {
+		remove_object(obj);
+		put_object(obj);
+		return ERR_PTR(err);
+	}
+	return obj;
+}
+
+/* Let @obj have the memory of @donor, which nobody has seen. */
+static int adopt(struct gmem_object *obj, struct gmem_object *donor)
+{
+	struct gmem_persist_object old;
+	int err;
+
+	guard(mutex)(&gmem_pool.lock);
+
+	if (obj->state != GMEM_LIVE)
+		return -ENOENT;
+	if (obj->ranges.nr)
+		return -EEXIST;
+	err = check_memory(donor);
+	if (err)
+		return err;
+
+	old = obj->meta;
+	obj->meta.size = donor->meta.size;
+	obj->meta.granule = donor->meta.granule;
+	obj->meta.flags = donor->meta.flags;
+	obj->meta.vm_class = donor->meta.vm_class;
+	obj->meta.epoch = 1;
+	swap(obj->ranges, donor->ranges);
+	swap(obj->start, donor->start);
+	err = gmem_handover_update();
+	if (err) {
+		swap(obj->ranges, donor->ranges);
+		swap(obj->start, donor->start);
+		obj->meta = old;
+		return err;
+	}
+	swap(obj->charges, donor->charges);
+	/* From here on it may be mapped. */
+	i_size_write(obj->inode, obj->meta.size);
+	return 0;
+}
+
+/**
+ * gmem_object_populate - give an object without memory some
+ * @obj: the object
+ * @params: what it shall be; the name does not matter
+ *
+ * As with gmem_object_create(), the memory is zero and charged to the caller's
+ * dmem cgroup, and the epoch is 1.
+ *
+ * Context: process context; the lock of the object's inode is held; takes
+ * gmem_pool.lock, clears memory and may take seconds.
+ * Return: 0, -EEXIST (it has memory), -ENOENT (it has been discarded), or an error of
+ * gmem_object_create().
+ */
+int gmem_object_populate(struct gmem_object *obj,
+			 const struct gmem_object_params *params)
+{
+	struct gmem_object *donor;
+	int err;
+
+	if (i_size_read(obj->inode))
+		return -EEXIST;
+	err = check_params(params, false);
+	if (err)
+		return err;
+	donor = prepare("", params);
+	if (IS_ERR(donor))
+		return PTR_ERR(donor);
+
+	err = adopt(obj, donor);
+	give_up(donor);
+	return err;
+}
+
+/**
+ * gmem_object_shown - is this the object that a name stands for
+ * @obj: the object; NULL: does the name stand for none
+ * @name: the name
+ *
+ * Context: process context; takes gmem_pool.lock.
+ * Return: true if so.
+ */
+bool gmem_object_shown(const struct gmem_object *obj, const char *name)
+{
+	const struct gmem_object *found;
+
+	guard(mutex)(&gmem_pool.lock);
+
+	found = find_object(name);
+	if (found && (found->state != GMEM_LIVE || found->unlinked))
+		found = NULL;
+	return found == obj;
+}
+
+/**
+ * gmem_object_lookup - find the object that a name stands for
+ * @name: the name
+ *
+ * Context: process context; takes gmem_pool.lock.
+ * Return: its inode, with a reference; NULL if there is none.
+ */
+struct inode *gmem_object_lookup(const char *name)
+{
+	struct gmem_object *obj;
+
+	guard(mutex)(&gmem_pool.lock);
+
+	obj = find_object(name);
+	if (!obj || obj->state != GMEM_LIVE || obj->unlinked)
+		return NULL;
+	ihold(obj->inode);
+	return obj->inode;
+}
+
+/**
+ * gmem_object_next - the next object that has a name
+ * @ino: behind the one with this number
+ * @name: set to its name
+ *
+ * Context: process context; takes gmem_pool.lock.
+ * Return: its inode, with a reference; NULL if there is none.
+ */
+struct inode *gmem_object_next(u64 ino, char *name)
+{
+	struct gmem_object *obj;
+
+	guard(mutex)(&gmem_pool.lock);
+
+	list_for_each_entry(obj, &gmem_pool.objects, node) {
+		if (obj->inode->i_ino <= ino || !obj->name[0] || obj->unlinked ||
+		    obj->state != GMEM_LIVE)
+			continue;
+		memcpy(name, obj->name, sizeof(obj->name));
+		ihold(obj->inode);
+		return obj->inode;
+	}
+	return NULL;
+}
+
+/**
+ * gmem_object_unlink - take an object's name away
+ * @obj: the object
+ *
+ * It is freed with its last view, at once if it has none.
+ *
+ * Context: process context; takes gmem_pool.lock. The caller holds a reference.
+ * Return: 0, -ENOENT (it has none any more), -EBUSY (the pool is frozen), -ENOSPC (the
+ * record would become too large), -ENOMEM.
+ */
+int gmem_object_unlink(struct gmem_object *obj)
+{
+	int err;
+
+	scoped_guard(mutex, &gmem_pool.lock) {
+		if (gmem_pool.holders)
+			return -EBUSY;
+		if (obj->state != GMEM_LIVE || obj->unlinked)
+			return -ENOENT;
+		obj->unlinked = true;
+		err = gmem_handover_update();
+		if (err) {
+			obj->unlinked = false;
+			return err;
+		}
+		/* Nobody else frees it meanwhile. */
+		obj->handles++;
+	}
+
+	/* As in remove_object(), the name stays taken until its directory is gone. */
+	kobject_del(&obj->kobj);
+	scoped_guard(mutex, &gmem_pool.lock) {
+		obj->name[0] = '\0';
+		gmem_pool.nr_named--;
+	}
+	clear_nlink(obj->inode);
+	drop_view(obj, false);
+	return 0;
+}
+
+/**
+ * gmem_object_set_attr - change owner and permissions
+ * @obj: the object
+ * @uid: its owner from now on
+ * @gid: its group
+ * @mode: its file type and permissions
+ *
+ * Context: process context; takes gmem_pool.lock.
+ * Return: 0, -EBUSY (the pool is frozen), -ENOSPC (the record would become too large),
+ * -ENOMEM; nothing has changed then.
+ */
+int gmem_object_set_attr(struct gmem_object *obj, kuid_t uid, kgid_t gid,
+			 umode_t mode)
+{
+	struct gmem_persist_object old;
+	int err;
+
+	guard(mutex)(&gmem_pool.lock);
+
+	if (gmem_pool.holders)
+		return -EBUSY;
+	old = obj->meta;
+	obj->meta.uid = from_kuid(&init_user_ns, uid);
+	obj->meta.gid = from_kgid(&init_user_ns, gid);
+	obj->meta.mode = mode;
+	err = gmem_handover_update();
+	if (err) {
+		obj->meta.uid = old.uid;
+		obj->meta.gid = old.gid;
+		obj->meta.mode = old.mode;
+	}
+	return err;
+}
+
+/**
+ * gmem_object_open - begin to use an object by a file
+ * @obj: the object
+ * @write: to change its contents
+ * @exclusive: nobody else may use it meanwhile
+ *
+ * Whoever opens an object for writing that nobody else uses pays for it from now on.
+ * Opening it for writing raises the epoch once it has memory.
+ *
+ * Context: process context; takes gmem_pool.lock. The caller holds a reference.
+ * Return: 0, -ESTALE (it is being discarded), -EBUSY (somebody uses it exclusively, or
+ * uses it and @exclusive is asked for; or the pool is frozen and @write is asked for),
+ * -ENOSPC (the record would become too large), -ENOMEM.
+ */
+int gmem_object_open(struct gmem_object *obj, bool write, bool exclusive)
+{
+	bool claims;
+	int err = 0;
+
+	scoped_guard(mutex, &gmem_pool.lock) {
+		if (obj->state != GMEM_LIVE)
+			return -ESTALE;
+		if (obj->exclusive || (exclusive && has_views(obj)) ||
+		    (write && gmem_pool.holders))
+			return -EBUSY;
+		claims = write && obj->ranges.nr;
+		if (claims) {
+			obj->meta.epoch++;
+			err = gmem_handover_update();
+			if (err) {
+				obj->meta.epoch--;
+				return err;
+			}
+			claims = !has_views(obj);
+		}
+		obj->handles++;
+		obj->exclusive = exclusive;
+	}
+	if (claims)
+		err = gmem_charge_move(obj);
+	if (err)
+		drop_view(obj, false);
+	return err;
+}
+
+/**
+ * gmem_object_close - a file that showed an object is gone
+ * @obj: the object
+ *
+ * Context: process context; takes gmem_pool.lock. The caller holds a reference.
+ */
+void gmem_object_close(struct gmem_object *obj)
+{
+	drop_view(obj, false);
 }
 
 /**
@@ -679,7 +1049,7 @@ int __init gmem_object_restore(const struct gmem_record_object *rec)
 	err = err ?: gmem_sysfs_add_object(obj);
 	if (err) {
 		gmem_uncharge(obj);
-		kobject_put(&obj->kobj);
+		put_object(obj);
 		return err;
 	}
 

@@ -172,7 +172,7 @@ static struct gmem_object *find_owner(u64 addr, pgoff_t *index)
 		if (obj->state == GMEM_DISCARDING ||
 		    !gmem_poison_find(obj, addr, index))
 			continue;
-		kobject_get(&obj->kobj);
+		ihold(obj->inode);
 		return obj;
 	}
 	return NULL;
@@ -283,7 +283,7 @@ static struct address_space *pool_failure(struct pfn_address_space *space,
 		mapping = obj->inode->i_mapping;
 	}
 	if (obj)
-		kobject_put(&obj->kobj);
+		iput(obj->inode);
 	return mapping;
 }
 

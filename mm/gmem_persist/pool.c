@@ -269,7 +269,7 @@ static int __init gmem_persist_init(void)
 	else if (!err)
 		free_all(gmem_pool_origin == GMEM_POOL_NEW);
 	err = err ?: gmem_poison_init();
-	err = err ?: gmem_object_init();
+	err = err ?: gmem_fs_init();
 	err = err ?: gmem_sysfs_init();
 	err = err ?: gmem_charge_init();
 	if (err) {

@@ -347,7 +347,9 @@ static const char *state_name(const struct gmem_object *obj)
 	case GMEM_ALLOCATING:
 		return "allocating";
 	case GMEM_LIVE:
-		return obj->vm_view ? "live" : "parked";
+		if (!obj->ranges.nr)
+			return "empty";
+		return obj->vm_view || obj->handles ? "live" : "parked";
 	case GMEM_DISCARDING:
 		return "discarding";
 	}
@@ -362,7 +364,7 @@ OBJECT_ATTR(uuid, "%pUb", obj->meta.uuid);
 OBJECT_ATTR(generation, "%llu", obj->meta.generation);
 OBJECT_ATTR(epoch, "%llu", obj->meta.epoch);
 OBJECT_ATTR(state, "%s", state_name(obj));
-OBJECT_ATTR(views, "%d", obj->vm_view);
+OBJECT_ATTR(views, "%u", obj->handles + obj->vm_view);
 
 /* As in /proc/PID/numa_maps, but in bytes. */
 static ssize_t object_nodes_show(const struct gmem_object *obj, char *buf)

@@ -15,6 +15,7 @@
 #include <linux/gmem_persist.h>
 #include <linux/kvm_host.h>
 #include <linux/falloc.h>
+#include <linux/file.h>
 #include <linux/uaccess.h>
 
 #include "guest_memfd.h"
@@ -173,15 +174,16 @@ static int create_view(struct kvm *kvm, struct gmem_object *obj, loff_t size,
 
 /*
  * The checks that all ways to persistent memory share. The pool is a resource of
- * the host, and names are not checked against anything else.
+ * the host, and names are not checked against anything else; a handle was, when the
+ * file was opened.
  */
-static int check_access(struct kvm *kvm, u32 *vm_class)
+static int check_access(struct kvm *kvm, bool handle, u32 *vm_class)
 {
 	int err = kvm_arch_gmem_persist_class(kvm, vm_class);
 
 	if (err)
 		return err;
-	if (!capable(CAP_SYS_ADMIN))
+	if (!handle && !capable(CAP_SYS_ADMIN))
 		return -EPERM;
 	return gmem_persist_enabled() ? 0 : -ENODEV;
 }
@@ -208,7 +210,7 @@ int kvm_gmem_persist_create(struct kvm *kvm, loff_t size, u64 flags)
 
 	if (!gmem_persist_enabled())
 		return -EINVAL;
-	r = check_access(kvm, &params.vm_class);
+	r = check_access(kvm, false, &params.vm_class);
 	if (r)
 		return r;
 	if (flags & ~kvm_gmem_get_supported_flags(kvm) || size <= 0 ||
@@ -254,14 +256,18 @@ static int check_args(struct kvm *kvm, const struct kvm_gmem_persist *args)
 	const u64 flags = kvm_gmem_get_supported_flags(kvm) &
 			  ~GUEST_MEMFD_FLAG_PERSIST;
 
-	if (args->op > KVM_GMEM_PERSIST_CREATE_OR_RECLAIM || args->pad ||
-	    args->flags & ~flags || !args->name[0] || args->pad2 ||
+	const bool by_handle = args->op & KVM_GMEM_PERSIST_HANDLE;
+	const u32 op = args->op & ~KVM_GMEM_PERSIST_HANDLE;
+
+	if (op > KVM_GMEM_PERSIST_CREATE_OR_RECLAIM ||
+	    by_handle == !!args->name[0] || (args->handle && !by_handle) ||
+	    args->flags & ~flags || args->pad2 ||
 	    args->nodemask_bits > KVM_GMEM_PERSIST_MAX_NODES ||
 	    (args->nodemask && !args->nodemask_bits) ||
 	    memchr_inv(args->reserved, 0, sizeof(args->reserved)))
 		return -EINVAL;
 	/* What exists is where it is. */
-	if (args->op == KVM_GMEM_PERSIST_RECLAIM && args->nodemask_bits)
+	if (op == KVM_GMEM_PERSIST_RECLAIM && args->nodemask_bits)
 		return -EINVAL;
 	return 0;
 }
@@ -303,14 +309,17 @@ int kvm_gmem_persist_ioctl(struct kvm *kvm, struct kvm_gmem_persist __user *argp
 	struct gmem_object *obj;
 	char name[KVM_GMEM_PERSIST_NAME_SIZE + 1] = {};
 	nodemask_t nodes;
-	bool created;
+	bool by_handle, created;
+	u32 op;
 	int r;
 
 	BUILD_BUG_ON(KVM_GMEM_PERSIST_NAME_SIZE != GMEM_NAME_SIZE);
 
 	if (copy_from_user(&args, argp, sizeof(args)))
 		return -EFAULT;
-	r = check_access(kvm, &params.vm_class);
+	by_handle = args.op & KVM_GMEM_PERSIST_HANDLE;
+	op = args.op & ~KVM_GMEM_PERSIST_HANDLE;
+	r = check_access(kvm, by_handle, &params.vm_class);
 	if (r)
 		return r;
 	r = check_args(kvm, &args);
@@ -331,7 +340,15 @@ int kvm_gmem_persist_ioctl(struct kvm *kvm, struct kvm_gmem_persist __user *argp
 	params.size = args.size;
 	params.granule = args.granule;
 	params.flags = args.flags;
-	obj = get_object(args.op, &params, &created);
+	if (by_handle) {
+		params.handle = fget(args.handle);
+		if (!params.handle)
+			return -EBADF;
+	}
+	obj = get_object(op, &params, &created);
+	/* The view holds the object from now on. */
+	if (params.handle)
+		fput(params.handle);
 	if (IS_ERR(obj))
 		return PTR_ERR(obj);
 
@@ -342,7 +359,10 @@ int kvm_gmem_persist_ioctl(struct kvm *kvm, struct kvm_gmem_persist __user *argp
 	args.epoch = info.epoch;
 	r = copy_to_user(argp, &args, sizeof(args)) ? -EFAULT : 0;
 	r = r ?: create_view(kvm, obj, info.size, args.flags);
-	if (r < 0)
+	/* Opening the handle was the claim, and its file is there whatever comes. */
+	if (r < 0 && by_handle)
+		gmem_object_release(obj);
+	else if (r < 0)
 		gmem_object_undo(obj, created);
 	return r;
 }

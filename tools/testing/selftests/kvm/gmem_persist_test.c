@@ -496,9 +496,9 @@ static void test_refused(void)
 		{ "operation ~0",
 		  { .op = ~0, .name = PREFIX "new", .size = SZ_2M }, EINVAL },
 		{ "pad",
-		  GMEM_ARGS(CREATE, PREFIX "new", .size = SZ_2M, .pad = 1), EINVAL },
+		  GMEM_ARGS(CREATE, PREFIX "new", .size = SZ_2M, .handle = 1), EINVAL },
 		{ "pad, highest bit",
-		  GMEM_ARGS(CREATE, PREFIX "new", .size = SZ_2M, .pad = 1u << 31), EINVAL },
+		  GMEM_ARGS(CREATE, PREFIX "new", .size = SZ_2M, .handle = 1u << 31), EINVAL },
 	};
 	struct kvm_vm *vm = vm_create_barebones();
 	struct kvm_vm *other = vm_create_barebones();
