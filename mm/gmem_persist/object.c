@@ -545,8 +545,8 @@ static struct gmem_object *claim(const struct gmem_object_params *params)
  * takes it to be), -EBADF (the handle is no file of gmemfs that is open for reading and
  * writing), -ENOENT (no object has this name, or the handle's has no memory), -EBUSY
  * (another VM has the view, a handle has the object exclusively, it is being created or
- * discarded, or the pool is frozen), -ENODEV (there is no pool), -ENOSPC (the record would become too large), -ENOMEM (no
- * kernel memory for the bookkeeping).
+ * discarded, or the pool is frozen), -ENODEV (there is no pool), -ENOSPC (the record
+ * would become too large), -ENOMEM (no kernel memory for the bookkeeping).
  */
 struct gmem_object *gmem_object_claim(const struct gmem_object_params *params)
 {
