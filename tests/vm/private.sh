@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# vm: mem=6G timeout=300 append="kho=on gmem_persist=3G" flavours="release debug"
+# shellcheck shell=dash
+# vm: mem=8G timeout=300 append="kho=on gmem_persist=3G" flavours="release debug"
 #
 # A guest with private and with shared memory, over a kexec. Both sides are objects; which
 # pages are private is forgotten with the VM, so the VMM notes it in a third one.
