@@ -134,15 +134,19 @@ static int is_object(const struct dirent *entry)
 void gmem_take_snapshot(struct gmem_snapshot *s)
 {
 	struct dirent **entries;
+	static const char format[] =
+		"pool %lu clean %lu dirty %lu used %lu quarantined %lu poisoned %lu";
+	u64 pool, poisoned;
+	char buf[512];
 	size_t len = 0;
 	int i, nr;
 
-	s->clean = gmem_pool_attr("clean_bytes");
-	s->dirty = gmem_pool_attr("dirty_bytes");
-	s->used = gmem_pool_attr("used_bytes");
-	s->quarantined = gmem_pool_attr("quarantined_bytes");
-	TEST_ASSERT_EQ(s->clean + s->dirty + s->used + s->quarantined,
-		       gmem_pool_attr("pool_bytes"));
+	/* All at one moment: memory may be cleaned meanwhile. */
+	gmem_read_text(buf, sizeof(buf), SYSFS "stat");
+	TEST_ASSERT(sscanf(buf, format, &pool, &s->clean, &s->dirty, &s->used,
+			   &s->quarantined, &poisoned) == 6, "stat is: %s", buf);
+	TEST_ASSERT(s->clean + s->dirty + s->used + s->quarantined + poisoned == pool,
+		    "stat does not add up: %s", buf);
 
 	s->objects[0] = '\0';
 	nr = scandir(SYSFS "objects", &entries, is_object, alphasort);
