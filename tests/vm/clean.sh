@@ -20,7 +20,7 @@ fill_all() {
 # killed_while_creating: kill a VMM whose object is still being cleared
 killed_while_creating() {
 	local creator
-	gmem-vmm create big size=3G granule=1G > /tmp/big 2>&1 &
+	gmem-payload create big size=3G granule=1G > /tmp/big 2>&1 &
 	creator=$!
 	until [ -e "$pool/objects/big" ] || ! kill -0 $creator 2>/dev/null; do :; done
 	kill -9 $creator

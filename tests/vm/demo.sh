@@ -38,7 +38,7 @@ stage1() {
 
 	require "load kernel 2" load_stage
 
-	gmem-vmm reclaim vm0 run > /tmp/running &
+	gmem-payload reclaim vm0 run > /tmp/running &
 	until grep -q running /tmp/running; do :; done
 	story "kernel 1: a VMM runs vm0, the guest counts, and goes on counting until the end"
 

@@ -17,7 +17,7 @@ limit() { echo "gmem_persist/node$1 $2" > $cg/group/dmem.max; }
 # vmm_in_group WORDS..., refused_in_group WORDS...
 vmm_in_group() {
 	# shellcheck disable=SC2016	# for the inner shell
-	sh -c 'echo $$ > "$0/cgroup.procs" && exec gmem-vmm "$@"' $cg/group "$@" > /tmp/vmm
+	sh -c 'echo $$ > "$0/cgroup.procs" && exec gmem-payload "$@"' $cg/group "$@" > /tmp/vmm
 }
 refused_in_group() {
 	vmm_in_group "$@"

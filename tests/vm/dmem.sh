@@ -27,7 +27,7 @@ in_group() {
 vmm_in() {
 	local group=$1
 	shift
-	in_group "$group" gmem-vmm "$@" > /tmp/vmm
+	in_group "$group" gmem-payload "$@" > /tmp/vmm
 }
 vmm_fails_in() {
 	local errno=$1 status=0
@@ -41,7 +41,7 @@ no_fd_in() {
 	local group=$1 status=0
 	shift
 	# shellcheck disable=SC2016	# for the inner shell
-	in_group "$group" sh -c 'ulimit -n 5 && exec gmem-vmm "$@"' sh "$@" \
+	in_group "$group" sh -c 'ulimit -n 5 && exec gmem-payload "$@"' sh "$@" \
 		> /tmp/vmm || status=$?
 	[ $status = 3 ] && [ "$(figure errno)" = EMFILE ]
 }
@@ -81,7 +81,7 @@ start_vmm() {
 	local group=$1
 	shift
 	: > /tmp/running
-	sh -c "$enter" "$cg/$group" gmem-vmm "$@" run > /tmp/running &
+	sh -c "$enter" "$cg/$group" gmem-payload "$@" run > /tmp/running &
 	running=$!
 	until grep -q running /tmp/running; do
 		kill -0 "$running" || return
@@ -100,7 +100,7 @@ interrupted() {
 	local name=$1 creating try
 	shift
 	for try in 1 2 3 4 5 6 7 8 9; do
-		sh -c "$enter" "$cg/other" gmem-vmm create "$name" "$@" > /tmp/vmm &
+		sh -c "$enter" "$cg/other" gmem-payload create "$name" "$@" > /tmp/vmm &
 		creating=$!
 		until [ -e "$pool/objects/$name" ]; do
 			kill -0 $creating || return
@@ -120,8 +120,8 @@ take_turns() {
 	local turn name=turn-${1##*/}
 	for turn in 1 2 3 4 5; do
 		echo "# $name $turn"
-		in_group "$1" gmem-vmm reclaim shared
-		in_group "$1" gmem-vmm create "$name" size=6M
+		in_group "$1" gmem-payload reclaim shared
+		in_group "$1" gmem-payload create "$name" size=6M
 		echo "$name" > "$pool/discard"
 	done > "/tmp/$name"
 }

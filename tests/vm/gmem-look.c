@@ -4,7 +4,7 @@
  *
  *   gmem-look read|write|mmap FIRST SIZE   try it on /dev/mem
  *   gmem-look verify SEED RANGE...   compare what an object's ranges contain, in the
- *                                    order of its offsets, with gmem-vmm's pattern
+ *                                    order of its offsets, with gmem-payload's pattern
  *   gmem-look elf FILE RANGE...      no PT_LOAD of /proc/kcore or /proc/vmcore has
  *                                    any of these
  *   gmem-look kcore RANGE...         nor can /proc/kcore be read where they would be
@@ -89,7 +89,7 @@ static int verify(uint64_t seed, char **ranges)
 			if (word == MAP_FAILED)
 				return refused();
 			for (uint64_t i = 0; i < WINDOW / 8; i++, offset += 8) {
-				/* The first page is gmem-vmm's. */
+				/* The first page is gmem-payload's. */
 				if (offset < PAGE)
 					continue;
 				compared += 8;
@@ -176,7 +176,7 @@ static int read_kcore(char **ranges)
 		struct range r = parse_range(*ranges);
 
 		for (uint64_t at = r.first; at < r.last; at += PAGE) {
-			/* The last word of a page: gmem-vmm's own ones are in front. */
+			/* The last word of a page: gmem-payload's own ones are in front. */
 			off_t where = best.p_offset + (at - best.p_paddr) + PAGE - 8;
 
 			if (pread(fd, &word, 8, where) == 8 && word)

@@ -32,7 +32,7 @@ case $STAGE in
 	result record_bytes "$(cat "$pool/record_bytes")"
 
 	# A VMM that is still there when the kernel goes does no harm.
-	gmem-vmm reclaim late run > /tmp/running &
+	gmem-payload reclaim late run > /tmp/running &
 	until grep -q running /tmp/running; do :; done
 	check "a VMM runs" is objects/late/state live
 

@@ -50,7 +50,7 @@ case $STAGE in
 	check "too much for node 1" vmm_fails ENOSPC create x nodes=2 size=5G granule=1G
 	check "a node that cannot exist" vmm_fails EINVAL create x nodes=0x8000000000000000 size=2M
 	check "a mask for what exists" vmm_fails EINVAL reclaim n1 nodes=2
-	check "an object wherever the caller is" on_cpu 1 gmem-vmm create here size=64M
+	check "an object wherever the caller is" on_cpu 1 gmem-payload create here size=64M
 	check "is on its node" is objects/here/nodes "N1=$((64 << 20))"
 	for name in n0 n1 here; do
 		check "discard $name" write discard $name

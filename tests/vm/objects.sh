@@ -27,7 +27,7 @@ write() { echo "$2" > "$pool/$1"; }
 refused() { ! write "$1" "$2" 2>/dev/null; }
 
 # vmm WORDS...: run the VMM; its figures stay in /tmp/vmm
-vmm() { gmem-vmm "$@" > /tmp/vmm; }
+vmm() { gmem-payload "$@" > /tmp/vmm; }
 
 # vmm_fails ERRNO WORDS...: the VMM must be refused the object, with that errno
 vmm_fails() {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What gmem-vmm fills memory with: a function of a word's offset and of a seed. */
+/* What gmem-payload fills memory with: a function of a word's offset and of a seed. */
 #include <stdint.h>
 
 static inline __attribute__((always_inline)) uint64_t pattern(uint64_t offset,

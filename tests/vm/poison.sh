@@ -168,7 +168,7 @@ ok"
 
 	# While an object is created there: it is not, or it is with a bad page.
 	free=$(($(cat "$pool/clean_bytes") + $(cat "$pool/dirty_bytes")))
-	gmem-vmm create unlucky size=512M > /tmp/unlucky &
+	gmem-payload create unlucky size=512M > /tmp/unlucky &
 	until [ -e "$pool/objects/unlucky/extents" ]; do :; done
 	unlucky=$(phys unlucky 0x1fff0000)
 	check "an error during creation" hit "$unlucky"

@@ -10,7 +10,7 @@
 
 M=$((1 << 20))
 size=$((48 * M))
-# By the rule of gmem-vmm: of each 16 MiB, 4 MiB.
+# By the rule of gmem-payload: of each 16 MiB, 4 MiB.
 private=$((12 * M))
 
 # protected WORDS...: the VMM of a guest with private memory
@@ -36,7 +36,7 @@ case $STAGE in
 	result attributes_kib_per_gib "$(figure attributes_kib)"
 
 	# A VMM that is killed while its guest runs.
-	gmem-vmm reclaim secret vm=protected shared=open state=notes run > /tmp/running &
+	gmem-payload reclaim secret vm=protected shared=open state=notes run > /tmp/running &
 	pid=$!
 	until grep -q running /tmp/running; do :; done
 	check "both sides are in use" is objects/secret/state live

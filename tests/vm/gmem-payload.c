@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A VMM in one file: a VM with one vCPU whose memory is a persistent object.
+ * A VMM whose guest is a payload of this very file: a VM with one vCPU whose memory is a
+ * persistent object.
  *
- *   gmem-vmm create|reclaim|any NAME [OPTION...] [ACTION...]
+ *   gmem-payload create|reclaim|any NAME [OPTION...] [ACTION...]
  *
  * create '' makes memory without a name, that is gone with the VMM.
  *
@@ -53,7 +54,7 @@
  * Prints key=value lines. Exit status: 0; 1 if a comparison found a difference;
  * 2 for a usage error; 3 and "errno=NAME" if the object cannot be had.
  *
- *   gmem-vmm freeze          freeze the pool and print how long that took (freeze_us)
+ *   gmem-payload freeze          freeze the pool and print how long that took (freeze_us)
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -769,7 +770,7 @@ static int create_unnamed(const struct vm *vm, const struct kvm_gmem_persist *gm
 }
 
 static const char *usage =
-	"usage: gmem-vmm create|reclaim|any NAME [option=value...] [action...], or freeze";
+	"usage: gmem-payload create|reclaim|any NAME [option=value...] [action...], or freeze";
 
 int main(int argc, char **argv)
 {
