@@ -87,3 +87,14 @@ one_at_a_time() {
 		flock 9
 	}
 }
+
+# install_dynamic PROGRAM ROOT FOLDER: it, to ROOT/FOLDER, and the libraries it names, to
+# where it looks for them
+install_dynamic() {
+	local library
+	cp -L "$1" "$2/$3/"
+	ldd "$1" | grep -o '/[^ ]*' | while read -r library; do
+		mkdir -p "$2${library%/*}"
+		cp -L "$library" "$2$library"
+	done
+}

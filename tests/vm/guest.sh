@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=dash
+#
+# What tests share that run Linux guests (tests/vm/gmem-guest.c) with the programs of
+# "# vm: disk=guest". A guest's console is in /tmp/NAME.log, each line after its time in
+# milliseconds, which goes on over a kexec.
+
+fs=/gmem
+export GMEM_CONF=/tmp/conf GMEM_RUN=/tmp/run
+
+# guest_setup: programs, file system
+guest_setup() {
+	[ -b /dev/vdb ] || skip_all "no programs for guests (scripts/guest)"
+	tar -x -f /dev/vdb -C /
+	mkdir -p $fs $GMEM_CONF $GMEM_RUN
+	mount -t gmemfs none $fs
+}
+
+# qemu_guest NAME MEMORY SET: a guest for gmem-vm; SET is its working set in MiB
+qemu_guest() {
+	cat > $GMEM_CONF/"$1.conf" <<-EOF
+		MEMORY=$2
+		QEMU_ARGS="-nodefaults -no-user-config -display none -vga none -nic none -smp 1
+			-L /usr/share/qemu -serial file:/tmp/$1.console
+			-kernel /guest/bzImage -initrd /guest/initrd
+			-append '$(guest_words "$3")'"
+	EOF
+}
+
+# The VMM of which the command line says gmem.vmm=: qemu, or gmem-vmm, which is ours.
+vmm=$(tr ' ' '\n' < /proc/cmdline | sed -n 's/^gmem.vmm=//p' | tail -n 1)
+
+vmm_version() {
+	case $vmm in
+	gmem-vmm) echo "gmem-vmm" ;;
+	*)	qemu-system-x86_64 --version | head -n 1 ;;
+	esac
+}
+
+# new_guest NAME MEMORY SET, vm_start NAME, vm_save NAME: by that VMM
+new_guest() {
+	case $vmm in
+	gmem-vmm) echo "$2 $3" > "$GMEM_CONF/$1" ;;
+	*)	qemu_guest "$@" ;;
+	esac
+}
+vm_start() { gmem-vm start "$1"; }
+vm_save() { gmem-vm save "$1" > /tmp/saved && cat /tmp/saved; }
+
+# ram_bytes_copied: by what QEMU says of the guest that was saved last
+ram_bytes_copied() { sed -n 's/.*"normal-bytes": \([0-9]*\).*/\1/p' /tmp/saved; }
+
+# guest_words SET: the command line of a guest's kernel
+guest_words() {
+	echo "console=ttyS0 quiet panic=-1 no_timer_check set=$1"
+}
+
+# console NAME: listen to its console
+console() {
+	[ -p "/tmp/$1.console" ] || mkfifo "/tmp/$1.console"
+	gmem-stamp "/tmp/$1.console" >> "/tmp/$1.log" &
+}
+
+# ticks_on NAME [N]: wait for so many ticks more (one)
+ticks_on() {
+	tail -n 0 -f "/tmp/$1.log" | grep -m "${2:-1}" -q ' tick '
+}
+
+# swept NAME: wait until all memory of its working set, and its file, was compared anew
+swept() {
+	ticks_on "$1" 64
+}
+
+# tick NAME, tick_time NAME, tick_up NAME: the last one's number, time in ms, uptime in ms
+tick() { sed -n 's/.* tick \([0-9]*\) .*/\1/p' "/tmp/$1.log" | tail -n 1; }
+tick_time() { sed -n 's/^\([0-9]*\) tick .*/\1/p' "/tmp/$1.log" | tail -n 1; }
+tick_up() { sed -n 's/.* tick .* up=0*\([0-9]*\)\.\([0-9]*\) .*/\1\2/p' "/tmp/$1.log" | tail -n 1; }
+
+# first_tick NAME: number and time of the first one in the log
+first_tick() { sed -n 's/^\([0-9]*\) tick \([0-9]*\) .*/\2 \1/p' "/tmp/$1.log" | head -n 1; }
+
+# guest_fine NAME: it found all of its memory as it was, and its kernel complains of
+# nothing but the clock. A guest that was away may find that its TSC is not what it was.
+guest_fine() {
+	! grep -E '^[0-9]+ (bad:|tick .* bad=[^0])|Kernel panic|BUG:' "/tmp/$1.log" >&2 &&
+		! grep '^[0-9]* log:' "/tmp/$1.log" | grep -v -i -E 'clocksource|tsc' >&2
+}
+
+# remember KEY VALUE, recall KEY: for the next kernels
+remember() { echo "$1=$2" >> $fs/facts; }
+recall() { sed -n "s/^$1=//p" $fs/facts | tail -n 1; }
