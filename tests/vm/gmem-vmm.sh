@@ -1,0 +1,211 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=dash
+# vm: mem=6G timeout=300 disk=guest append="kho=on gmem_persist=1G,zeroed" flavours="release debug"
+#
+# tools/gmem_persist/gmem-vmm boots Linux in bound memory, saves it, and lets it go on under
+# the next kernel, and the one after that; the same with a small guest in private memory.
+# What does not belong together is refused.
+. /tests/lib.sh
+. /tests/objects.sh
+. /tests/guest.sh
+guest_setup
+
+M=$((1 << 20))
+
+# Facts for the next kernels: words of their command line
+facts=
+remember() { facts="$facts $1=$2"; }
+recall() { word "$1"; }
+
+# listen NAME...: to their consoles
+listen() {
+	local name
+	for name in "$@"; do
+		: > "/tmp/$name.log"
+		console "$name"
+	done
+}
+
+# run NAME WORD...: start the VMM of a guest; what it says goes to /tmp/NAME.said
+run() {
+	local name=$1
+	shift
+	gmem-vmm --name "$name" "$@" > "/tmp/$name.console" 2>> "/tmp/$name.said" &
+	eval "pid_$name=$!"
+}
+
+# pid NAME: of its VMM
+pid() { eval "echo \$pid_$1"; }
+
+# boot NAME WORD...: a new Linux guest
+boot() {
+	local name=$1
+	shift
+	run "$name" --memory 128M --kernel /guest/bzImage --initrd /guest/initrd \
+		--append "$(guest_words 8) acpi=off pci=off" --state "$fs/$name.state" --cpus 2 "$@"
+}
+
+# tick_alone NAME WORD...: a new guest without a kernel
+tick_alone() {
+	local name=$1
+	shift
+	run "$name" --memory 48M --kernel /bin/ticker.flat "$@"
+}
+
+# ticks NAME: how many of its guest are in the log
+ticks() { grep -c ' tick ' "/tmp/$1.log"; }
+
+# runs NAME [N]: the VMM is there and the guest has ticked so often (3)
+runs() {
+	local wanted=$(($(ticks "$1") + ${2:-3}))
+	until [ "$(ticks "$1")" -ge $wanted ]; do
+		kill -0 "$(pid "$1")" 2>/dev/null || { cat "/tmp/$1.said"; return 1; }
+		sleep 0.1
+	done
+}
+
+# ended NAME STATUS: its VMM ends, with that exit status
+ended() {
+	local status=0
+	wait "$(pid "$1")" || status=$?
+	[ $status = "$2" ]
+}
+
+# drained NAME: wait until the log has all that the guest said. Its last line may have been
+# cut in two; the second half is in the next kernel's log.
+drained() {
+	printf '\nend of console\n' > "/tmp/$1.console"
+	until grep -q 'end of console' "/tmp/$1.log"; do sleep 0.1; done
+}
+
+# save NAME: and note the last tick, and whether one more was cut in its number
+save() {
+	kill -TERM "$(pid "$1")" && ended "$1" 0 && drained "$1" && cat "/tmp/$1.said" || return
+	remember "$1.tick" "$(tick "$1")"
+	remember "$1.up" "$(tick_up "$1")"
+	remember "$1.time" "$(tick_time "$1")"
+	remember "$1.cut" "$(grep -c -E '^[0-9]+ (t|ti|tic|tick|tick [0-9]*)$' "/tmp/$1.log")"
+	remember "$1.sum" "$(said_sum "$1")"
+}
+
+# goes_on NAME: the first tick is the one behind the last
+goes_on() {
+	local first
+	first=$(first_tick "$1")
+	[ "${first% *}" = $(($(recall "$1.tick") + $(recall "$1.cut") + 1)) ]
+}
+
+# time_goes_on NAME: so does the guest's time, without what was in between: it is less than
+# half of what it was here
+time_goes_on() {
+	local first up gap
+	first=$(first_tick "$1")
+	up=$(sed -n 's/.* tick .* up=0*\([0-9]*\)\.\([0-9]*\) .*/\1\2/p' "/tmp/$1.log" | head -n 1)
+	gap=$((up - $(recall "$1.up")))
+	[ $gap -gt 0 ] && [ $gap -lt $(((${first#* } - $(recall "$1.time")) / 2)) ]
+}
+
+# said_sum NAME: the checksum of all its memory that was said last
+said_sum() { sed -n 's/.*: sum of memory //p' "/tmp/$1.said" | tail -n 1; }
+
+# no_bad NAME: a guest without a kernel found no wrong word
+no_bad() { ! grep -q 'bad=[^0]' "/tmp/$1.log"; }
+
+# refuses STATUS TEXT WORD...: the VMM does not start a guest, and says why
+refuses() {
+	local status=0 expected=$1 text=$2
+	shift 2
+	gmem-vmm "$@" > /dev/null 2> /tmp/refused || status=$?
+	cat /tmp/refused
+	[ $status = "$expected" ] && grep -q "$text" /tmp/refused
+}
+
+# spoiled FAULT STATUS TEXT: a guest that was saved with that fault is not resumed
+spoiled() {
+	tick_alone vm1 --state "$fs/vm1.state" --fault "$1"
+	check "$1: the guest runs" runs vm1 1
+	kill -USR1 "$(pid vm1)"
+	check "$1: saved" ended vm1 0
+	check "$1: refused" refuses "$2" "$3" --name vm1 --memory 48M --resume \
+		--state "$fs/vm1.state"
+	check "$1: the memory is as it was" is objects/vm1/epoch 1
+	write discard vm1
+}
+
+case $STAGE in
+1)
+	listen vm0 secret
+	boot vm0 --sum
+	tick_alone secret --private --state "$fs/secret.state"
+	check "a Linux guest boots" runs vm0
+	check "its memory is an object" is objects/vm0/size $((128 * M))
+	check "of a default VM" is objects/vm0/flags 0x3
+	check "a guest runs in private memory" runs secret 17
+	check "that nobody else can map" is objects/secret/flags 0x0
+	if grep -q nrip_save /proc/cpuinfo; then
+		skip "Linux does not run in private memory" "this CPU has NRIPS"
+	else
+		check "Linux does not run in private memory" refuses 0 "triple fault" \
+			--name linux --memory 64M --private --kernel /guest/bzImage
+		check "and leaves it parked" is objects/linux/state parked
+		write discard linux
+	fi
+	check "nobody else gets it" \
+		refuses 3 EEXIST --name vm0 --memory 128M --kernel /guest/bzImage
+	check "all of the guest's memory is as it was written" swept vm0
+	check "the guest is fine" guest_fine vm0
+	check "save it" save vm0
+	check "save the private one" save secret
+	result state_bytes "$(sed -n 's/.*: saved, .* \([0-9]*\) bytes in .*/\1/p' /tmp/vm0.said)"
+	;;
+2)
+	listen vm0 secret vm1
+	run vm0 --resume --state "$fs/vm0.state" --sum
+	run secret --resume --private --state "$fs/secret.state"
+	check "the guest is resumed" runs vm0
+	check "its memory was the same to the byte" test "$(said_sum vm0)" = "$(recall vm0.sum)"
+	check "it goes on with the next tick" goes_on vm0
+	check "and so does its time" time_goes_on vm0
+	check "the private guest is resumed" runs secret 33
+	check "and goes on with the next tick" goes_on secret
+	check "its memory is as it was written" no_bad secret
+	check "all of the guest's memory is as it was written" swept vm0
+	check "the guest is fine" guest_fine vm0
+	check "save it again" save vm0
+	check "save the private one" save secret
+	check "to forget what is private is noticed" refuses 6 "Bad address" --name secret \
+		--private --resume --state "$fs/secret.state" --fault no-attributes
+
+	spoiled stale-epoch 5 "stale: vm1 was saved in epoch 0"
+	spoiled wrong-name 4 "is the state of .*, not of vm1"
+	spoiled wrong-size 4 "of a guest with 100663296 bytes of memory"
+	spoiled wrong-version 4 "has format 2"
+	spoiled damaged 4 "is damaged"
+	;;
+3)
+	listen vm0 vm1
+	run vm0 --resume --state "$fs/vm0.state" --sum
+	check "the guest is resumed under a third kernel" runs vm0
+	check "its memory was the same to the byte" test "$(said_sum vm0)" = "$(recall vm0.sum)"
+	check "it goes on with the next tick" goes_on vm0
+	check "all of the guest's memory is as it was written" swept vm0
+	check "the guest is fine" guest_fine vm0
+	kill -9 "$(pid vm0)"
+	check "the VMM is killed" ended vm0 137
+	check "the memory is parked" is objects/vm0/state parked
+	check "the state of before is stale" refuses 5 "stale: vm0 was saved in epoch 2" \
+		--name vm0 --resume --state "$fs/vm0.state"
+
+	# Nothing is lost of a guest whose VMM dies when it has paused it.
+	tick_alone vm1 --sum --fault kill-before-save
+	check "a guest runs" runs vm1
+	kill -TERM "$(pid vm1)"
+	check "its VMM dies" ended vm1 137
+	gmem-vmm --name vm1 --sum 2> /tmp/sum
+	check "every byte is there" grep -q "sum of memory $(said_sum vm1)\$" /tmp/sum
+	check "the pool adds up" adds_up
+	;;
+esac
+# shellcheck disable=SC2086	# words
+[ "$STAGE" = 3 ] || next_stage $facts
