@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# vm: mem=4G timeout=300 append="kho=on" flavours="release debug"
+# vm: mem=8G timeout=300 append="kho=on" flavours="release debug"
 #
 # Without gmem_persist= the kernel behaves as upstream's: its tests pass.
 . /tests/lib.sh
