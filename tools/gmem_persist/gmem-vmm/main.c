@@ -35,7 +35,8 @@ static const char *usage =
 "       gmem-vmm --name NAME --resume --state FILE [OPTION...]         let it go on\n"
 "       gmem-vmm --name NAME --sum                                     look at its memory\n"
 "\n"
-"  --name NAME        the object that is the guest's memory\n"
+"  --name NAME        the object that is the guest's memory; or the path of its file in a\n"
+"                     gmemfs, which needs no CAP_SYS_ADMIN\n"
 "  --memory SIZE      its size: a multiple of the granule, with K, M, G or T\n"
 "  --granule SIZE     2M (default) or 1G: what the memory consists of\n"
 "  --private          private memory, in a KVM_X86_SW_PROTECTED_VM\n"
@@ -124,7 +125,8 @@ static void parse_options(int argc, char **argv, struct vm *vm, struct options *
 	while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
 		switch (option) {
 		case 'n':
-			vm->name = optarg;
+			vm->path = strchr(optarg, '/') ? optarg : NULL;
+			vm->name = vm->path ? strrchr(optarg, '/') + 1 : optarg;
 			break;
 		case 'm':
 			options->memory = parse_size(optarg);

@@ -12,11 +12,14 @@
  */
 #include <err.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "vm.h"
 
@@ -49,6 +52,43 @@ static char *map_memory(const struct vm *vm)
 	return memory;
 }
 
+/*
+ * Who has no CAP_SYS_ADMIN names the memory by a file of gmemfs, whose permissions decide.
+ * To open it for writing is the claim, so look first.
+ */
+static int open_handle(const struct vm *vm, bool create)
+{
+	struct stat stat;
+
+	if (create && !lstat(vm->path, &stat) && stat.st_size) {
+		errno = EEXIST;
+		return -1;
+	}
+	return open(vm->path, O_RDWR | O_CLOEXEC | (create ? O_CREAT : 0), 0600);
+}
+
+/* The ioctl, by name or by handle. */
+static int claim(const struct vm *vm, struct kvm_gmem_persist *gmem)
+{
+	int handle, fd, error;
+
+	if (!vm->path) {
+		snprintf((char *)gmem->name, sizeof(gmem->name), "%s", vm->name);
+		return ioctl(vm->fd, KVM_GMEM_PERSIST, gmem);
+	}
+	handle = open_handle(vm, gmem->op == KVM_GMEM_PERSIST_CREATE);
+	if (handle < 0)
+		return -1;
+	gmem->op |= KVM_GMEM_PERSIST_HANDLE;
+	gmem->handle = handle;
+	fd = ioctl(vm->fd, KVM_GMEM_PERSIST, gmem);
+	error = errno;
+	/* From here on the guest_memfd keeps the memory. */
+	close(handle);
+	errno = error;
+	return fd;
+}
+
 /**
  * memory_claim - create or reclaim the object that is the guest's memory
  * @vm: name and type of the VM
@@ -69,9 +109,7 @@ void memory_claim(struct vm *vm, uint32_t op, uint64_t size, uint64_t granule)
 	/* A reclaim must ask for what the object was created with. */
 	if (!vm->private)
 		gmem.flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED;
-	snprintf((char *)gmem.name, sizeof(gmem.name), "%s", vm->name);
-
-	vm->gmem = ioctl(vm->fd, KVM_GMEM_PERSIST, &gmem);
+	vm->gmem = claim(vm, &gmem);
 	if (vm->gmem < 0 && errno == EEXIST)
 		errx(STATUS_NO_MEMORY,
 		     "%s exists (EEXIST): --resume its guest, or discard its memory", vm->name);

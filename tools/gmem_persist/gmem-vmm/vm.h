@@ -25,12 +25,12 @@
 /* Where a guest with private memory finds the image that it copies there. */
 #define GPA_STAGING	(512 * GIB)
 
-/* Exit status. Each has one meaning; README and tests rely on them. */
+/* Exit status, as Documentation/virt/kvm/gmem-persist.rst has it */
 enum status {
 	STATUS_OK = 0,		/* the guest has ended, or was saved */
 	STATUS_FAILED = 1,	/* this host cannot do it; a message says why */
 	STATUS_USAGE = 2,
-	STATUS_NO_MEMORY = 3,	/* KVM_GMEM_PERSIST was refused; the errno is in the message */
+	STATUS_NO_MEMORY = 3,	/* the memory was refused; the errno is in the message */
 	STATUS_NOT_OURS = 4,	/* the state file is damaged, or not of this guest or program */
 	STATUS_STALE = 5,	/* memory and state file are not of the same moment */
 	STATUS_GUEST = 6,	/* KVM cannot run this guest any further */
@@ -68,6 +68,7 @@ struct uart {
 
 struct vm {
 	const char *name;
+	const char *path;	/* of its file in gmemfs; NULL: claim it by name */
 	enum fault fault;
 	int kvm, fd;
 
