@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
-# vm: mem=6G timeout=300 disk=guest append="kho=on gmem_persist=1G,zeroed" flavours="release debug"
+# vm: mem=8G timeout=300 disk=guest append="kho=on kho_scratch=512M,1G,512M gmem_persist=1G,zeroed" flavours="release debug"
 #
 # tools/gmem_persist/gmem-vmm boots Linux in bound memory, saves it, and lets it go on under
 # the next kernel, and the one after that; the same with a small guest in private memory.
@@ -12,6 +12,8 @@
 guest_setup
 
 M=$((1 << 20))
+require "the pool can be handed over" not is record_bytes 0
+require "there is a place for state" grep -q " $fs gmemfs " /proc/mounts
 
 # Facts for the next kernels: words of their command line
 facts=
@@ -27,30 +29,11 @@ listen() {
 	done
 }
 
-# run NAME WORD...: start the VMM of a guest; what it says goes to /tmp/NAME.said
-run() {
-	local name=$1
-	shift
-	gmem-vmm --name "$name" "$@" > "/tmp/$name.console" 2>> "/tmp/$name.said" &
-	eval "pid_$name=$!"
-}
-
-# pid NAME: of its VMM
-pid() { eval "echo \$pid_$1"; }
-
-# boot NAME WORD...: a new Linux guest
-boot() {
-	local name=$1
-	shift
-	run "$name" --memory 128M --kernel /guest/bzImage --initrd /guest/initrd \
-		--append "$(guest_words 8) acpi=off pci=off" --state "$fs/$name.state" --cpus 2 "$@"
-}
-
 # tick_alone NAME WORD...: a new guest without a kernel
 tick_alone() {
 	local name=$1
 	shift
-	run "$name" --memory 48M --kernel /bin/ticker.flat "$@"
+	own_vmm "$name" --memory 48M --kernel /bin/ticker.flat "$@"
 }
 
 # ticks NAME: how many of its guest are in the log
@@ -60,16 +43,9 @@ ticks() { grep -c ' tick ' "/tmp/$1.log"; }
 runs() {
 	local wanted=$(($(ticks "$1") + ${2:-3}))
 	until [ "$(ticks "$1")" -ge $wanted ]; do
-		kill -0 "$(pid "$1")" 2>/dev/null || { cat "/tmp/$1.said"; return 1; }
+		own_lives "$1" || { cat "/tmp/$1.said"; return 1; }
 		sleep 0.1
 	done
-}
-
-# ended NAME STATUS: its VMM ends, with that exit status
-ended() {
-	local status=0
-	wait "$(pid "$1")" || status=$?
-	[ $status = "$2" ]
 }
 
 # drained NAME: wait until the log has all that the guest said. Its last line may have been
@@ -81,7 +57,7 @@ drained() {
 
 # save NAME: and note the last tick, and whether one more was cut in its number
 save() {
-	kill -TERM "$(pid "$1")" && ended "$1" 0 && drained "$1" && cat "/tmp/$1.said" || return
+	own_vm_save "$1" && drained "$1" || return
 	remember "$1.tick" "$(tick "$1")"
 	remember "$1.up" "$(tick_up "$1")"
 	remember "$1.time" "$(tick_time "$1")"
@@ -106,17 +82,35 @@ time_goes_on() {
 	[ $gap -gt 0 ] && [ $gap -lt $(((${first#* } - $(recall "$1.time")) / 2)) ]
 }
 
+# no_wait NAME TIME: it was resumed then, and does not sleep until its clock is where it had
+# been: a tick may be under way, the third is not
+no_wait() {
+	local third
+	third=$(sed -n 's/^\([0-9]*\) tick .*/\1/p' "/tmp/$1.log" | sed -n 3p)
+	[ $((third - $2)) -lt $(($(recall "$1.up") / 2)) ]
+}
+
 # said_sum NAME: the checksum of all its memory that was said last
 said_sum() { sed -n 's/.*: sum of memory //p' "/tmp/$1.said" | tail -n 1; }
 
 # no_bad NAME: a guest without a kernel found no wrong word
 no_bad() { ! grep -q 'bad=[^0]' "/tmp/$1.log"; }
 
+# tenant_vmm USER WORD...: as a user who may do nothing but use a file and /dev/kvm
+tenant_vmm() {
+	local user=$1
+	shift
+	su "$user" -c "exec gmem-vmm --name $fs/tenant --state /tmp/tenant/state $*" \
+		> /tmp/tenant.console 2> /tmp/tenant.said &
+	# shellcheck disable=SC2034	# for own_pid
+	pid_tenant=$!
+}
+
 # refuses STATUS TEXT WORD...: the VMM does not start a guest, and says why
 refuses() {
 	local status=0 expected=$1 text=$2
 	shift 2
-	gmem-vmm "$@" > /dev/null 2> /tmp/refused || status=$?
+	timeout 60 gmem-vmm "$@" > /dev/null 2> /tmp/refused || status=$?
 	cat /tmp/refused
 	[ $status = "$expected" ] && grep -q "$text" /tmp/refused
 }
@@ -125,8 +119,8 @@ refuses() {
 spoiled() {
 	tick_alone vm1 --state "$fs/vm1.state" --fault "$1"
 	check "$1: the guest runs" runs vm1 1
-	kill -USR1 "$(pid vm1)"
-	check "$1: saved" ended vm1 0
+	kill -USR1 "$(own_pid vm1)"
+	check "$1: saved" own_ended vm1 0
 	check "$1: refused" refuses "$2" "$3" --name vm1 --memory 48M --resume \
 		--state "$fs/vm1.state"
 	check "$1: the memory is as it was" is objects/vm1/epoch 1
@@ -136,7 +130,7 @@ spoiled() {
 case $STAGE in
 1)
 	listen vm0 secret
-	boot vm0 --sum
+	own_linux vm0 128M 8 --cpus 2 --sum
 	tick_alone secret --private --state "$fs/secret.state"
 	check "a Linux guest boots" runs vm0
 	check "its memory is an object" is objects/vm0/size $((128 * M))
@@ -161,12 +155,14 @@ case $STAGE in
 	;;
 2)
 	listen vm0 secret vm1
-	run vm0 --resume --state "$fs/vm0.state" --sum
-	run secret --resume --private --state "$fs/secret.state"
+	then=$(gmem-stamp)
+	own_vmm vm0 --resume --state "$fs/vm0.state" --sum
+	own_vmm secret --resume --private --state "$fs/secret.state"
 	check "the guest is resumed" runs vm0
 	check "its memory was the same to the byte" test "$(said_sum vm0)" = "$(recall vm0.sum)"
 	check "it goes on with the next tick" goes_on vm0
 	check "and so does its time" time_goes_on vm0
+	check "at once" no_wait vm0 "$then"
 	check "the private guest is resumed" runs secret 33
 	check "and goes on with the next tick" goes_on secret
 	check "its memory is as it was written" no_bad secret
@@ -184,15 +180,15 @@ case $STAGE in
 	spoiled damaged 4 "is damaged"
 	;;
 3)
-	listen vm0 vm1
-	run vm0 --resume --state "$fs/vm0.state" --sum
+	listen vm0 vm1 tenant
+	own_vmm vm0 --resume --state "$fs/vm0.state" --sum
 	check "the guest is resumed under a third kernel" runs vm0
 	check "its memory was the same to the byte" test "$(said_sum vm0)" = "$(recall vm0.sum)"
 	check "it goes on with the next tick" goes_on vm0
 	check "all of the guest's memory is as it was written" swept vm0
 	check "the guest is fine" guest_fine vm0
-	kill -9 "$(pid vm0)"
-	check "the VMM is killed" ended vm0 137
+	kill -9 "$(own_pid vm0)"
+	check "the VMM is killed" own_ended vm0 137
 	check "the memory is parked" is objects/vm0/state parked
 	check "the state of before is stale" refuses 5 "stale: vm0 was saved in epoch 2" \
 		--name vm0 --resume --state "$fs/vm0.state"
@@ -200,10 +196,31 @@ case $STAGE in
 	# Nothing is lost of a guest whose VMM dies when it has paused it.
 	tick_alone vm1 --sum --fault kill-before-save
 	check "a guest runs" runs vm1
-	kill -TERM "$(pid vm1)"
-	check "its VMM dies" ended vm1 137
+	kill -TERM "$(own_pid vm1)"
+	check "its VMM dies" own_ended vm1 137
 	gmem-vmm --name vm1 --sum 2> /tmp/sum
 	check "every byte is there" grep -q "sum of memory $(said_sum vm1)\$" /tmp/sum
+
+	mkdir -p /etc /tmp/tenant
+	printf 'tenant:x:1000:1000::/:/bin/sh\nother:x:1001:1001::/:/bin/sh\n' > /etc/passwd
+	chmod 666 /dev/kvm
+	: > "$fs/tenant"
+	chown 1000:1000 "$fs/tenant" /tmp/tenant
+	chmod 600 "$fs/tenant"
+	tenant_vmm tenant --memory 48M --kernel /bin/ticker.flat
+	check "a tenant's guest runs" runs tenant
+	check "its memory is his file's" is objects/tenant/size $((48 * M))
+	check "it is saved" own_vm_save tenant
+	tenant_vmm other --resume
+	check "nobody else resumes it" own_ended tenant 1
+	chmod 644 /tmp/tenant/state
+	tenant_vmm other --resume
+	check "nor with the state" own_ended tenant 3
+	check "because of the file's mode" grep -q EACCES /tmp/tenant.said
+	tenant_vmm tenant --resume
+	check "he does" runs tenant
+	kill -9 "$(own_pid tenant)"
+	own_ended tenant 137
 	check "the pool adds up" adds_up
 	;;
 esac

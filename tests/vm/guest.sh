@@ -44,11 +44,71 @@ new_guest() {
 	*)	qemu_guest "$@" ;;
 	esac
 }
-vm_start() { gmem-vm start "$1"; }
-vm_save() { gmem-vm save "$1" > /tmp/saved && cat /tmp/saved; }
+vm_start() {
+	case $vmm in
+	gmem-vmm) own_vm_start "$1" ;;
+	*)	gmem-vm start "$1" ;;
+	esac
+}
+vm_save() {
+	case $vmm in
+	gmem-vmm) own_vm_save "$1" > /tmp/saved && cat /tmp/saved ;;
+	*)	gmem-vm save "$1" > /tmp/saved && cat /tmp/saved ;;
+	esac
+}
 
-# ram_bytes_copied: by what QEMU says of the guest that was saved last
-ram_bytes_copied() { sed -n 's/.*"normal-bytes": \([0-9]*\).*/\1/p' /tmp/saved; }
+# own_vmm NAME WORD...: gmem-vmm, with a guest; what it says goes to /tmp/NAME.said
+own_vmm() {
+	local name=$1
+	shift
+	gmem-vmm --name "$name" "$@" > "/tmp/$name.console" 2> "/tmp/$name.said" &
+	eval "pid_$name=$!"
+}
+
+# own_pid NAME, own_lives NAME: of it; a child that has died has no program any more
+own_pid() { eval "echo \$pid_$1"; }
+own_lives() { readlink "/proc/$(own_pid "$1")/exe" > /dev/null; }
+
+# own_linux NAME MEMORY SET WORD...: a new Linux guest of it
+own_linux() {
+	local name=$1 memory=$2 set=$3
+	shift 3
+	own_vmm "$name" --memory "$memory" --kernel /guest/bzImage --initrd /guest/initrd \
+		--append "$(guest_words "$set") acpi=off pci=off" --state "$fs/$name.state" "$@"
+}
+
+# own_ended NAME STATUS: it ends, with that exit status
+own_ended() {
+	local status=0
+	wait "$(own_pid "$1")" || status=$?
+	[ $status = "$2" ]
+}
+
+own_vm_start() {
+	local memory set
+	read -r memory set < "$GMEM_CONF/$1"
+	if [ -e "$fs/$1" ]; then
+		own_vmm "$1" --resume --state "$fs/$1.state"
+	else
+		own_linux "$1" "$memory" "$set"
+	fi
+	until grep -q -E ': (new|resumed), ' "/tmp/$1.said"; do
+		own_lives "$1" || { cat "/tmp/$1.said"; return 1; }
+		sleep 0.1
+	done
+}
+
+own_vm_save() {
+	kill -TERM "$(own_pid "$1")" && own_ended "$1" 0 && cat "/tmp/$1.said"
+}
+
+# ram_bytes_copied: by what QEMU says of the guest that was saved last; gmem-vmm cannot
+ram_bytes_copied() {
+	case $vmm in
+	gmem-vmm) echo 0 ;;
+	*)	sed -n 's/.*"normal-bytes": \([0-9]*\).*/\1/p' /tmp/saved ;;
+	esac
+}
 
 # guest_words SET: the command line of a guest's kernel
 guest_words() {
