@@ -130,6 +130,19 @@ int gmem_charge_move(struct gmem_object *obj)
 }
 
 /**
+ * gmem_charge_swap - exchange what is charged for two objects
+ * @a: one whose memory has just become that of @b
+ * @b: one whose memory has just become that of @a
+ *
+ * Context: process context; without gmem_pool.lock.
+ */
+void gmem_charge_swap(struct gmem_object *a, struct gmem_object *b)
+{
+	guard(mutex)(&move_lock);
+	swap(a->charges, b->charges);
+}
+
+/**
  * gmem_uncharge - charge nobody for an object any more
  * @obj: the object, charged or not; nobody can claim it
  *

@@ -12,8 +12,8 @@
  * so all of its mappings, made by whomever, hang on one address_space.
  *
  * 1. open(O_CREAT) makes a file without memory. ftruncate(), or fallocate(), gives it
- *    memory, once: the layout of guest memory does not change. The record knows of it
- *    from then on.
+ *    memory for a guest, once: the layout of that does not change. write() makes it a
+ *    file of data instead, see below. The record knows of it from then on.
  * 2. An open file is a *handle*: a view without a VM. Any number of handles may be
  *    there beside the one VM that uses the object, unless one was opened exclusively
  *    (``O_EXCL`` without ``O_CREAT``, as for block devices). A handle can be mapped if
@@ -94,7 +94,7 @@ static int gmem_file_mmap(struct file *file, struct vm_area_struct *vma)
 	return gmem_object_mmap(obj, vma);
 }
 
-/* The file gets the size that it keeps. */
+/* Data gets another length; an empty file gets the size that it keeps. */
 static int set_size(struct inode *inode, loff_t size)
 {
 	struct gmem_object *obj = inode_object(inode);
@@ -109,6 +109,8 @@ static int set_size(struct inode *inode, loff_t size)
 		return 0;
 	if (gmem_pool_frozen())
 		return -EBUSY;
+	if (obj->data)
+		return gmem_data_truncate(inode, size);
 	err = gmem_object_populate(obj, &params);
 	if (!err)
 		inode_set_mtime_to_ts(inode, inode_set_ctime_current(inode));
@@ -126,9 +128,12 @@ static long gmem_file_fallocate(struct file *file, int mode, loff_t offset,
 	case FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE:
 		if (!PAGE_ALIGNED(offset) || !PAGE_ALIGNED(len))
 			return -EINVAL;
+		/* Data could get other memory meanwhile. */
+		inode_lock(inode);
 		err = gmem_object_punch(inode_object(inode), offset, len);
 		if (!err)
 			inode_set_mtime_to_ts(inode, inode_set_ctime_current(inode));
+		inode_unlock(inode);
 		return err;
 	case 0:
 		inode_lock(inode);
@@ -143,12 +148,27 @@ static long gmem_file_fallocate(struct file *file, int mode, loff_t offset,
 	}
 }
 
+static int gmem_file_flush(struct file *file, fl_owner_t id)
+{
+	return file->f_mode & FMODE_WRITE ? gmem_object_sync() : 0;
+}
+
+static int gmem_file_fsync(struct file *file, loff_t start, loff_t end, int datasync)
+{
+	return gmem_object_sync();
+}
+
 static const struct file_operations gmem_file_fops = {
 	.open = gmem_file_open,
 	.release = gmem_file_release,
 	.llseek = generic_file_llseek,
+	.read_iter = gmem_data_read_iter,
+	.write_iter = gmem_data_write_iter,
+	.splice_read = copy_splice_read,
+	.splice_write = iter_file_splice_write,
 	.mmap = gmem_file_mmap,
-	.fsync = noop_fsync,
+	.flush = gmem_file_flush,
+	.fsync = gmem_file_fsync,
 	.fallocate = gmem_file_fallocate,
 };
 
@@ -211,7 +231,7 @@ static int gmem_getattr(struct mnt_idmap *idmap, const struct path *path,
 
 	generic_fillattr(idmap, mask, inode, stat);
 	stat->blksize = obj->meta.granule;
-	stat->blocks = stat->size >> SECTOR_SHIFT;
+	stat->blocks = obj->meta.size >> SECTOR_SHIFT;
 	stat->btime = ns_to_timespec64(obj->meta.ctime);
 	stat->result_mask |= STATX_BTIME;
 	return 0;

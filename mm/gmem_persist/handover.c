@@ -23,6 +23,7 @@
  */
 #include "internal.h"
 
+#include <linux/fs.h>
 #include <linux/io.h>
 #include <linux/kexec.h>
 #include <linux/kexec_handover.h>
@@ -191,6 +192,8 @@ static int collect(struct gmem_record *rec)
 
 	to = rec->objects;
 	list_for_each_entry(obj, &gmem_pool.objects, node) {
+		const struct timespec64 mtime = inode_get_mtime(obj->inode);
+
 		if (!is_recorded(obj))
 			continue;
 		*to++ = (struct gmem_record_object){
@@ -198,6 +201,12 @@ static int collect(struct gmem_record *rec)
 			.meta = obj->meta,
 			.ranges = obj->ranges,
 		};
+		if (obj->data)
+			to[-1].file = (struct gmem_persist_file){
+				.bytes = i_size_read(obj->inode),
+				.mtime = timespec64_to_ns(&mtime),
+				.kind = GMEM_PERSIST_FILE_DATA,
+			};
 		nr += obj->ranges.nr;
 	}
 
@@ -269,6 +278,7 @@ int gmem_handover_update(void)
 	free_blob(&current_blob);
 	current_blob = next;
 	gmem_pool.error_unrecorded = false;
+	gmem_pool.data_unrecorded = false;
 	return 0;
 }
 
@@ -313,11 +323,16 @@ static int freeze(enum gmem_holder holder)
 
 	/*
 	 * What has been cleaned since; if not, the next kernel cleans it again. But it
-	 * must not meet a memory error again.
+	 * must not meet a memory error again, nor lose data. On the way into kexec only
+	 * what must be.
 	 */
-	if (!gmem_pool.holders && holder != GMEM_HOLDER_REBOOT) {
+	if (!gmem_pool.holders &&
+	    (holder != GMEM_HOLDER_REBOOT || gmem_pool.data_unrecorded)) {
 		err = gmem_handover_update();
-		if (err && gmem_pool.error_unrecorded)
+		if (err && holder == GMEM_HOLDER_REBOOT)
+			pr_err("the next kernel will not know how long files of data are (%pe)\n",
+			       ERR_PTR(err));
+		else if (err && (gmem_pool.error_unrecorded || gmem_pool.data_unrecorded))
 			return err;
 	}
 
@@ -338,7 +353,7 @@ static int freeze(enum gmem_holder holder)
  * Return: 0, -EALREADY (@holder holds it already), -EOPNOTSUPP (KHO is off, nothing
  * can be handed over), -EAGAIN (an object is being created), -ENOEXEC (the kernel
  * loaded for kexec gets no handover), -EBUSY (an image is being loaded), -ENOMEM or
- * -ENOSPC (the record lacks a memory error, and cannot be made anew).
+ * -ENOSPC (the record lacks a memory error or the length of data, and cannot be made anew).
  */
 int gmem_handover_freeze(enum gmem_holder holder)
 {

@@ -47,6 +47,7 @@ enum gmem_holder {
  * @holders: bits of enum gmem_holder; while there is one, the layout stands still
  * @generation: how many handovers the pool has seen
  * @error_unrecorded: the record lacks a memory error
+ * @data_unrecorded: the record lacks the length of a file of data
  * @ready: the pool can be used
  */
 struct gmem_pool {
@@ -62,6 +63,7 @@ struct gmem_pool {
 	unsigned long holders;
 	u64 generation;
 	bool error_unrecorded;
+	bool data_unrecorded;
 	bool ready;
 };
 
@@ -69,6 +71,8 @@ extern struct gmem_pool gmem_pool;
 
 struct file;
 struct gmem_charge;
+struct iov_iter;
+struct kiocb;
 
 enum gmem_state {
 	GMEM_ALLOCATING,
@@ -83,9 +87,11 @@ enum gmem_state {
  * @name: its name; empty if it dies with its last view
  * @meta: what the record says of it; epoch, uid, gid and mode under gmem_pool.lock,
  *	the rest constant once it has memory
+ * @data: it holds data, as many bytes as the inode says: then its memory may be
+ *	replaced, which takes the inode's lock, its invalidate lock and gmem_pool.lock
  * @ranges: its memory in the order of its offsets; constant once it is live and has
- *	some, under gmem_pool.lock before
- * @start: offset of each of @ranges; constant
+ *	some, but for data; under gmem_pool.lock before
+ * @start: offset of each of @ranges; as constant as these
  * @bad_pages: which of its pages nobody may access, by their number; set under the
  *	invalidate lock, looked up without
  * @charges: who pays for it, by node; see charge.c for whose it is
@@ -104,6 +110,7 @@ struct gmem_object {
 	struct list_head node;
 	char name[GMEM_NAME_SIZE];
 	struct gmem_persist_object meta;
+	bool data;
 	struct gmem_extents ranges;
 	u64 *start;
 	struct xarray bad_pages;
@@ -174,6 +181,9 @@ int gmem_object_discard(const char *name);
 struct gmem_object *gmem_object_create_file(const char *name, umode_t mode);
 int gmem_object_populate(struct gmem_object *obj,
 			 const struct gmem_object_params *params);
+int gmem_object_resize(struct gmem_object *obj, u64 size);
+int gmem_object_set_length(struct gmem_object *obj, u64 length);
+int gmem_object_sync(void);
 struct inode *gmem_object_lookup(const char *name);
 struct inode *gmem_object_next(u64 ino, char *name);
 int gmem_object_unlink(struct gmem_object *obj);
@@ -183,6 +193,11 @@ int gmem_object_open(struct gmem_object *obj, bool write, bool exclusive);
 void gmem_object_close(struct gmem_object *obj);
 bool gmem_object_shown(const struct gmem_object *obj, const char *name);
 int gmem_object_restore(const struct gmem_record_object *rec);
+
+/* data.c */
+ssize_t gmem_data_read_iter(struct kiocb *iocb, struct iov_iter *to);
+ssize_t gmem_data_write_iter(struct kiocb *iocb, struct iov_iter *from);
+int gmem_data_truncate(struct inode *inode, u64 size);
 
 /* fs.c */
 int gmem_fs_init(void);
@@ -210,9 +225,12 @@ int gmem_vma_pgoff(struct vm_area_struct *vma, unsigned long pfn, pgoff_t *pgoff
 int gmem_charge_init(void);
 int gmem_charge(struct gmem_object *obj);
 int gmem_charge_move(struct gmem_object *obj);
+void gmem_charge_swap(struct gmem_object *a, struct gmem_object *b);
 void gmem_uncharge(struct gmem_object *obj);
 
-/* zero.c */
+/* window.c */
+int gmem_window_walk(u64 base, u64 size, int (*fn)(void *addr, u64 size, void *arg),
+		     void *arg);
 int gmem_zero(u64 base, u64 size, int (*stop)(void *), void *arg);
 
 /* handover.c */

@@ -354,11 +354,11 @@ static struct gmem_persist_object new_meta(umode_t mode)
 	return meta;
 }
 
-/* Give everything back that an object has taken which nobody has seen. */
-static void give_up(struct gmem_object *obj)
+/* Give everything back that an object has taken which nobody has seen; see free_ranges(). */
+static void give_up(struct gmem_object *obj, bool all_dirty)
 {
 	mutex_lock(&gmem_pool.lock);
-	free_ranges(obj, false);
+	free_ranges(obj, all_dirty);
 	obj->state = GMEM_DISCARDING;
 	gmem_pool.nr_allocating--;
 	mutex_unlock(&gmem_pool.lock);
@@ -398,7 +398,7 @@ static struct gmem_object *prepare(const char *name,
 	err = err ?: gmem_sysfs_add_object(obj);
 	err = err ?: gmem_clean_object(obj);
 	if (err) {
-		give_up(obj);
+		give_up(obj, false);
 		return ERR_PTR(err);
 	}
 	return obj;
@@ -415,7 +415,7 @@ static struct gmem_object *create(const struct gmem_object_params *params)
 	ihold(obj->inode);
 	err = publish(obj);
 	if (err) {
-		give_up(obj);
+		give_up(obj, false);
 		put_object(obj);
 		return ERR_PTR(err);
 	}
@@ -514,7 +514,7 @@ static struct gmem_object *claim(const struct gmem_object_params *params)
 	} else if (obj->state != GMEM_LIVE || obj->unlinked || obj->exclusive) {
 		return ERR_PTR(-EBUSY);
 	}
-	if (!obj->ranges.nr || !matches(obj, params))
+	if (!obj->ranges.nr || obj->data || !matches(obj, params))
 		return ERR_PTR(-EINVAL);
 
 	/* A handle has raised it when it was opened. */
@@ -755,28 +755,29 @@ struct gmem_object *gmem_object_create_file(const char *name, umode_t mode)
 	return obj;
 }
 
-/* Let @obj have the memory of @donor, which nobody has seen. */
-static int adopt(struct gmem_object *obj, struct gmem_object *donor)
+/* Let @obj have the memory of @donor, which nobody has seen, and @donor that of @obj. */
+static int exchange(struct gmem_object *obj, struct gmem_object *donor, bool data)
 {
 	struct gmem_persist_object old;
+	bool was_data;
 	int err;
 
 	guard(mutex)(&gmem_pool.lock);
 
 	if (obj->state != GMEM_LIVE)
 		return -ENOENT;
-	if (obj->ranges.nr)
-		return -EEXIST;
 	err = check_memory(donor);
 	if (err)
 		return err;
 
 	old = obj->meta;
+	was_data = obj->data;
 	obj->meta.size = donor->meta.size;
 	obj->meta.granule = donor->meta.granule;
 	obj->meta.flags = donor->meta.flags;
 	obj->meta.vm_class = donor->meta.vm_class;
-	obj->meta.epoch = 1;
+	obj->meta.epoch = max(old.epoch, 1);
+	obj->data = data;
 	swap(obj->ranges, donor->ranges);
 	swap(obj->start, donor->start);
 	err = gmem_handover_update();
@@ -784,12 +785,25 @@ static int adopt(struct gmem_object *obj, struct gmem_object *donor)
 		swap(obj->ranges, donor->ranges);
 		swap(obj->start, donor->start);
 		obj->meta = old;
-		return err;
+		obj->data = was_data;
 	}
-	swap(obj->charges, donor->charges);
-	/* From here on it may be mapped. */
-	i_size_write(obj->inode, obj->meta.size);
-	return 0;
+	return err;
+}
+
+static int adopt(struct gmem_object *obj, struct gmem_object *donor, bool data)
+{
+	struct address_space *mapping = obj->inode->i_mapping;
+	int err;
+
+	filemap_invalidate_lock(mapping);
+	err = exchange(obj, donor, data);
+	if (!err)
+		/* Of memory that it has no more */
+		xa_destroy(&obj->bad_pages);
+	filemap_invalidate_unlock(mapping);
+	if (!err)
+		gmem_charge_swap(obj, donor);
+	return err;
 }
 
 /**
@@ -811,7 +825,7 @@ int gmem_object_populate(struct gmem_object *obj,
 	struct gmem_object *donor;
 	int err;
 
-	if (i_size_read(obj->inode))
+	if (obj->ranges.nr)
 		return -EEXIST;
 	err = check_params(params, false);
 	if (err)
@@ -820,9 +834,126 @@ int gmem_object_populate(struct gmem_object *obj,
 	if (IS_ERR(donor))
 		return PTR_ERR(donor);
 
-	err = adopt(obj, donor);
-	give_up(donor);
+	err = adopt(obj, donor, false);
+	if (!err)
+		/* From here on it may be mapped. */
+		i_size_write(obj->inode, obj->meta.size);
+	give_up(donor, false);
 	return err;
+}
+
+struct copying {
+	u64 to;
+	void *from;
+};
+
+static int copy_to_piece(void *addr, u64 size, void *arg)
+{
+	struct copying *copying = arg;
+
+	memcpy(addr, copying->from, size);
+	copying->from += size;
+	return 0;
+}
+
+static int copy_from_piece(void *addr, u64 size, void *arg)
+{
+	struct copying *copying = arg;
+	int err;
+
+	copying->from = addr;
+	err = gmem_window_walk(copying->to, size, copy_to_piece, copying);
+	cond_resched();
+	return err;
+}
+
+/* Copy the first @size bytes of one object to another, a granule at a time. */
+static int copy_memory(struct gmem_object *to, struct gmem_object *from, u64 size)
+{
+	u64 offset;
+
+	for (offset = 0; offset < size; offset += SZ_2M) {
+		const pgoff_t index = offset >> PAGE_SHIFT;
+		struct copying copying = {
+			.to = PFN_PHYS(gmem_object_pfn(to, index, NULL)),
+		};
+		int err;
+
+		if (gmem_poison_good_run(from, offset, SZ_2M) < SZ_2M)
+			return -EIO;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		err = gmem_window_walk(PFN_PHYS(gmem_object_pfn(from, index, NULL)),
+				       SZ_2M, copy_from_piece, &copying);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/**
+ * gmem_object_resize - give an object as much memory for data as it needs
+ * @obj: the object; it has none, or holds data
+ * @size: in bytes, a multiple of 2 MiB; 0 frees all
+ *
+ * It gets other memory, with the same contents in it as far as they fit and nothing else
+ * but zeroes, which is charged to the caller's dmem cgroup. Its length does not change.
+ *
+ * Context: process context; the lock of the object's inode is held; takes its invalidate
+ * lock and gmem_pool.lock, clears and copies memory.
+ * Return: 0, -EIO (a page of it has a memory error), or an error of
+ * gmem_object_populate().
+ */
+int gmem_object_resize(struct gmem_object *obj, u64 size)
+{
+	const struct gmem_object_params params = { .size = size };
+	struct gmem_object *donor = prepare("", &params);
+	int err;
+
+	if (IS_ERR(donor))
+		return PTR_ERR(donor);
+
+	err = copy_memory(donor, obj, min3(size, obj->meta.size,
+					   (u64)i_size_read(obj->inode)));
+	err = err ?: adopt(obj, donor, size > 0);
+	/* Whichever memory it is, there is something in it. */
+	give_up(donor, true);
+	return err;
+}
+
+/**
+ * gmem_object_set_length - say how many bytes of data there are
+ * @obj: the object, which holds data
+ * @length: the number, not more than it has memory for
+ *
+ * Context: process context; the lock of the object's inode is held; takes gmem_pool.lock.
+ * Return: 0, -EBUSY (the pool is frozen).
+ */
+int gmem_object_set_length(struct gmem_object *obj, u64 length)
+{
+	guard(mutex)(&gmem_pool.lock);
+
+	if (gmem_pool.holders)
+		return -EBUSY;
+	i_size_write(obj->inode, length);
+	gmem_pool.data_unrecorded = true;
+	return 0;
+}
+
+/**
+ * gmem_object_sync - tell the record how long the files of data are
+ *
+ * Freezing does so, too, but it might find no memory for that.
+ *
+ * Context: process context; takes gmem_pool.lock.
+ * Return: 0, -ENOSPC (the record would become too large), -ENOMEM.
+ */
+int gmem_object_sync(void)
+{
+	guard(mutex)(&gmem_pool.lock);
+
+	return gmem_pool.data_unrecorded && !gmem_pool.holders ?
+	       gmem_handover_update() : 0;
 }
 
 /**
@@ -1038,6 +1169,12 @@ int __init gmem_object_restore(const struct gmem_record_object *rec)
 
 	obj->meta.generation++;
 	obj->state = GMEM_LIVE;
+	inode_set_mtime_to_ts(obj->inode, ns_to_timespec64(rec->meta.ctime));
+	if (rec->file.kind == GMEM_PERSIST_FILE_DATA) {
+		obj->data = true;
+		i_size_write(obj->inode, rec->file.bytes);
+		inode_set_mtime_to_ts(obj->inode, ns_to_timespec64(rec->file.mtime));
+	}
 	err = gmem_extents_reserve(&obj->ranges, rec->ranges.nr);
 	for (i = 0; !err && i < rec->ranges.nr; i++)
 		err = gmem_extents_append(&obj->ranges, rec->ranges.r[i].base,

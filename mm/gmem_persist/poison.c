@@ -228,14 +228,19 @@ static void tell_next_kernel(void)
 }
 
 /* Take the page away from everybody who maps it, for good. */
-static void take_away(struct gmem_object *obj, pgoff_t index)
+static void take_away(struct gmem_object *obj, u64 addr)
 {
 	struct address_space *mapping = obj->inode->i_mapping;
 	struct gmem_consumer *consumer;
-	pgoff_t start, end;
+	pgoff_t index, start, end;
 	int order;
 
 	filemap_invalidate_lock(mapping);
+	/* Data may have got other memory meanwhile. */
+	if (!gmem_poison_find(obj, addr, &index)) {
+		filemap_invalidate_unlock(mapping);
+		return;
+	}
 
 	/* All of the leaf, as it may be mapped until now. */
 	gmem_object_pfn(obj, index, &order);
@@ -276,7 +281,7 @@ static struct address_space *pool_failure(struct pfn_address_space *space,
 	mutex_unlock(&gmem_pool.lock);
 
 	if (live && news)
-		take_away(obj, index);
+		take_away(obj, addr);
 	/* Everybody is told once, and again if somebody has just run into it. */
 	if (live && (news || flags & MF_ACTION_REQUIRED)) {
 		ihold(obj->inode);

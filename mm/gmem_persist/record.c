@@ -89,6 +89,14 @@ static u32 object_crc(const struct gmem_record_object *obj)
 			obj->ranges.nr * sizeof(*obj->ranges.r));
 }
 
+static u32 file_crc(const struct gmem_record_object *obj)
+{
+	struct gmem_persist_file file = obj->file;
+
+	file.crc = 0;
+	return crc32_le(obj->meta.crc, (const void *)&file, sizeof(file));
+}
+
 /*
  * Writing
  */
@@ -116,6 +124,7 @@ size_t gmem_record_size(const struct gmem_record *rec)
 	for (i = 0; i < rec->nr_objects; i++)
 		size += 128 + GMEM_NAME_SIZE +
 			sizeof(struct gmem_persist_object) +
+			sizeof(struct gmem_persist_file) +
 			ranges_size(&rec->objects[i].ranges);
 	return size;
 }
@@ -137,6 +146,10 @@ static int put_object(void *buf, unsigned int i, struct gmem_record_object *obj)
 	err = err ?: fdt_property_string(buf, "name", obj->name);
 	err = err ?: fdt_property(buf, "meta", &obj->meta, sizeof(obj->meta));
 	err = err ?: put_ranges(buf, "ranges", &obj->ranges);
+	if (obj->file.kind) {
+		obj->file.crc = file_crc(obj);
+		err = err ?: fdt_property(buf, "file", &obj->file, sizeof(obj->file));
+	}
 	return err ?: fdt_end_node(buf);
 }
 
@@ -153,13 +166,17 @@ static int put_object(void *buf, unsigned int i, struct gmem_record_object *obj)
 int gmem_record_write(struct gmem_record *rec, void *buf, size_t size)
 {
 	const bool bad_pages = rec->bad_pages.nr || rec->retired.nr;
-	const u64 features[2] = {
+	u64 features[2] = {
 		bad_pages ? GMEM_PERSIST_FEATURE_BAD_PAGES : 0,
 		rec->nr_nodes ? GMEM_PERSIST_FEATURE_NODES : 0,
 	};
 	const u64 page_size = PAGE_SIZE;
 	unsigned int i;
 	int err;
+
+	for (i = 0; i < rec->nr_objects; i++)
+		if (rec->objects[i].file.kind)
+			features[0] |= GMEM_PERSIST_FEATURE_DATA;
 
 	if (rec->nr_objects > GMEM_RECORD_MAX_OBJECTS ||
 	    gmem_extents_bytes(&rec->bad_pages) >
@@ -225,6 +242,27 @@ static const char *get_ranges(const void *fdt, int node, const char *name,
 	return NULL;
 }
 
+static const char *read_file_attr(const void *fdt, int node,
+				  struct gmem_record_object *obj)
+{
+	const void *file;
+	int len;
+
+	file = fdt_getprop(fdt, node, "file", &len);
+	if (!file)
+		return NULL;
+	if (len != sizeof(obj->file))
+		return "what it says of its file is malformed";
+	memcpy(&obj->file, file, sizeof(obj->file));
+	if (obj->file.crc != file_crc(obj))
+		return "the checksum of its file is wrong";
+	if (obj->file.kind != GMEM_PERSIST_FILE_DATA)
+		return "its kind of file is unknown";
+	if (obj->file.bytes > obj->meta.size)
+		return "its file is longer than its memory";
+	return NULL;
+}
+
 static const char *get_object(const void *fdt, int node,
 			      struct gmem_record_object *obj)
 {
@@ -256,7 +294,7 @@ static const char *get_object(const void *fdt, int node,
 		return "its granule is unknown";
 	if (!obj->meta.size || obj->meta.reserved || obj->meta.parent)
 		return "its attributes are unknown";
-	return NULL;
+	return read_file_attr(fdt, node, obj);
 }
 
 static int cmp_name(const void *a, const void *b)
@@ -591,7 +629,7 @@ static const char *check_root(const void *fdt, size_t size, u64 features[2])
 	if (!prop || len != 2 * sizeof(*features))
 		return "its features are missing";
 	memcpy(features, prop, len);
-	if (features[0] & ~GMEM_PERSIST_FEATURE_BAD_PAGES)
+	if (features[0] & ~(GMEM_PERSIST_FEATURE_BAD_PAGES | GMEM_PERSIST_FEATURE_DATA))
 		return "it needs features that this kernel does not have";
 	return NULL;
 }

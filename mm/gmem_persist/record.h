@@ -17,12 +17,14 @@
  * @name: its name, NUL-terminated
  * @meta: its attributes
  * @ranges: its memory, in the order of its offsets
+ * @file: of a file of data; otherwise its @kind is 0
  * @bad: after reading: why it was refused, or NULL
  */
 struct gmem_record_object {
 	const char *name;
 	struct gmem_persist_object meta;
 	struct gmem_extents ranges;
+	struct gmem_persist_file file;
 	const char *bad;
 };
 

@@ -364,6 +364,7 @@ OBJECT_ATTR(uuid, "%pUb", obj->meta.uuid);
 OBJECT_ATTR(generation, "%llu", obj->meta.generation);
 OBJECT_ATTR(epoch, "%llu", obj->meta.epoch);
 OBJECT_ATTR(state, "%s", state_name(obj));
+OBJECT_ATTR(kind, "%s", obj->data ? "data" : "memory");
 OBJECT_ATTR(views, "%u", obj->handles + obj->vm_view);
 
 /* As in /proc/PID/numa_maps, but in bytes. */
@@ -439,6 +440,7 @@ static struct attribute *object_attrs[] = {
 	&object_epoch.attr,
 	&object_state.attr,
 	&object_views.attr,
+	&object_kind.attr,
 	&object_nodes.attr,
 	&object_extents.attr,
 	&object_bad_pages.attr,

@@ -28,7 +28,7 @@ peer_qemu() {
 	[ -p /tmp/mon.in ] || mkfifo /tmp/mon.in /tmp/mon.out
 	cat /tmp/mon.out > /tmp/mon.said &
 	. "$GMEM_CONF/peer.conf"
-	eval "set -- $QEMU_ARGS $*"
+	eval "set -- $(echo "$QEMU_ARGS" | tr '\n' ' ') $*"
 	qemu-system-x86_64 -accel kvm -cpu host -M q35 -m ${peer_mib}M -monitor pipe:/tmp/mon "$@" &
 	peer_pid=$!
 }

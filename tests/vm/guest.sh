@@ -13,7 +13,7 @@ guest_setup() {
 	[ -b /dev/vdb ] || skip_all "no programs for guests (scripts/guest)"
 	tar -x -f /dev/vdb -C /
 	mkdir -p $fs $GMEM_CONF $GMEM_RUN
-	mount -t gmemfs none $fs
+	require "mount $fs" mount -t gmemfs none $fs
 }
 
 # qemu_guest NAME MEMORY SET: a guest for gmem-vm; SET is its working set in MiB
@@ -102,11 +102,14 @@ own_vm_save() {
 	kill -TERM "$(own_pid "$1")" && own_ended "$1" 0 && cat "/tmp/$1.said"
 }
 
-# ram_bytes_copied: by what QEMU says of the guest that was saved last; gmem-vmm cannot
+# ram_bytes_copied: 0 if QEMU says that it had no guest's memory to copy for the guest that
+# was saved last; gmem-vmm never has
 ram_bytes_copied() {
 	case $vmm in
 	gmem-vmm) echo 0 ;;
-	*)	sed -n 's/.*"normal-bytes": \([0-9]*\).*/\1/p' /tmp/saved ;;
+	*)	# "total" is the size of what it looked at: firmware's memory, which is small
+		awk -F'"total": ' '/"ram"/ { exit !($2 + 0 && $2 + 0 < 1048576) }' /tmp/saved &&
+			echo 0 ;;
 	esac
 }
 
@@ -131,18 +134,25 @@ swept() {
 	ticks_on "$1" 64
 }
 
-# tick NAME, tick_time NAME, tick_up NAME: the last one's number, time in ms, uptime in ms
-tick() { sed -n 's/.* tick \([0-9]*\) .*/\1/p' "/tmp/$1.log" | tail -n 1; }
-tick_time() { sed -n 's/^\([0-9]*\) tick .*/\1/p' "/tmp/$1.log" | tail -n 1; }
-tick_up() { sed -n 's/.* tick .* up=0*\([0-9]*\)\.\([0-9]*\) .*/\1\2/p' "/tmp/$1.log" | tail -n 1; }
+# tick NAME, tick_time NAME, tick_up NAME: the last one's number, time in ms, uptime in ms. A
+# line that was cut in two when the guest was saved does not count.
+tick() { sed -n 's/.* tick \([0-9]*\) .* bad=[0-9]*$/\1/p' "/tmp/$1.log" | tail -n 1; }
+tick_time() { sed -n 's/^\([0-9]*\) tick .* bad=[0-9]*$/\1/p' "/tmp/$1.log" | tail -n 1; }
+tick_up() {
+	sed -n 's/.* tick .* up=0*\([0-9]*\)\.\([0-9]*\) .* bad=[0-9]*$/\1\2/p' "/tmp/$1.log" |
+		tail -n 1
+}
 
 # first_tick NAME: number and time of the first one in the log
-first_tick() { sed -n 's/^\([0-9]*\) tick \([0-9]*\) .*/\2 \1/p' "/tmp/$1.log" | head -n 1; }
+first_tick() {
+	sed -n 's/^\([0-9]*\) tick \([0-9]*\) .* bad=[0-9]*$/\2 \1/p' "/tmp/$1.log" | head -n 1
+}
 
 # guest_fine NAME: it found all of its memory as it was, and its kernel complains of
 # nothing but the clock. A guest that was away may find that its TSC is not what it was.
 guest_fine() {
-	! grep -E '^[0-9]+ (bad:|tick .* bad=[^0])|Kernel panic|BUG:' "/tmp/$1.log" >&2 &&
+	grep -q ' tick ' "/tmp/$1.log" &&
+		! grep -E '^[0-9]+ (bad:|tick .* bad=[^0])|Kernel panic|BUG:' "/tmp/$1.log" >&2 &&
 		! grep '^[0-9]* log:' "/tmp/$1.log" | grep -v -i -E 'clocksource|tsc' >&2
 }
 

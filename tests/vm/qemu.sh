@@ -4,8 +4,8 @@
 # vm: mem=6G timeout=420 append="gmem_persist=1G,zeroed kho=on" disk=guest flavours="release debug"
 #
 # Debian's QEMU with Linux guests in persistent memory, by the operator's script: three
-# host kernels, with one guest in the first two and another that joins. Before that, in the
-# first, what does not need a kexec: QEMU killed, memory attached again, stale pairs.
+# host kernels, vm0 in all of them and vm1 from the first to the second. Before that, in the
+# first, what needs no kexec: QEMU killed and its memory attached again, stale pairs.
 . /tests/lib.sh
 . /tests/objects.sh
 . /tests/guest.sh
@@ -21,12 +21,31 @@ exits() {
 # status_is NAME WORDS
 status_is() { [ "$(gmem-vm status "$1" 2>/dev/null)" = "$2" ]; }
 
-# kill_qemu NAME: with no chance to do anything, and wait for it
+# kill_qemu NAME: with no chance to do anything, and wait for its end
 kill_qemu() {
 	local pid
 	pid=$(cat "$GMEM_RUN/$1.pid")
 	kill -9 "$pid"
 	while [ -d "/proc/$pid" ]; do :; done
+}
+
+# sum NAME: of all its memory
+sum() { sha256sum < "$fs/$1"; }
+
+# save NAME: and note how far it was
+save() {
+	vm_save "$1" || return
+	remember "$1.tick" "$(tick "$1")"
+	remember "$1.up" "$(tick_up "$1")"
+	remember "$1.sum" "$(sum "$1")"
+}
+
+# goes_on NAME: with the next tick, or the one behind it if that was cut in two
+goes_on() {
+	local first
+	first=$(first_tick "$1")
+	first=$((${first% *} - $(recall "$1.tick")))
+	[ $first = 1 ] || [ $first = 2 ]
 }
 
 guest_setup
@@ -39,13 +58,92 @@ case $STAGE in
 1)
 	check "a name without settings" exits 2 gmem-vm start vm7
 	check "nothing yet" status_is vm0 none
-	require "QEMU starts vm0" gmem-vm start vm0
+	require "QEMU starts vm0" vm_start vm0
 	check "its memory is an object" is objects/vm0/size $((256 << 20))
+	check "of the kind that guests use" is objects/vm0/kind memory
 	check "it runs" status_is vm0 running
-	check "once" exits 1 gmem-vm start vm0
-	require "the guest works" swept vm0
-	require "vm0 is saved" gmem-vm save vm0
-	cat /tmp/vm0.log
+	check "but once" exits 1 gmem-vm start vm0
+	require "vm0 works" swept vm0
+
+	kill_qemu vm0
+	check "QEMU is killed: the memory stays" status_is vm0 "memory only"
+	sum vm0 > /tmp/sum
+	check "and nobody changes it" test "$(sum vm0)" = "$(cat /tmp/sum)"
+	require "QEMU starts again on it" vm_start vm0
+	require "vm0 works" swept vm0
+	check "vm0 is fine" guest_fine vm0
+
+	require "vm0 is saved" vm_save vm0
+	check "that is known" status_is vm0 saved
+	check "as a file of data" is objects/vm0.state/kind data
+	cp "$fs/vm0.state" /tmp/
+	require "it goes on at once" vm_start vm0
+	check "what was saved is gone" test ! -e "$fs/vm0.state"
+	require "vm0 works" swept vm0
+	check "vm0 is fine" guest_fine vm0
+	kill_qemu vm0
+	cp /tmp/vm0.state "$fs/"
+	check "the state of before is stale" status_is vm0 stale
+	check "and is refused" exits 3 gmem-vm start vm0
+	check "also a second time" exits 3 gmem-vm start vm0
+	check "until it is dropped" gmem-vm drop vm0
+	{
+		dd if=/tmp/vm0.state bs=4096 count=1 | sed "s/^epoch .*/epoch $(cat "$pool"/objects/vm0/epoch)/" |
+			tr -d '\000' | dd bs=4096 count=1 conv=sync
+		dd if=/tmp/vm0.state bs=4096 skip=1 count=9
+	} 2>/dev/null > "$fs/vm0.state"
+	check "half a state looks like one" status_is vm0 saved
+	check "but QEMU does not take it" exits 1 gmem-vm start vm0
+	check "and has done no harm" status_is vm0 saved
+	gmem-vm drop vm0
+
+	require "QEMU starts once more" vm_start vm0
+	require "and vm1" vm_start vm1
+	require "vm0 works" swept vm0
+	require "vm1 works" swept vm1
+	require "load kernel 2" load_stage
+	require "vm0 is saved" save vm0
+	require "vm1 is saved" save vm1
+	check "vm0 was fine" guest_fine vm0
+	check "vm1 was fine" guest_fine vm1
+	check "less than 1 MiB for vm0" test "$(stat -c %s "$fs/vm0.state")" -lt $((1 << 20))
+	check "no memory of it was copied" test "$(ram_bytes_copied)" = 0
+	require "freeze" write frozen 1
+	check "no VM starts now" exits 1 gmem-vm start vm0
+	check "which costs nothing" status_is vm0 saved
+	enter_stage
+	fail "kexec"
+	;;
+2)
+	check "vm0 is as it was saved" status_is vm0 saved
+	check "all memory of vm0" test "$(sum vm0)" = "$(recall vm0.sum)"
+	check "all memory of vm1" test "$(sum vm1)" = "$(recall vm1.sum)"
+	require "vm0 is resumed" vm_start vm0
+	require "vm1 is resumed" vm_start vm1
+	require "vm0 works" swept vm0
+	require "vm1 works" swept vm1
+	check "vm0 goes on" goes_on vm0
+	check "vm1 goes on" goes_on vm1
+	check "so does its uptime" test "$(tick_up vm0)" -gt "$(recall vm0.up)"
+	check "vm0 is fine" guest_fine vm0
+	check "vm1 is fine" guest_fine vm1
+	kill_qemu vm1
+	check "vm1 is discarded" rm "$fs/vm1"
+	require "load kernel 3" load_stage
+	require "vm0 is saved again" save vm0
+	require "freeze" write frozen 1
+	enter_stage
+	fail "kexec"
+	;;
+3)
+	check "all memory of vm0" test "$(sum vm0)" = "$(recall vm0.sum)"
+	require "vm0 is resumed" vm_start vm0
+	require "vm0 works" swept vm0
+	check "vm0 goes on" goes_on vm0
+	check "so does its uptime" test "$(tick_up vm0)" -gt "$(recall vm0.up)"
+	check "vm0 is fine" guest_fine vm0
+	check "vm1 is not there" status_is vm1 none
+	kill_qemu vm0
+	check "the pool adds up" adds_up
 	;;
 esac
-check "vm0 is fine" guest_fine vm0

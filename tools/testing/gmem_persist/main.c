@@ -3,7 +3,7 @@
  * Runs the tests and reports in KTAP.
  *
  * unit [text]		run all tests, or those whose name has the text in it
- * unit --golden [poison]	print what tests/golden-v1.hex must be, or -v1-poison
+ * unit --golden [WHICH]	print what tests/golden-v1.hex must be, or -v1-WHICH (poison, data)
  *
  * SEED=number in the environment: other random numbers; ROUNDS=number: so many
  * times as many of them.
@@ -177,7 +177,7 @@ int main(int argc, char **argv)
 		abort();
 
 	if (!strcmp(filter, "--golden")) {
-		golden_print(argc > 2 && !strcmp(argv[2], "poison"));
+		golden_print(argc > 2 ? argv[2] : NULL);
 		return 0;
 	}
 

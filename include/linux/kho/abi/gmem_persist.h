@@ -60,7 +60,11 @@
  * name         the object's name                                     string
  * meta         its other attributes, struct gmem_persist_object      struct
  * ranges       its memory, in the order of its offsets               ranges
+ * file         of a file of data: struct gmem_persist_file           struct
  * ============ ===================================================== ==========
+ *
+ * "file" is there if, and only if, the object is a file of data; then the first word of
+ * "features" has %GMEM_PERSIST_FEATURE_DATA.
  *
  * "ranges" is an array of &struct gmem_persist_range, and so are "page ranges", but
  * in multiples of the page size. "nodes" is an array of &struct gmem_persist_node.
@@ -88,6 +92,8 @@
 
 /* First word of "features": there are "bad" and "retired". */
 #define GMEM_PERSIST_FEATURE_BAD_PAGES	BIT_ULL(0)
+/* First word of "features": an object has "file". */
+#define GMEM_PERSIST_FEATURE_DATA	BIT_ULL(1)
 /* Second word of "features": there is "nodes". */
 #define GMEM_PERSIST_FEATURE_NODES	BIT_ULL(0)
 
@@ -187,5 +193,25 @@ struct gmem_persist_object {
 };
 
 static_assert(sizeof(struct gmem_persist_object) == 96);
+
+/* Kind of file: bytes that were written to it, not a guest's memory. */
+#define GMEM_PERSIST_FILE_DATA		1
+
+/**
+ * struct gmem_persist_file - further attributes of a file
+ * @bytes: its length, at most the object's size
+ * @mtime: when it was last written to, in nanoseconds since the epoch
+ * @kind: %GMEM_PERSIST_FILE_DATA
+ * @crc: CRC-32 (as crc32_le(), with the CRC of the object's attributes as seed) of this
+ *	structure with 0 here
+ */
+struct gmem_persist_file {
+	u64 bytes;
+	u64 mtime;
+	u32 kind;
+	u32 crc;
+};
+
+static_assert(sizeof(struct gmem_persist_file) == 24);
 
 #endif /* _LINUX_KHO_ABI_GMEM_PERSIST_H */

@@ -121,6 +121,7 @@ static void check_reading(const struct draft *d, const void *fdt, size_t size)
 		CHECK_TEXT(is->name, was->name);
 		CHECK(!memcmp(&is->meta, &was->meta, sizeof(is->meta)));
 		CHECK(gmem_extents_equal(&is->ranges, &was->ranges));
+		CHECK(!memcmp(&is->file, &was->file, sizeof(is->file)));
 	}
 	gmem_record_free(&rec);
 	CHECK(!rec.objects && !rec.pool.r && !rec.clean.nr && !rec.nodes);
@@ -211,6 +212,15 @@ static void golden_v1_poison(void)
 	check_golden(&d, TESTS_DIR "/golden-v1-poison.hex");
 }
 
+/* With files of data */
+static void golden_v1_data(void)
+{
+	struct draft d;
+
+	draft_data(&d);
+	check_golden(&d, TESTS_DIR "/golden-v1-data.hex");
+}
+
 /* What the writer says it needs is enough even for the longest of everything. */
 static void size_is_enough(void)
 {
@@ -226,6 +236,7 @@ static void size_is_enough(void)
 		memset(long_names[i], 'x', GMEM_NAME_SIZE - 1);
 		objs[i].name = long_names[i];
 		objs[i].ranges = (struct gmem_extents){ &r, 1, 1 };
+		objs[i].file.kind = GMEM_PERSIST_FILE_DATA;
 	}
 	for (nr = 0; nr <= GMEM_RECORD_MAX_OBJECTS; nr += nr < 32 ? 1 : 508) {
 		rec.nr_objects = nr;
@@ -320,6 +331,7 @@ const struct test record_tests[] = {
 	TEST(nothing),
 	TEST(golden_v1),
 	TEST(golden_v1_poison),
+	TEST(golden_v1_data),
 	TEST(size_is_enough),
 	TEST(most_bad_pages),
 	TEST(size_too_small),

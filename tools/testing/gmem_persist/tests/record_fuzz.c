@@ -375,7 +375,8 @@ static bool wrong_by_itself(const struct draft *d, unsigned int i)
 
 	return !gmem_name_valid(obj->name) || lie.no_meta[i] || lie.crc[i] ||
 	       (obj->meta.granule != SZ_2M && obj->meta.granule != SZ_1G) ||
-	       !obj->meta.size || obj->meta.reserved || obj->meta.parent;
+	       !obj->meta.size || obj->meta.reserved || obj->meta.parent ||
+	       obj->file.bytes > obj->meta.size;
 }
 
 static bool expect_good(const struct draft *d, unsigned int i)

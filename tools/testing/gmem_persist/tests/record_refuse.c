@@ -35,6 +35,10 @@
 #define E_CHECKSUM	"its checksum is wrong"
 #define E_GRANULE	"its granule is unknown"
 #define E_UNKNOWN	"its attributes are unknown"
+#define E_FILE		"what it says of its file is malformed"
+#define E_FILE_CRC	"the checksum of its file is wrong"
+#define E_FILE_KIND	"its kind of file is unknown"
+#define E_FILE_LONG	"its file is longer than its memory"
 #define E_SAME_NAME	"another object has the same name"
 #define E_SAME_UUID	"another object has the same uuid"
 #define E_RANGE		"a range is malformed"
@@ -234,8 +238,11 @@ static void root_features(void)
 		features[1] = 0;
 		edit();
 		set(0, "features", features, 16);
-		/* what the known one promises is not there */
-		refused(bit ? E_FEATURES : E_LIST_MISSING);
+		/* what the first one promises is not there; the second promises nothing */
+		if (bit == 1)
+			objects(NULL, NULL, NULL);
+		else
+			refused(bit ? E_FEATURES : E_LIST_MISSING);
 		/* ones that it may ignore */
 		features[0] = 0;
 		features[1] = 1ULL << bit;
@@ -612,6 +619,51 @@ static void object_meta(void)
 		edit();
 		change_byte(tree_object(tree, 1), "meta", byte);
 		objects(NULL, E_CHECKSUM, NULL);
+	}
+}
+
+static void data(void)
+{
+	draft_data(&draft);
+	obj = draft.obj;
+}
+
+/* Of files of data */
+static void object_file(void)
+{
+	unsigned int byte;
+
+	data();
+	objects(NULL, NULL, NULL);
+	data();
+	obj[1].file.bytes = 0;
+	obj[2].file.bytes = obj[2].meta.size;
+	objects(NULL, NULL, NULL);
+	data();
+	obj[2].file.bytes = obj[2].meta.size + 1;
+	objects(NULL, NULL, E_FILE_LONG);
+	data();
+	obj[1].file.bytes = ~0ULL;
+	objects(NULL, E_FILE_LONG, NULL);
+	data();
+	obj[1].file.kind = 2;
+	objects(NULL, E_FILE_KIND, NULL);
+
+	data();
+	edit_draft();
+	set(tree_object(tree, 1), "file", &obj[1].file, sizeof(obj[1].file) - 1);
+	objects(NULL, E_FILE, NULL);
+	/* that of another object */
+	data();
+	edit_draft();
+	set(tree_object(tree, 1), "file", &obj[2].file, sizeof(obj[2].file));
+	objects(NULL, E_FILE_CRC, NULL);
+	for (byte = 0; byte < sizeof(struct gmem_persist_file); byte++) {
+		where->step = byte;
+		data();
+		edit_draft();
+		change_byte(tree_object(tree, 1), "file", byte);
+		objects(NULL, E_FILE_CRC, NULL);
 	}
 }
 
@@ -996,6 +1048,7 @@ const struct test record_refuse_tests[] = {
 	TEST(unknown_is_ignored),
 	TEST(object_name),
 	TEST(object_meta),
+	TEST(object_file),
 	TEST(object_list),
 	TEST(object_attributes),
 	TEST(object_twins),

@@ -115,6 +115,22 @@ void draft_fixed(struct draft *d)
 	}
 }
 
+/* The same, but two of the objects are files of data: tests/golden-v1-data.hex. */
+void draft_data(struct draft *d)
+{
+	draft_fixed(d);
+	d->obj[1].file = (struct gmem_persist_file){
+		.bytes = SZ_1G + 4 * SZ_1M,
+		.mtime = 1700000000987654321ULL,
+		.kind = GMEM_PERSIST_FILE_DATA,
+	};
+	d->obj[2].file = (struct gmem_persist_file){
+		.bytes = 12345,
+		.mtime = 1,
+		.kind = GMEM_PERSIST_FILE_DATA,
+	};
+}
+
 /*
  * The same with memory errors and nodes: tests/golden-v1-poison.hex.
  *
@@ -271,6 +287,12 @@ void draft_random(struct draft *d)
 		obj->meta.gid = random_next();
 		obj->meta.mode = random_next();
 		obj->meta.ctime = random_next();
+		if (!random_below(4))
+			obj->file = (struct gmem_persist_file){
+				.bytes = random_below(size + 1),
+				.mtime = random_next(),
+				.kind = GMEM_PERSIST_FILE_DATA,
+			};
 
 		/* A hole in what is left makes the next one more interesting. */
 		if (left.nr && random_below(2)) {
@@ -505,14 +527,16 @@ void record_check(const struct gmem_extents *pool, const struct gmem_record *rec
 	free(all.r);
 }
 
-void golden_print(bool poison)
+void golden_print(const char *which)
 {
 	unsigned char *fdt;
 	struct draft d;
 	size_t size, i;
 
-	if (poison)
+	if (which && !strcmp(which, "poison"))
 		draft_poison(&d);
+	else if (which && !strcmp(which, "data"))
+		draft_data(&d);
 	else
 		draft_fixed(&d);
 	fdt = draft_write(&d, &size);

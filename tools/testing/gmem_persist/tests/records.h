@@ -24,6 +24,7 @@ void list_put(struct gmem_extents *list, u64 base, u64 size);
 
 void draft_fixed(struct draft *d);
 void draft_poison(struct draft *d);
+void draft_data(struct draft *d);
 void draft_random(struct draft *d);
 void draft_free(struct draft *d);
 void *draft_write(struct draft *d, size_t *size);
@@ -38,6 +39,6 @@ void record_check(const struct gmem_extents *pool, const struct gmem_record *rec
 const struct gmem_record_object *record_find(const struct gmem_record *rec,
 					     const char *name);
 
-void golden_print(bool poison);
+void golden_print(const char *which);
 
 #endif /* GMEM_TEST_RECORDS_H */

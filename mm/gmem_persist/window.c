@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Clearing memory that has no mapping.
+ * Reaching memory that has no mapping.
  *
  * The memory is mapped for the moment into a window of kernel address space, at an
  * address that is congruent to the physical one, so that the window's page table
- * consists of the largest leaves. A few windows are kept: whoever clears a lot
- * comes back for one again and again.
+ * consists of the largest leaves. A few windows are kept: whoever clears or copies a
+ * lot comes back for one again and again.
  */
 #include "internal.h"
 
@@ -48,16 +48,59 @@ static void put_window(struct vm_struct *window)
 	free_vm_area(window);
 }
 
-static int clear_window(unsigned long addr, u64 size, int (*stop)(void *),
-			void *arg)
+/**
+ * gmem_window_walk - map memory of the pool for a moment, piece by piece
+ * @base: first byte
+ * @size: length in bytes
+ * @fn: called with the address of a piece, its length and @arg; a result other than 0
+ *	ends the walk
+ * @arg: for @fn
+ *
+ * Context: process context, may sleep.
+ * Return: 0, what @fn said, or -ENOMEM (no address space or page table).
+ */
+int gmem_window_walk(u64 base, u64 size, int (*fn)(void *addr, u64 size, void *arg),
+		     void *arg)
 {
+	struct vm_struct *window = get_window();
+	int err = 0;
+
+	if (!window)
+		return -ENOMEM;
+
+	while (size && !err) {
+		u64 skip = base & (WINDOW_SIZE - 1);
+		u64 len = min_t(u64, size, WINDOW_SIZE - skip);
+		void *addr = window->addr + skip;
+		unsigned long start = PAGE_ALIGN_DOWN((unsigned long)addr);
+		unsigned long end = PAGE_ALIGN((unsigned long)addr + len);
+
+		err = vmap_page_range(start, end, PAGE_ALIGN_DOWN(base), PAGE_KERNEL);
+		err = err ?: fn(addr, len, arg);
+		vunmap_range(start, end);
+		base += len;
+		size -= len;
+	}
+	put_window(window);
+	return err;
+}
+
+struct clearing {
+	int (*stop)(void *arg);
+	void *arg;
+};
+
+static int clear_piece(void *addr, u64 size, void *arg)
+{
+	const struct clearing *clearing = arg;
+
 	while (size) {
 		u64 len = min_t(u64, size, STEP_SIZE);
-		int err = stop ? stop(arg) : 0;
+		int err = clearing->stop ? clearing->stop(clearing->arg) : 0;
 
 		if (err)
 			return err;
-		clear_pages((void *)addr, len >> PAGE_SHIFT);
+		clear_pages(addr, len >> PAGE_SHIFT);
 		cond_resched();
 		addr += len;
 		size -= len;
@@ -77,23 +120,7 @@ static int clear_window(unsigned long addr, u64 size, int (*stop)(void *),
  */
 int gmem_zero(u64 base, u64 size, int (*stop)(void *), void *arg)
 {
-	struct vm_struct *window = get_window();
-	int err = 0;
+	struct clearing clearing = { .stop = stop, .arg = arg };
 
-	if (!window)
-		return -ENOMEM;
-
-	while (size && !err) {
-		u64 skip = base & (WINDOW_SIZE - 1);
-		u64 len = min_t(u64, size, WINDOW_SIZE - skip);
-		unsigned long addr = (unsigned long)window->addr + skip;
-
-		err = vmap_page_range(addr, addr + len, base, PAGE_KERNEL);
-		err = err ?: clear_window(addr, len, stop, arg);
-		vunmap_range(addr, addr + len);
-		base += len;
-		size -= len;
-	}
-	put_window(window);
-	return err;
+	return gmem_window_walk(base, size, clear_piece, &clearing);
 }
