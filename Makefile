@@ -56,7 +56,7 @@ fuzz: linux ## fuzz the allocator and what reads foreign bytes (TIME=seconds, de
 frag: linux ## simulate months of a fleet's VMs: what is left of 1 GiB capacity, by policy
 	@scripts/unit-tests frag
 
-demo: ## the story: a guest's memory survives a kexec (POOL=size, FAULT=corrupt-record)
+demo: ## the story: a Linux guest survives a kexec of its host (VMM=qemu, gmem-vmm or payload, POOL=size, FAULT=corrupt-record)
 	@$(MAKE) build FLAVOUR=release
 	@scripts/demo
 

@@ -56,13 +56,12 @@ begin() {
 	remember save_begin "$(gmem-stamp)"
 	require "$1 is saved" save_guest "$1"
 	remember save_end "$(gmem-stamp)"
-	remember tick "$(tick "$1")"
-	remember tick_time "$(tick_time "$1")"
+	note_tick "$1"
 	result "state_bytes_$1_$2" "$(stat -c %s "$fs/$1.state")"
 	[ "$1" = peer ] || result "ram_bytes_copied_$2" "$(ram_bytes_copied)"
+	remember freeze "$(gmem-stamp)"
 	require "freeze" write frozen 1
 	result "freeze_us_$1_$2" "$(sum_us freeze)"
-	remember kexec "$(gmem-stamp)"
 	enter_stage
 	fail kexec
 	exit 1
@@ -70,7 +69,7 @@ begin() {
 
 # finish KIND MIB: it goes on
 finish() {
-	local begin=$1 kind=$2 mib=$3
+	local begin=$1 kind=$2 mib=$3 first
 
 	new_guest "$kind" "${mib}M" $set_mib
 	case $kind in
@@ -78,17 +77,16 @@ finish() {
 	*)	require "start" vm_start vm0 ;;
 	esac
 	require "$kind works" ticks_on "$kind"
-	# shellcheck disable=SC2046	# words
-	set -- $(first_tick "$kind")
-	check "the ticks go on" test "$1" = $(($(recall tick) + 1))
-	result "blackout_ms_${kind}_$mib" $(($2 - $(recall tick_time)))
+	check "$kind goes on" goes_on "$kind"
+	first=$(first_tick "$kind")
+	result "blackout_ms_${kind}_$mib" "$(blackout "$kind")"
 	result "save_ms_${kind}_$mib" $(($(recall save_end) - $(recall save_begin)))
-	result "shutdown_ms_${kind}_$mib" $(($(recall kexec) - $(recall save_end)))
-	result "kexec_ms_${kind}_$mib" $((up - $(recall kexec)))
+	result "shutdown_ms_${kind}_$mib" $(($(recall freeze) - $(recall save_end)))
+	result "kexec_ms_${kind}_$mib" $((up - $(recall freeze)))
 	result "boot_ms_${kind}_$mib" $((begin - up))
 	result "restore_us_${kind}_$mib" "$(sum_us restore)"
 	result "reclaim_us_${kind}_$mib" "$(sum_us claim)"
-	result "resume_ms_${kind}_$mib" $(($2 - begin))
+	result "resume_ms_${kind}_$mib" $((${first#* } - begin))
 	require "$kind works" swept "$kind"
 	check "$kind is fine" guest_fine "$kind"
 	case $kind in

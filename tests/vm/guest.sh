@@ -126,12 +126,13 @@ console() {
 
 # ticks_on NAME [N]: wait for so many ticks more (one)
 ticks_on() {
-	tail -n 0 -f "/tmp/$1.log" | grep -m "${2:-1}" -q ' tick '
+	tail -n 0 -f "/tmp/$1.log" | grep -m "${2:-1}" ' tick ' > /dev/null
 }
 
-# swept NAME: wait until all memory of its working set, and its file, was compared anew
+# swept NAME: wait until all memory of its working set, and its file, was compared anew: a
+# sixteenth of the one, and a sixty-fourth of the other, at each tick
 swept() {
-	ticks_on "$1" 64
+	ticks_on "$1" 65
 }
 
 # tick NAME, tick_time NAME, tick_up NAME: the last one's number, time in ms, uptime in ms. A
@@ -159,3 +160,26 @@ guest_fine() {
 # remember KEY VALUE, recall KEY: for the next kernels
 remember() { echo "$1=$2" >> $fs/facts; }
 recall() { sed -n "s/^$1=//p" $fs/facts | tail -n 1; }
+
+# note_tick NAME: how far it was
+note_tick() {
+	remember "$1.tick" "$(tick "$1")"
+	remember "$1.time" "$(tick_time "$1")"
+	remember "$1.up" "$(tick_up "$1")"
+}
+
+# goes_on NAME: with the next tick, or the one behind it if that was cut in two; and so does
+# its uptime
+goes_on() {
+	local first
+	first=$(first_tick "$1")
+	first=$((${first% *} - $(recall "$1.tick")))
+	{ [ $first = 1 ] || [ $first = 2 ]; } && [ "$(tick_up "$1")" -gt "$(recall "$1.up")" ]
+}
+
+# blackout NAME: milliseconds between its ticks here and there
+blackout() {
+	local first
+	first=$(first_tick "$1")
+	echo $((${first#* } - $(recall "$1.time")))
+}

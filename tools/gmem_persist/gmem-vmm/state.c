@@ -18,8 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "vm.h"
@@ -249,29 +247,23 @@ static void save_records(struct state *state, struct vm *vm)
 	}
 }
 
-/* A file in gmemfs gets its size once, in granules; others end where the state does. */
 static void write_file(const char *path, const struct state *state)
 {
-	size_t size = sizeof(state->header) + state->header.size;
-	struct state *mapping;
-	struct stat stat;
-	int fd = open(path, O_RDWR | O_CREAT, 0600);
+	const size_t size = sizeof(state->header) + state->header.size;
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	size_t done = 0;
 
-	if (fd < 0 || fstat(fd, &stat))
+	if (fd < 0)
 		err(STATUS_FAILED, "%s", path);
-	if (stat.st_size < (off_t)size) {
-		stat.st_size = (size + stat.st_blksize - 1) / stat.st_blksize * stat.st_blksize;
-		if (ftruncate(fd, stat.st_size))
-			err(STATUS_FAILED, "size of %s", path);
+	while (done < size) {
+		ssize_t n = write(fd, (const char *)state + done, size - done);
+
+		if (n < 0)
+			err(STATUS_FAILED, "%s", path);
+		done += n;
 	}
-	mapping = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (mapping == MAP_FAILED)
-		err(STATUS_FAILED, "mmap of %s", path);
-	memcpy(mapping, state, size);
-	/* gmemfs has nothing to write back to. */
-	if (fsync(fd) && errno != EINVAL)
+	if (fsync(fd))
 		err(STATUS_FAILED, "%s", path);
-	munmap(mapping, size);
 	close(fd);
 }
 
@@ -341,21 +333,20 @@ struct state *state_read(const struct vm *vm, const char *path, uint64_t size)
 	struct state *state = calloc(1, sizeof(*state));
 	struct header *header = &state->header;
 	int fd = open(path, O_RDONLY);
-	struct stat stat;
-	size_t length;
-	void *mapping;
+	size_t length = 0;
+	ssize_t n;
 
-	if (!state || fd < 0 || fstat(fd, &stat))
+	if (!state || fd < 0)
 		err(STATUS_FAILED, "%s", path);
-	length = (size_t)stat.st_size < sizeof(*state) ? (size_t)stat.st_size : sizeof(*state);
+	do {
+		n = read(fd, (char *)state + length, sizeof(*state) - length);
+		if (n < 0)
+			err(STATUS_FAILED, "%s", path);
+		length += n;
+	} while (n);
+	close(fd);
 	if (length < sizeof(*header))
 		errx(STATUS_NOT_OURS, "%s is no state file", path);
-	mapping = mmap(NULL, length, PROT_READ, MAP_SHARED, fd, 0);
-	if (mapping == MAP_FAILED)
-		err(STATUS_FAILED, "mmap of %s", path);
-	memcpy(state, mapping, length);
-	munmap(mapping, length);
-	close(fd);
 
 	if (memcmp(header->magic, MAGIC, sizeof(header->magic)))
 		errx(STATUS_NOT_OURS, "%s is no state file", path);
