@@ -17,7 +17,7 @@ export LINUX_TARBALL LINUX_SRC POOL FAULT
 # Each script uses all CPUs by itself.
 .NOTPARALLEL:
 
-.PHONY: help deps linux config build unit frag fuzz selftests initramfs demo test test-vm \
+.PHONY: bench-restart help deps linux config build unit frag fuzz selftests initramfs demo test test-vm \
 	stress boots bench-pool bench-kvm check shell series clean distclean
 
 help: ## this list
@@ -71,6 +71,10 @@ bench-pool: ## how fast memory is cleared and given out (build/results/pool.json
 bench-kvm: ## what memory costs a VMM and its guest, beside today's guest_memfd (build/results/kvm.json)
 	@$(MAKE) build FLAVOUR=release
 	@scripts/bench-kvm
+
+bench-restart: ## how long a guest is away, by the size of its memory (build/results/restart.json)
+	@$(MAKE) build FLAVOUR=release
+	@scripts/bench-restart
 
 test-vm: build ## one VM test: make test-vm T=name (FLAVOUR=release|debug)
 	@scripts/run-vm --flavour $(FLAVOUR) --test $(T) --echo

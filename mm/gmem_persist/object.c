@@ -1111,7 +1111,8 @@ int gmem_object_set_attr(struct gmem_object *obj, kuid_t uid, kgid_t gid,
  */
 int gmem_object_open(struct gmem_object *obj, bool write, bool exclusive)
 {
-	bool claims;
+	const u64 start = ktime_get_ns();
+	bool claims, alone = false;
 	int err = 0;
 
 	scoped_guard(mutex, &gmem_pool.lock) {
@@ -1128,13 +1129,16 @@ int gmem_object_open(struct gmem_object *obj, bool write, bool exclusive)
 				obj->meta.epoch--;
 				return err;
 			}
-			claims = !has_views(obj);
+			alone = !has_views(obj);
 		}
 		obj->handles++;
 		obj->exclusive = exclusive;
 	}
-	if (claims)
+	if (alone)
 		err = gmem_charge_move(obj);
+	if (claims)
+		trace_gmem_claim(obj->name, obj->meta.size, obj->meta.granule,
+				 err ? 0 : obj->meta.epoch, ktime_get_ns() - start, err);
 	if (err)
 		drop_view(obj, false);
 	return err;

@@ -58,7 +58,8 @@ begin() {
 	remember save_end "$(gmem-stamp)"
 	note_tick "$1"
 	result "state_bytes_$1_$2" "$(stat -c %s "$fs/$1.state")"
-	[ "$1" = peer ] || result "ram_bytes_copied_$2" "$(ram_bytes_copied)"
+	[ "$1" = peer ] || result "ram_bytes_copied_$1_$2" "$(ram_bytes_copied)"
+	result working_set_bytes $((set_mib << 20))
 	remember freeze "$(gmem-stamp)"
 	require "freeze" write frozen 1
 	result "freeze_us_$1_$2" "$(sum_us freeze)"
@@ -91,7 +92,7 @@ finish() {
 	check "$kind is fine" guest_fine "$kind"
 	case $kind in
 	peer)	kill "$peer_pid" && wait "$peer_pid" ;;
-	*)	kill -9 "$(cat "$GMEM_RUN/$kind.pid")" ;;
+	*)	kill_qemu "$kind" ;;
 	esac
 	rm -f "$fs/$kind" "$fs/$kind.state" "/tmp/$kind.log"
 }

@@ -161,6 +161,14 @@ guest_fine() {
 remember() { echo "$1=$2" >> $fs/facts; }
 recall() { sed -n "s/^$1=//p" $fs/facts | tail -n 1; }
 
+# kill_qemu NAME: with no chance to do anything, and wait for its end
+kill_qemu() {
+	local pid
+	pid=$(cat "$GMEM_RUN/$1.pid")
+	kill -9 "$pid"
+	while [ -d "/proc/$pid" ]; do :; done
+}
+
 # note_tick NAME: how far it was
 note_tick() {
 	remember "$1.tick" "$(tick "$1")"

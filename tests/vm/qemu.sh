@@ -21,14 +21,6 @@ exits() {
 # status_is NAME WORDS
 status_is() { [ "$(gmem-vm status "$1" 2>/dev/null)" = "$2" ]; }
 
-# kill_qemu NAME: with no chance to do anything, and wait for its end
-kill_qemu() {
-	local pid
-	pid=$(cat "$GMEM_RUN/$1.pid")
-	kill -9 "$pid"
-	while [ -d "/proc/$pid" ]; do :; done
-}
-
 # sum NAME: of all its memory
 sum() { sha256sum < "$fs/$1"; }
 
