@@ -94,7 +94,8 @@ finish() {
 	peer)	kill "$peer_pid" && wait "$peer_pid" ;;
 	*)	kill_qemu "$kind" ;;
 	esac
-	rm -f "$fs/$kind" "$fs/$kind.state" "/tmp/$kind.log"
+	rm -f "$fs/$kind" "$fs/$kind.state"
+	: > "/tmp/$kind.log"
 }
 
 up=$(($(gmem-stamp) - $(awk '{ printf "%d", $1 * 1000 }' /proc/uptime)))
