@@ -23,6 +23,7 @@
  */
 #include "internal.h"
 
+#include <linux/debugfs.h>
 #include <linux/fs.h>
 #include <linux/io.h>
 #include <linux/kexec.h>
@@ -44,6 +45,8 @@ struct blob {
 };
 
 static struct blob current_blob;
+/* The one that this kernel found, if not all of it was good. */
+static struct blob refused_blob;
 static struct gmem_persist_header *header;
 
 static void set_header(const struct blob *blob, u32 state)
@@ -291,6 +294,30 @@ size_t gmem_handover_record_size(void)
 {
 	guard(mutex)(&gmem_pool.lock);
 	return current_blob.size;
+}
+
+/**
+ * gmem_handover_copy_record - copy a record
+ * @which: which one, as gmem_debugfs_init() was told
+ * @copy: set to the copy, to be freed with vfree(); of no bytes if there is no such record
+ *
+ * Context: process context; takes gmem_pool.lock.
+ * Return: 0 or -ENOMEM.
+ */
+int gmem_handover_copy_record(const void *which, struct debugfs_blob_wrapper *copy)
+{
+	const struct blob *blob = which;
+
+	guard(mutex)(&gmem_pool.lock);
+
+	if (!blob->fdt)
+		return 0;
+	copy->data = vmalloc(blob->size);
+	if (!copy->data)
+		return -ENOMEM;
+	memcpy(copy->data, blob->fdt, blob->size);
+	copy->size = blob->size;
+	return 0;
 }
 
 /* Would a kexec now lose what the pool contains? */
@@ -562,7 +589,10 @@ static void __init restore(void)
 
 	gmem_record_free(&rec);
 	/* The header, one page, stays as long as KHO shows it in debugfs. */
-	vfree(fdt);
+	if (gmem_pool.quarantined.nr && fdt)
+		refused_blob = (struct blob){ .fdt = fdt, .size = hdr->fdt_size };
+	else
+		vfree(fdt);
 }
 
 /* Put the header page, and the first record, where the next kernel finds them. */
@@ -610,6 +640,7 @@ void __init gmem_handover_init(void)
 		pr_warn("KHO is not available (%pe): objects will not survive a kexec\n",
 			ERR_PTR(err));
 
+	gmem_debugfs_init(&current_blob, &refused_blob);
 	/* Also then: creation must stop, and somebody must say what is lost. */
 	register_reboot_notifier(&reboot_nb);
 }

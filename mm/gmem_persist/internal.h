@@ -69,6 +69,7 @@ struct gmem_pool {
 
 extern struct gmem_pool gmem_pool;
 
+struct debugfs_blob_wrapper;
 struct file;
 struct gmem_charge;
 struct iov_iter;
@@ -239,6 +240,10 @@ int gmem_handover_update(void);
 int gmem_handover_freeze(enum gmem_holder holder);
 int gmem_handover_thaw(enum gmem_holder holder);
 size_t gmem_handover_record_size(void);
+int gmem_handover_copy_record(const void *which, struct debugfs_blob_wrapper *copy);
+
+/* debugfs.c */
+void gmem_debugfs_init(void *current_one, void *refused);
 
 /* sysfs.c */
 int gmem_sysfs_init(void);

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
-# vm: mem=6G timeout=420 append="gmem_persist=1G,zeroed kho=on" disk=guest flavours="release debug"
+# vm: mem=8G timeout=420 append="gmem_persist=1G,zeroed kho=on" disk=guest flavours="release debug"
 #
 # Debian's QEMU with Linux guests in persistent memory, by the operator's script: three
 # host kernels, vm0 in all of them and vm1 from the first to the second. Before that, in the

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The record as it is, for tools/gmem_persist/gmemctl/: /sys/kernel/debug/gmem_persist/
+ */
+#include "internal.h"
+
+#include <linux/debugfs.h>
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+static int record_open(struct inode *inode, struct file *file)
+{
+	struct debugfs_blob_wrapper *copy;
+	int err;
+
+	copy = kzalloc_obj(*copy);
+	if (!copy)
+		return -ENOMEM;
+	/* Of one moment, however it is read. */
+	err = gmem_handover_copy_record(inode->i_private, copy);
+	if (err) {
+		kfree(copy);
+		return err;
+	}
+	file->private_data = copy;
+	return nonseekable_open(inode, file);
+}
+
+static ssize_t record_read(struct file *file, char __user *buf, size_t count,
+			   loff_t *pos)
+{
+	const struct debugfs_blob_wrapper *copy = file->private_data;
+
+	return simple_read_from_buffer(buf, count, pos, copy->data, copy->size);
+}
+
+static int record_release(struct inode *inode, struct file *file)
+{
+	struct debugfs_blob_wrapper *copy = file->private_data;
+
+	vfree(copy->data);
+	kfree(copy);
+	return 0;
+}
+
+static const struct file_operations record_fops = {
+	.owner = THIS_MODULE,
+	.open = record_open,
+	.read = record_read,
+	.release = record_release,
+};
+
+/**
+ * gmem_debugfs_init - show the record
+ * @current_one: what the next kernel gets
+ * @refused: what came from the last one; has nothing in it if nothing of that was refused
+ */
+void __init gmem_debugfs_init(void *current_one, void *refused)
+{
+	struct dentry *dir = debugfs_create_dir("gmem_persist", NULL);
+
+	debugfs_create_file("record", 0400, dir, current_one, &record_fops);
+	debugfs_create_file("record_refused", 0400, dir, refused, &record_fops);
+}

@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * gmemctl: look at the pool of persistent guest memory, and say what shall be done with it.
+ * See gmemctl.8.
+ */
+#include <dirent.h>
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <linux/kvm.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "decode.h"
+
+#define POOL	"/sys/kernel/mm/gmem_persist"
+#define RECORD	"/sys/kernel/debug/gmem_persist/record"
+
+/* A record has at most 64 MiB. */
+#define RECORD_MAX	(64UL << 20)
+
+static const char usage[] =
+"usage: gmemctl status [--json]             the pool\n"
+"       gmemctl list [--json]               objects, a line each\n"
+"       gmemctl show NAME [--json]          one object\n"
+"       gmemctl create NAME SIZE [--granule 2M|1G] [--nodes MASK] [--private]\n"
+"       gmemctl discard NAME                free a parked object\n"
+"       gmemctl freeze | thaw               before a kexec | if there will be none\n"
+"       gmemctl decode [FILE] [--json]      the record for the next kernel, or in FILE\n";
+
+static bool json, private;
+static const char *granule = "2M", *nodes;
+
+static void __attribute__((noreturn)) bad_usage(void)
+{
+	fputs(usage, stderr);
+	exit(STATUS_USAGE);
+}
+
+static void need_pool(void)
+{
+	if (access(POOL, F_OK))
+		errx(STATUS_NO_POOL, "no pool on this host (gmem_persist= on the kernel's command line)");
+}
+
+/* The first line of a file of sysfs, until the next call */
+static const char *read_line(const char *path)
+{
+	static char line[4096];
+	FILE *file = fopen(path, "r");
+
+	if (!file)
+		return NULL;
+	if (!fgets(line, sizeof(line), file))
+		line[0] = '\0';
+	fclose(file);
+	line[strcspn(line, "\n")] = '\0';
+	return line;
+}
+
+static int write_pool(const char *file, const char *text, const char *what)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), POOL "/%s", file);
+	fd = open(path, O_WRONLY);
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		err(STATUS_FAILED, "%s", what);
+	close(fd);
+	return STATUS_OK;
+}
+
+static bool is_number(const char *text)
+{
+	return *text && strspn(text, "0123456789") == strlen(text);
+}
+
+/* A key and a value, as JSON or a line; numbers stay numbers. */
+static void print_pair(const char *key, const char *value, const char **comma)
+{
+	if (!json)
+		printf("%-18s %s\n", key, value);
+	else if (is_number(value))
+		printf("%s\"%s\":%s", *comma, key, value);
+	else
+		printf("%s\"%s\":\"%s\"", *comma, key, value);
+	*comma = ",";
+}
+
+static int status(void)
+{
+	static const char * const files[] = {
+		"pool_bytes", "clean_bytes", "dirty_bytes", "used_bytes", "quarantined_bytes",
+		"poisoned_bytes", "free_1g_bytes", "generation", "record_bytes", "frozen",
+		"holders",
+	};
+	const char *comma = "{", *value;
+	char path[128];
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
+		snprintf(path, sizeof(path), POOL "/%s", files[i]);
+		value = read_line(path);
+		if (value)
+			print_pair(files[i], value, &comma);
+	}
+	if (json)
+		printf("}\n");
+	return STATUS_OK;
+}
+
+static const char * const attributes[] = {
+	"size", "granule", "kind", "state", "views", "epoch", "generation", "flags", "vm_class",
+	"uuid",
+};
+
+static bool show_object(const char *name)
+{
+	const char *comma = json ? "{" : "", *value;
+	char path[256];
+
+	snprintf(path, sizeof(path), POOL "/objects/%s", name);
+	if (strchr(name, '/') || access(path, F_OK))
+		return false;
+	print_pair("name", name, &comma);
+	for (size_t i = 0; i < sizeof(attributes) / sizeof(*attributes); i++) {
+		snprintf(path, sizeof(path), POOL "/objects/%s/%s", name, attributes[i]);
+		value = read_line(path);
+		if (value)
+			print_pair(attributes[i], value, &comma);
+	}
+	if (json)
+		printf("}");
+	return true;
+}
+
+static int show(const char *name)
+{
+	if (!show_object(name))
+		errx(STATUS_FAILED, "%s: no such object", name);
+	if (json)
+		printf("\n");
+	return STATUS_OK;
+}
+
+static int visible(const struct dirent *entry)
+{
+	return entry->d_name[0] != '.';
+}
+
+static int list(void)
+{
+	static const char * const columns[] = { "size", "granule", "kind", "state", "epoch" };
+	struct dirent **names;
+	const char *comma = "";
+	char path[512];
+	int nr = scandir(POOL "/objects", &names, visible, alphasort);
+
+	if (nr < 0)
+		err(STATUS_FAILED, POOL "/objects");
+	if (json)
+		printf("[");
+	else
+		printf("%16s %11s %-7s %-11s %6s  %s\n", "SIZE", "GRANULE", "KIND", "STATE",
+		       "EPOCH", "NAME");
+	for (int i = 0; i < nr; i++) {
+		const char *name = names[i]->d_name;
+		char value[5][32] = {};
+
+		if (json) {
+			fputs(comma, stdout);
+			/* One that has been discarded since is left out. */
+			comma = show_object(name) ? "," : "";
+			continue;
+		}
+		for (int c = 0; c < 5; c++) {
+			const char *line;
+
+			snprintf(path, sizeof(path), POOL "/objects/%s/%s", name, columns[c]);
+			line = read_line(path);
+			snprintf(value[c], sizeof(value[c]), "%.31s", line ? line : "-");
+		}
+		printf("%16s %11s %-7s %-11s %6s  %s\n", value[0], value[1], value[2], value[3],
+		       value[4], name);
+	}
+	if (json)
+		printf("]\n");
+	return STATUS_OK;
+}
+
+static uint64_t parse_size(const char *text)
+{
+	static const char units[] = "KMGT";
+	char *end;
+	uint64_t n = strtoull(text, &end, 0);
+	const char *unit = *end ? strchr(units, *end) : NULL;
+
+	if (end == text || (*end && (!unit || end[1])))
+		errx(STATUS_USAGE, "%s: not a size", text);
+	return unit ? n << (10 * (unit - units + 1)) : n;
+}
+
+static int create(const char *name, const char *size)
+{
+	uint64_t mask = nodes ? strtoull(nodes, NULL, 0) : 0;
+	struct kvm_gmem_persist gmem = {
+		.op = KVM_GMEM_PERSIST_CREATE,
+		.size = parse_size(size),
+		.granule = parse_size(granule),
+		.nodemask = nodes ? (uintptr_t)&mask : 0,
+		.nodemask_bits = nodes ? 64 : 0,
+	};
+	unsigned long type = private ? KVM_X86_SW_PROTECTED_VM : KVM_X86_DEFAULT_VM;
+	int kvm = open("/dev/kvm", O_RDWR);
+	int vm = kvm < 0 ? -1 : ioctl(kvm, KVM_CREATE_VM, type);
+
+	if (strlen(name) >= sizeof(gmem.name))
+		errx(STATUS_FAILED, "%s: too long a name", name);
+	strcpy((char *)gmem.name, name);
+	if (!private)
+		gmem.flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED;
+	if (vm < 0)
+		err(STATUS_FAILED, "a VM to create it for");
+	if (ioctl(vm, KVM_GMEM_PERSIST, &gmem) < 0)
+		err(STATUS_FAILED, "%s", name);
+	return STATUS_OK;
+}
+
+static int decode_file(const char *path)
+{
+	char *buf = malloc(RECORD_MAX + 1);
+	size_t size = 0;
+	ssize_t n = 1;
+	int fd = open(path, O_RDONLY);
+
+	if (fd < 0 || !buf)
+		err(STATUS_FAILED, "%s", path);
+	while (n && size <= RECORD_MAX) {
+		n = read(fd, buf + size, RECORD_MAX + 1 - size);
+		if (n < 0)
+			err(STATUS_FAILED, "%s", path);
+		size += n;
+	}
+	if (!size)
+		errx(STATUS_FAILED, "%s: there is no record", path);
+	return decode(buf, size, json);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "json", no_argument, NULL, 'j' },
+		{ "granule", required_argument, NULL, 'g' },
+		{ "nodes", required_argument, NULL, 'n' },
+		{ "private", no_argument, NULL, 'p' },
+		{ "help", no_argument, NULL, 'h' },
+		{}
+	};
+	const char *command;
+	int option, nr;
+
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (option) {
+		case 'j':
+			json = true;
+			break;
+		case 'g':
+			granule = optarg;
+			break;
+		case 'n':
+			nodes = optarg;
+			break;
+		case 'p':
+			private = true;
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			return STATUS_OK;
+		default:
+			bad_usage();
+		}
+	}
+	nr = argc - optind;
+	if (!nr)
+		bad_usage();
+	command = argv[optind];
+	argv += optind;
+#define IS(name, words)	(!strcmp(command, name) && nr == 1 + (words))
+	if (IS("decode", 1))
+		return decode_file(argv[1]);
+	need_pool();
+	if (IS("decode", 0))
+		return decode_file(RECORD);
+	if (IS("status", 0))
+		return status();
+	if (IS("list", 0))
+		return list();
+	if (IS("show", 1))
+		return show(argv[1]);
+	if (IS("create", 2))
+		return create(argv[1], argv[2]);
+	if (IS("discard", 1))
+		return write_pool("discard", argv[1], argv[1]);
+	if (IS("freeze", 0))
+		return write_pool("frozen", "1", "freeze");
+	if (IS("thaw", 0))
+		return write_pool("frozen", "0", "thaw");
+	bad_usage();
+}
