@@ -137,16 +137,16 @@ swept() {
 
 # tick NAME, tick_time NAME, tick_up NAME: the last one's number, time in ms, uptime in ms. A
 # line that was cut in two when the guest was saved does not count.
-tick() { sed -n 's/.* tick \([0-9]*\) .* bad=[0-9]*$/\1/p' "/tmp/$1.log" | tail -n 1; }
-tick_time() { sed -n 's/^\([0-9]*\) tick .* bad=[0-9]*$/\1/p' "/tmp/$1.log" | tail -n 1; }
+tick() { sed -n 's/.* tick \([0-9]*\) .*bad=[0-9]*$/\1/p' "/tmp/$1.log" | tail -n 1; }
+tick_time() { sed -n 's/^\([0-9]*\) tick .*bad=[0-9]*$/\1/p' "/tmp/$1.log" | tail -n 1; }
 tick_up() {
-	sed -n 's/.* tick .* up=0*\([0-9]*\)\.\([0-9]*\) .* bad=[0-9]*$/\1\2/p' "/tmp/$1.log" |
+	sed -n 's/.* tick .* up=0*\([0-9]*\)\.\([0-9]*\) .*bad=[0-9]*$/\1\2/p' "/tmp/$1.log" |
 		tail -n 1
 }
 
 # first_tick NAME: number and time of the first one in the log
 first_tick() {
-	sed -n 's/^\([0-9]*\) tick \([0-9]*\) .* bad=[0-9]*$/\2 \1/p' "/tmp/$1.log" | head -n 1
+	sed -n 's/^\([0-9]*\) tick \([0-9]*\) .*bad=[0-9]*$/\2 \1/p' "/tmp/$1.log" | head -n 1
 }
 
 # guest_fine NAME: it found all of its memory as it was, and its kernel complains of
@@ -176,14 +176,16 @@ note_tick() {
 	remember "$1.up" "$(tick_up "$1")"
 }
 
-# goes_on NAME: with the next tick, or the one behind it if that was cut in two; and so does
-# its uptime
-goes_on() {
+# next_tick NAME: it goes on with the next tick, or the one behind it if that was cut in two
+next_tick() {
 	local first
 	first=$(first_tick "$1")
 	first=$((${first% *} - $(recall "$1.tick")))
-	{ [ $first = 1 ] || [ $first = 2 ]; } && [ "$(tick_up "$1")" -gt "$(recall "$1.up")" ]
+	[ $first = 1 ] || [ $first = 2 ]
 }
+
+# goes_on NAME: so it does, and its uptime, too
+goes_on() { next_tick "$1" && [ "$(tick_up "$1")" -gt "$(recall "$1.up")" ]; }
 
 # blackout NAME: milliseconds between its ticks here and there
 blackout() {
