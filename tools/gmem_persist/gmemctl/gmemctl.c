@@ -225,7 +225,7 @@ static int create(const char *name, const char *size)
 	if (!private)
 		gmem.flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED;
 	if (vm < 0)
-		err(STATUS_FAILED, "a VM to create it for");
+		err(STATUS_FAILED, "no VM to have it");
 	if (ioctl(vm, KVM_GMEM_PERSIST, &gmem) < 0)
 		err(STATUS_FAILED, "%s", name);
 	return STATUS_OK;
