@@ -12,7 +12,7 @@ FLAVOUR ?= release
 # The same, or kcsan, for: stress
 STRESS_FLAVOUR := $(if $(filter command line,$(origin FLAVOUR)),$(FLAVOUR),debug)
 
-export LINUX_TARBALL LINUX_SRC POOL FAULT
+export LINUX_TARBALL LINUX_SRC POOL FAULT VMM
 
 # Each script uses all CPUs by itself.
 .NOTPARALLEL:

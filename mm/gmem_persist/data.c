@@ -179,10 +179,12 @@ static ssize_t write(struct gmem_object *obj, u64 offset, u64 count,
 	err = reserve(obj, offset + count);
 	err = err ?: extend(obj, offset);
 	done = err ?: copy(obj, offset, count, from);
-	/* Also if it is as long as before: it is newer. */
-	err = gmem_object_set_length(obj, max_t(u64, size, offset + max(done, 0)));
-	if (err && done > 0)
-		done = err;
+	if (done > 0) {
+		/* Also if it is as long as before: it is newer. */
+		err = gmem_object_set_length(obj, max_t(u64, size, offset + done));
+		if (err)
+			done = err;
+	}
 	trim(obj);
 	return done;
 }
@@ -207,10 +209,10 @@ ssize_t gmem_data_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	done = generic_write_checks(iocb, from);
 	if (done > 0) {
 		err = file_remove_privs(iocb->ki_filp);
-		if (!err)
-			inode_set_mtime_to_ts(inode, inode_set_ctime_current(inode));
 		done = err ?: write(inode->i_private, iocb->ki_pos, done, from);
 	}
+	if (done > 0)
+		inode_set_mtime_to_ts(inode, inode_set_ctime_current(inode));
 	inode_unlock(inode);
 	if (done <= 0)
 		return done;

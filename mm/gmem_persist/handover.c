@@ -590,7 +590,12 @@ static void __init restore(void)
 	gmem_record_free(&rec);
 	/* The header, one page, stays as long as KHO shows it in debugfs. */
 	if (gmem_pool.quarantined.nr && fdt)
-		refused_blob = (struct blob){ .fdt = fdt, .size = hdr->fdt_size };
+		refused_blob = (struct blob){
+			.fdt = fdt,
+			/* The length may be what was wrong. */
+			.size = min(hdr->fdt_size,
+				    (u64)hdr->fdt.total_pages << PAGE_SHIFT),
+		};
 	else
 		vfree(fdt);
 }

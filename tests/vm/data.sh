@@ -96,6 +96,12 @@ case $STAGE in
 	check "more than there is" fails_with "No space" sh -c "dd if=/dev/zero of=$fs/huge bs=1M"
 	check "what was written is there" test "$(stat -c %s $fs/huge)" -gt $((300 * M))
 	rm $fs/huge
+	printf y > $fs/far
+	check "far behind the end" fails_with "No space" \
+		sh -c "printf x | dd of=$fs/far bs=1M seek=4096 conv=notrunc"
+	check "is as long as before" length far 1
+	check "and reads the same" test "$(cat $fs/far)" = y
+	rm $fs/far
 	check "and can be freed" is used_bytes "$used"
 	echo +dmem > /sys/fs/cgroup/cgroup.subtree_control
 	mkdir /sys/fs/cgroup/tenant
