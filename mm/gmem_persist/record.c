@@ -18,6 +18,7 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/sort.h>
+#include <linux/stat.h>
 #include <linux/string.h>
 
 #include <linux/gmem_persist.h>
@@ -97,6 +98,14 @@ static u32 file_crc(const struct gmem_record_object *obj)
 	return crc32_le(obj->meta.crc, (const void *)&file, sizeof(file));
 }
 
+static u32 directory_crc(const struct gmem_record_object *obj)
+{
+	struct gmem_persist_directory directory = obj->directory;
+
+	directory.crc = 0;
+	return crc32_le(obj->meta.crc, (const void *)&directory, sizeof(directory));
+}
+
 /*
  * Writing
  */
@@ -122,9 +131,10 @@ size_t gmem_record_size(const struct gmem_record *rec)
 		ranges_size(&rec->bad_pages) + ranges_size(&rec->retired) +
 		rec->nr_nodes * sizeof(*rec->nodes);
 	for (i = 0; i < rec->nr_objects; i++)
-		size += 128 + GMEM_NAME_SIZE +
+		size += 192 + GMEM_NAME_SIZE +
 			sizeof(struct gmem_persist_object) +
 			sizeof(struct gmem_persist_file) +
+			sizeof(struct gmem_persist_directory) + sizeof(u64) +
 			ranges_size(&rec->objects[i].ranges);
 	return size;
 }
@@ -150,6 +160,13 @@ static int put_object(void *buf, unsigned int i, struct gmem_record_object *obj)
 		obj->file.crc = file_crc(obj);
 		err = err ?: fdt_property(buf, "file", &obj->file, sizeof(obj->file));
 	}
+	if (obj->directory.id) {
+		obj->directory.crc = directory_crc(obj);
+		err = err ?: fdt_property(buf, "directory", &obj->directory,
+					  sizeof(obj->directory));
+	}
+	if (obj->mtime)
+		err = err ?: fdt_property(buf, "mtime", &obj->mtime, sizeof(obj->mtime));
 	return err ?: fdt_end_node(buf);
 }
 
@@ -174,9 +191,12 @@ int gmem_record_write(struct gmem_record *rec, void *buf, size_t size)
 	unsigned int i;
 	int err;
 
-	for (i = 0; i < rec->nr_objects; i++)
+	for (i = 0; i < rec->nr_objects; i++) {
 		if (rec->objects[i].file.kind)
 			features[0] |= GMEM_PERSIST_FEATURE_DATA;
+		if (rec->objects[i].directory.id)
+			features[0] |= GMEM_PERSIST_FEATURE_DIRECTORIES;
+	}
 
 	if (rec->nr_objects > GMEM_RECORD_MAX_OBJECTS ||
 	    gmem_extents_bytes(&rec->bad_pages) >
@@ -263,6 +283,39 @@ static const char *read_file_attr(const void *fdt, int node,
 	return NULL;
 }
 
+static const char *read_directory(const void *fdt, int node,
+				  struct gmem_record_object *obj)
+{
+	const void *directory;
+	int len;
+
+	directory = fdt_getprop(fdt, node, "directory", &len);
+	if (!directory != !S_ISDIR(obj->meta.mode))
+		return "it is half a directory";
+	if (!directory)
+		return NULL;
+	if (len != sizeof(obj->directory))
+		return "what it says of its directory is malformed";
+	memcpy(&obj->directory, directory, sizeof(obj->directory));
+	if (obj->directory.crc != directory_crc(obj))
+		return "the checksum of its directory is wrong";
+	if (!obj->directory.id || obj->directory.reserved)
+		return "its directory is unknown";
+	if (obj->meta.size || obj->meta.granule || obj->ranges.nr || obj->file.kind)
+		return "it is a directory with memory";
+	return NULL;
+}
+
+/* Nothing depends on it: what cannot be read was not said. */
+static void read_mtime(const void *fdt, int node, struct gmem_record_object *obj)
+{
+	int len;
+	const void *mtime = fdt_getprop(fdt, node, "mtime", &len);
+
+	if (mtime && len == sizeof(obj->mtime))
+		memcpy(&obj->mtime, mtime, sizeof(obj->mtime));
+}
+
 static const char *get_object(const void *fdt, int node,
 			      struct gmem_record_object *obj)
 {
@@ -290,18 +343,33 @@ static const char *get_object(const void *fdt, int node,
 
 	if (obj->meta.crc != object_crc(obj))
 		return "its checksum is wrong";
+	if (obj->meta.reserved)
+		return "its attributes are unknown";
+	read_mtime(fdt, node, obj);
+	bad = read_file_attr(fdt, node, obj);
+	bad = bad ?: read_directory(fdt, node, obj);
+	if (bad || obj->directory.id)
+		return bad;
 	if (obj->meta.granule != SZ_2M && obj->meta.granule != SZ_1G)
 		return "its granule is unknown";
-	if (!obj->meta.size || obj->meta.reserved || obj->meta.parent)
-		return "its attributes are unknown";
-	return read_file_attr(fdt, node, obj);
+	return obj->meta.size ? NULL : "its attributes are unknown";
 }
 
 static int cmp_name(const void *a, const void *b)
 {
 	const struct gmem_record_object *const *x = a, *const *y = b;
 
+	if ((*x)->meta.parent != (*y)->meta.parent)
+		return (*x)->meta.parent < (*y)->meta.parent ? -1 : 1;
 	return strcmp((*x)->name, (*y)->name);
+}
+
+static int cmp_id(const void *a, const void *b)
+{
+	const struct gmem_record_object *const *x = a, *const *y = b;
+	const u64 id = (*x)->directory.id, other = (*y)->directory.id;
+
+	return id < other ? -1 : id > other;
 }
 
 static int cmp_uuid(const void *a, const void *b)
@@ -345,8 +413,31 @@ static const char *refuse_duplicates(struct gmem_record *rec)
 
 	refuse_twins(objs, nr, cmp_name, "another object has the same name");
 	refuse_twins(objs, nr, cmp_uuid, "another object has the same uuid");
+
+	for (i = 0, nr = 0; i < rec->nr_objects; i++)
+		if (rec->objects[i].directory.id && !rec->objects[i].bad)
+			objs[nr++] = &rec->objects[i];
+	refuse_twins(objs, nr, cmp_id, "another directory has the same number");
 	kvfree(objs);
 	return NULL;
+}
+
+/* In the order of the record: so a directory has been judged when it is needed. */
+static void find_parents(struct gmem_record *rec)
+{
+	struct gmem_record_object *obj, *dir;
+
+	for (obj = rec->objects; obj < rec->objects + rec->nr_objects; obj++) {
+		if (obj->bad || !obj->meta.parent)
+			continue;
+		for (dir = rec->objects; dir < obj; dir++)
+			if (dir->directory.id == obj->meta.parent && !dir->bad)
+				break;
+		if (dir < obj)
+			obj->parent = dir;
+		else
+			obj->bad = "its directory is missing";
+	}
 }
 
 /*
@@ -629,7 +720,8 @@ static const char *check_root(const void *fdt, size_t size, u64 features[2])
 	if (!prop || len != 2 * sizeof(*features))
 		return "its features are missing";
 	memcpy(features, prop, len);
-	if (features[0] & ~(GMEM_PERSIST_FEATURE_BAD_PAGES | GMEM_PERSIST_FEATURE_DATA))
+	if (features[0] & ~(GMEM_PERSIST_FEATURE_BAD_PAGES | GMEM_PERSIST_FEATURE_DATA |
+			    GMEM_PERSIST_FEATURE_DIRECTORIES))
 		return "it needs features that this kernel does not have";
 	return NULL;
 }
@@ -707,7 +799,10 @@ const char *gmem_record_read(const void *fdt, size_t size,
 		read_nodes(fdt, rec);
 	bad = bad ?: read_objects(fdt, rec);
 	bad = bad ?: refuse_duplicates(rec);
-	return bad ?: settle(rec, pool);
+	if (bad)
+		return bad;
+	find_parents(rec);
+	return settle(rec, pool);
 }
 
 /**

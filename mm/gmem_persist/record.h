@@ -18,6 +18,9 @@
  * @meta: its attributes
  * @ranges: its memory, in the order of its offsets
  * @file: of a file of data; otherwise its @kind is 0
+ * @directory: of a directory; otherwise its @id is 0
+ * @mtime: of all but data: when it was last changed, in ns since the epoch; 0: not known
+ * @parent: after reading: the directory that it is in, which stands before it; or NULL
  * @bad: after reading: why it was refused, or NULL
  */
 struct gmem_record_object {
@@ -25,6 +28,9 @@ struct gmem_record_object {
 	struct gmem_persist_object meta;
 	struct gmem_extents ranges;
 	struct gmem_persist_file file;
+	struct gmem_persist_directory directory;
+	u64 mtime;
+	const struct gmem_record_object *parent;
 	const char *bad;
 };
 
@@ -38,7 +44,7 @@ struct gmem_record_object {
  * @retired: granules that nobody gets because of them
  * @nodes: which parts of @pool the writer saw on which NUMA node; may be empty
  * @nr_nodes: how many
- * @objects: the named objects
+ * @objects: the named objects, each behind the directory that it is in
  * @nr_objects: how many
  * @unnamed_bytes: after reading: memory that no entry, good or bad, named
  * @bad_free: after reading: number of ranges refused that are no object's

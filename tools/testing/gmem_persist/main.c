@@ -3,7 +3,7 @@
  * Runs the tests and reports in KTAP.
  *
  * unit [text]		run all tests, or those whose name has the text in it
- * unit --golden [WHICH]	print what tests/golden-v1.hex must be, or -v1-WHICH (poison, data)
+ * unit --golden [WHICH]	print what tests/golden-v1.hex must be, or -v1-WHICH (poison, data, directories)
  *
  * SEED=number in the environment: other random numbers; ROUNDS=number: so many
  * times as many of them.

@@ -61,10 +61,18 @@
  * meta         its other attributes, struct gmem_persist_object      struct
  * ranges       its memory, in the order of its offsets               ranges
  * file         of a file of data: struct gmem_persist_file           struct
+ * directory    of a directory: struct gmem_persist_directory         struct
+ * mtime        of all but data, and may be missing: when it was last u64
+ *              changed, in nanoseconds since the epoch
  * ============ ===================================================== ==========
  *
  * "file" is there if, and only if, the object is a file of data; then the first word of
  * "features" has %GMEM_PERSIST_FEATURE_DATA.
+ *
+ * "directory" is there if, and only if, the object is a directory, which has no memory;
+ * then the first word of "features" has %GMEM_PERSIST_FEATURE_DIRECTORIES. A directory
+ * stands before all that is in it, so there are no cycles, and an object whose directory
+ * is not good is not good either. Names are unique in one directory.
  *
  * "ranges" is an array of &struct gmem_persist_range, and so are "page ranges", but
  * in multiples of the page size. "nodes" is an array of &struct gmem_persist_node.
@@ -94,6 +102,8 @@
 #define GMEM_PERSIST_FEATURE_BAD_PAGES	BIT_ULL(0)
 /* First word of "features": an object has "file". */
 #define GMEM_PERSIST_FEATURE_DATA	BIT_ULL(1)
+/* First word of "features": an object has "directory". */
+#define GMEM_PERSIST_FEATURE_DIRECTORIES	BIT_ULL(2)
 /* Second word of "features": there is "nodes". */
 #define GMEM_PERSIST_FEATURE_NODES	BIT_ULL(0)
 
@@ -161,7 +171,7 @@ static_assert(sizeof(struct gmem_persist_node) == 24);
  * struct gmem_persist_object - attributes of an object
  * @uuid: unique among all objects of all hosts
  * @size: size in bytes, the sum of its ranges
- * @granule: 2 MiB or 1 GiB; every range is aligned to it
+ * @granule: 2 MiB or 1 GiB, and every range is aligned to it; 0 for a directory
  * @flags: the GUEST_MEMFD_FLAG_* that it was created with
  * @generation: how many handovers it had survived when this was written
  * @epoch: how often its VM view had been claimed
@@ -169,7 +179,7 @@ static_assert(sizeof(struct gmem_persist_node) == 24);
  * @uid: owner, in the initial user namespace
  * @gid: group, in the initial user namespace
  * @mode: file type and permissions, as in st_mode
- * @parent: 0; reserved for directories
+ * @parent: number of the directory that it is in, 0 for the root
  * @ctime: when it was created, in nanoseconds since the epoch
  * @reserved: 0
  * @crc: CRC-32 (as crc32_le() with ~0 as seed) of the name with its NUL, this
@@ -213,5 +223,20 @@ struct gmem_persist_file {
 };
 
 static_assert(sizeof(struct gmem_persist_file) == 24);
+
+/**
+ * struct gmem_persist_directory - further attributes of a directory
+ * @id: its number, unique among directories and not 0. It has it in this record only.
+ * @reserved: 0
+ * @crc: CRC-32 (as crc32_le(), with the CRC of the object's attributes as seed) of this
+ *	structure with 0 here
+ */
+struct gmem_persist_directory {
+	u64 id;
+	u32 reserved;
+	u32 crc;
+};
+
+static_assert(sizeof(struct gmem_persist_directory) == 16);
 
 #endif /* _LINUX_KHO_ABI_GMEM_PERSIST_H */

@@ -122,6 +122,8 @@ static void check_reading(const struct draft *d, const void *fdt, size_t size)
 		CHECK(!memcmp(&is->meta, &was->meta, sizeof(is->meta)));
 		CHECK(gmem_extents_equal(&is->ranges, &was->ranges));
 		CHECK(!memcmp(&is->file, &was->file, sizeof(is->file)));
+		CHECK(!memcmp(&is->directory, &was->directory, sizeof(is->directory)));
+		CHECK_EQ(is->mtime, was->mtime);
 	}
 	gmem_record_free(&rec);
 	CHECK(!rec.objects && !rec.pool.r && !rec.clean.nr && !rec.nodes);
@@ -221,6 +223,15 @@ static void golden_v1_data(void)
 	check_golden(&d, TESTS_DIR "/golden-v1-data.hex");
 }
 
+/* With directories */
+static void golden_v1_directories(void)
+{
+	struct draft d;
+
+	draft_directories(&d);
+	check_golden(&d, TESTS_DIR "/golden-v1-directories.hex");
+}
+
 /* What the writer says it needs is enough even for the longest of everything. */
 static void size_is_enough(void)
 {
@@ -237,6 +248,8 @@ static void size_is_enough(void)
 		objs[i].name = long_names[i];
 		objs[i].ranges = (struct gmem_extents){ &r, 1, 1 };
 		objs[i].file.kind = GMEM_PERSIST_FILE_DATA;
+		objs[i].directory.id = ~0ULL;
+		objs[i].mtime = ~0ULL;
 	}
 	for (nr = 0; nr <= GMEM_RECORD_MAX_OBJECTS; nr += nr < 32 ? 1 : 508) {
 		rec.nr_objects = nr;
@@ -332,6 +345,7 @@ const struct test record_tests[] = {
 	TEST(golden_v1),
 	TEST(golden_v1_poison),
 	TEST(golden_v1_data),
+	TEST(golden_v1_directories),
 	TEST(size_is_enough),
 	TEST(most_bad_pages),
 	TEST(size_too_small),

@@ -9,6 +9,7 @@
 
 #include <linux/libfdt.h>
 #include <linux/sizes.h>
+#include <linux/stat.h>
 
 #include <linux/gmem_persist.h>
 
@@ -283,7 +284,7 @@ static void lie_about_object(struct draft *d)
 	other = random_below(d->rec.nr_objects);
 	obj = &d->obj[i];
 
-	switch (random_below(12)) {
+	switch (random_below(16)) {
 	case 0:
 		obj->name = d->obj[other].name;
 		break;
@@ -319,6 +320,18 @@ static void lie_about_object(struct draft *d)
 		break;
 	case 11:
 		lie.no_meta[i] = true;
+		break;
+	case 12:
+		obj->meta.parent = d->obj[other].directory.id;
+		break;
+	case 13:
+		obj->meta.mode ^= S_IFREG ^ S_IFDIR;
+		break;
+	case 14:
+		obj->directory.id = d->obj[other].directory.id;
+		break;
+	case 15:
+		obj->directory.reserved = 1;
 		break;
 	}
 }
@@ -373,10 +386,39 @@ static bool wrong_by_itself(const struct draft *d, unsigned int i)
 {
 	const struct gmem_record_object *obj = &d->obj[i];
 
-	return !gmem_name_valid(obj->name) || lie.no_meta[i] || lie.crc[i] ||
-	       (obj->meta.granule != SZ_2M && obj->meta.granule != SZ_1G) ||
-	       !obj->meta.size || obj->meta.reserved || obj->meta.parent ||
-	       obj->file.bytes > obj->meta.size;
+	if (!gmem_name_valid(obj->name) || lie.no_meta[i] || lie.crc[i] ||
+	    obj->meta.reserved || !obj->directory.id != !S_ISDIR(obj->meta.mode))
+		return true;
+	if (obj->directory.id)
+		return obj->directory.reserved || obj->meta.granule || obj->meta.size ||
+		       obj->ranges.nr;
+	return (obj->meta.granule != SZ_2M && obj->meta.granule != SZ_1G) ||
+	       !obj->meta.size || obj->file.bytes > obj->meta.size;
+}
+
+static bool are_twins(const struct gmem_record_object *a,
+		      const struct gmem_record_object *b)
+{
+	return (a->meta.parent == b->meta.parent && !strcmp(a->name, b->name)) ||
+	       !memcmp(a->meta.uuid, b->meta.uuid, 16);
+}
+
+static bool has_twin(const struct draft *d, unsigned int i, bool by_id)
+{
+	const struct gmem_record_object *obj = &d->obj[i];
+	unsigned int j;
+
+	for (j = 0; j < d->rec.nr_objects; j++) {
+		if (j == i || wrong_by_itself(d, j))
+			continue;
+		if (!by_id && are_twins(&d->obj[j], obj))
+			return true;
+		/* Whoever has a twin already is nobody's twin by number. */
+		if (by_id && obj->directory.id &&
+		    d->obj[j].directory.id == obj->directory.id && !has_twin(d, j, false))
+			return true;
+	}
+	return false;
 }
 
 static bool expect_good(const struct draft *d, unsigned int i)
@@ -384,14 +426,17 @@ static bool expect_good(const struct draft *d, unsigned int i)
 	const struct gmem_record_object *obj = &d->obj[i];
 	unsigned int j;
 
-	if (wrong_by_itself(d, i) ||
+	if (wrong_by_itself(d, i) || has_twin(d, i, false) || has_twin(d, i, true) ||
 	    gmem_extents_bytes(&obj->ranges) != obj->meta.size)
 		return false;
-	for (j = 0; j < d->rec.nr_objects; j++)
-		if (j != i && !wrong_by_itself(d, j) &&
-		    (!strcmp(d->obj[j].name, obj->name) ||
-		     !memcmp(d->obj[j].meta.uuid, obj->meta.uuid, 16)))
+	if (obj->meta.parent) {
+		for (j = 0; j < i; j++)
+			if (d->obj[j].directory.id == obj->meta.parent &&
+			    expect_good(d, j))
+				break;
+		if (j == i)
 			return false;
+	}
 	for (j = 0; j < obj->ranges.nr; j++)
 		if (!in_pool(d, &obj->ranges.r[j], obj->meta.granule) ||
 		    !named_once(&obj->ranges.r[j]))

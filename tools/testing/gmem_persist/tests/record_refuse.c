@@ -12,6 +12,7 @@
 #include <linux/libfdt.h>
 #include <linux/mm.h>
 #include <linux/sizes.h>
+#include <linux/stat.h>
 
 #include <linux/gmem_persist.h>
 
@@ -39,6 +40,13 @@
 #define E_FILE_CRC	"the checksum of its file is wrong"
 #define E_FILE_KIND	"its kind of file is unknown"
 #define E_FILE_LONG	"its file is longer than its memory"
+#define E_HALF		"it is half a directory"
+#define E_DIR		"what it says of its directory is malformed"
+#define E_DIR_CRC	"the checksum of its directory is wrong"
+#define E_DIR_UNKNOWN	"its directory is unknown"
+#define E_DIR_MEMORY	"it is a directory with memory"
+#define E_PARENT	"its directory is missing"
+#define E_SAME_ID	"another directory has the same number"
 #define E_SAME_NAME	"another object has the same name"
 #define E_SAME_UUID	"another object has the same uuid"
 #define E_RANGE		"a range is malformed"
@@ -239,7 +247,7 @@ static void root_features(void)
 		edit();
 		set(0, "features", features, 16);
 		/* what the first one promises is not there; the second promises nothing */
-		if (bit == 1)
+		if (bit == 1 || bit == 2)
 			objects(NULL, NULL, NULL);
 		else
 			refused(bit ? E_FEATURES : E_LIST_MISSING);
@@ -667,6 +675,98 @@ static void object_file(void)
 	}
 }
 
+static void directories(void)
+{
+	draft_directories(&draft);
+	obj = draft.obj;
+}
+
+static void object_directory(void)
+{
+	unsigned int byte;
+	u64 mtime = 1;
+
+	directories();
+	check_objects(NULL, NULL, NULL);
+	CHECK(!rec.objects[0].parent);
+	CHECK(rec.objects[1].parent == &rec.objects[0]);
+	CHECK(rec.objects[2].parent == &rec.objects[1]);
+	finish();
+
+	/* half of what makes a directory, or more */
+	directories();
+	obj[1].meta.mode = S_IFREG | 0644;
+	objects(NULL, E_HALF, E_PARENT);
+	directories();
+	obj[2].meta.mode = S_IFDIR | 0755;
+	objects(NULL, NULL, E_HALF);
+	directories();
+	edit_draft();
+	CHECK_EQ(fdt_delprop(tree, tree_object(tree, 0), "directory"), 0);
+	objects(E_HALF, E_PARENT, E_PARENT);
+	directories();
+	obj[0].meta.size = 2 * M;
+	objects(E_DIR_MEMORY, E_PARENT, E_PARENT);
+	directories();
+	obj[1].meta.granule = 2 * M;
+	objects(NULL, E_DIR_MEMORY, E_PARENT);
+	directories();
+	obj[1].file.kind = GMEM_PERSIST_FILE_DATA;
+	objects(NULL, E_DIR_MEMORY, E_PARENT);
+	directories();
+	obj[1].ranges = obj[2].ranges;
+	obj[2].ranges = (struct gmem_extents){};
+	objects(NULL, E_DIR_MEMORY, E_PARENT);
+
+	/* its number */
+	directories();
+	obj[0].directory.reserved = 1;
+	objects(E_DIR_UNKNOWN, E_PARENT, E_PARENT);
+	directories();
+	edit_draft();
+	set(tree_object(tree, 0), "directory", &obj[0].directory,
+	    sizeof(obj[0].directory) - 1);
+	objects(E_DIR, E_PARENT, E_PARENT);
+	for (byte = 0; byte < sizeof(struct gmem_persist_directory); byte++) {
+		where->step = byte;
+		directories();
+		edit_draft();
+		change_byte(tree_object(tree, 1), "directory", byte);
+		objects(NULL, E_DIR_CRC, E_PARENT);
+	}
+	directories();
+	obj[1].directory.id = 7;
+	objects(E_SAME_ID, E_SAME_ID, E_PARENT);
+
+	/* where it is */
+	directories();
+	obj[2].meta.parent = 8;
+	objects(NULL, NULL, E_PARENT);
+	directories();
+	obj[0].meta.parent = 7;
+	objects(E_PARENT, E_PARENT, E_PARENT);
+	directories();
+	obj[0].meta.parent = obj[1].directory.id;
+	objects(E_PARENT, E_PARENT, E_PARENT);
+	directories();
+	obj[1].meta.parent = 0;
+	obj[2].meta.parent = 0;
+	objects(NULL, E_SAME_NAME, E_SAME_NAME);
+	directories();
+	obj[2].meta.parent = 0;
+	objects(NULL, NULL, NULL);
+
+	/* Nothing depends on when it was. */
+	directories();
+	edit_draft();
+	set(tree_object(tree, 0), "mtime", &mtime, 4);
+	CHECK_EQ(fdt_delprop(tree, tree_object(tree, 1), "mtime"), 0);
+	check_objects(NULL, NULL, NULL);
+	CHECK_EQ(rec.objects[0].mtime, 0);
+	CHECK_EQ(rec.objects[1].mtime, 0);
+	finish();
+}
+
 static void object_list(void)
 {
 	edit();
@@ -707,7 +807,7 @@ static void object_attributes(void)
 	objects(NULL, E_UNKNOWN, NULL);
 	start();
 	obj[1].meta.parent = 1;
-	objects(NULL, E_UNKNOWN, NULL);
+	objects(NULL, E_PARENT, NULL);
 
 	start();
 	obj[1].meta.size += 2 * M;
@@ -1049,6 +1149,7 @@ const struct test record_refuse_tests[] = {
 	TEST(object_name),
 	TEST(object_meta),
 	TEST(object_file),
+	TEST(object_directory),
 	TEST(object_list),
 	TEST(object_attributes),
 	TEST(object_twins),

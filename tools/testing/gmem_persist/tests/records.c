@@ -8,6 +8,7 @@
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/sizes.h>
+#include <linux/stat.h>
 
 #include <linux/gmem_persist.h>
 
@@ -131,6 +132,46 @@ void draft_data(struct draft *d)
 	};
 }
 
+static void make_directory(struct gmem_record_object *obj, u64 id, u64 parent)
+{
+	obj->meta.mode = S_IFDIR | 0750;
+	obj->meta.parent = parent;
+	obj->directory.id = id;
+}
+
+/*
+ * Directories, one in the other, and memory in there: tests/golden-v1-directories.hex.
+ *
+ *	/tenant/vm-1/vm-1
+ */
+void draft_directories(struct draft *d)
+{
+	const u64 g = SZ_1G;
+	struct gmem_record_object *vm;
+	unsigned int i;
+
+	draft_start(d);
+	list_put(&d->rec.pool, 4 * g, g);
+	list_put(&d->rec.clean, 4 * g, g / 2);
+
+	make_directory(draft_object(d, "tenant"), 7, 0);
+	make_directory(draft_object(d, "vm-1"), 0x300000004ULL, 7);
+	vm = draft_object(d, "vm-1");
+	vm->meta.granule = SZ_2M;
+	vm->meta.size = g / 2;
+	vm->meta.mode = S_IFREG | 0640;
+	vm->meta.parent = 0x300000004ULL;
+	list_put(&vm->ranges, 4 * g + g / 2, g / 2);
+
+	for (i = 0; i < d->rec.nr_objects; i++) {
+		d->obj[i].meta.uuid[0] = i + 1;
+		d->obj[i].meta.uid = 1000;
+		d->obj[i].meta.gid = 100 + i;
+		d->obj[i].meta.ctime = 1700000000123456789ULL + i;
+		d->obj[i].mtime = 1800000000123456789ULL + i;
+	}
+}
+
 /*
  * The same with memory errors and nodes: tests/golden-v1-poison.hex.
  *
@@ -231,6 +272,29 @@ static u64 take_random(struct gmem_extents *set, u64 size, u64 granule,
 	return taken;
 }
 
+/* One of the directories that there are, or the root */
+static u64 random_parent(struct draft *d)
+{
+	unsigned int nr = d->rec.nr_objects;
+
+	return nr ? d->obj[random_below(nr)].directory.id : 0;
+}
+
+static void random_directory(struct draft *d)
+{
+	u64 parent = random_parent(d);
+	unsigned int byte;
+	struct gmem_record_object *obj;
+	char name[16];
+
+	snprintf(name, sizeof(name), "dir%u", d->rec.nr_objects);
+	obj = draft_object(d, name);
+	make_directory(obj, random_next(), parent);
+	for (byte = 0; byte < sizeof(obj->meta.uuid); byte++)
+		obj->meta.uuid[byte] = random_next();
+	obj->mtime = random_next();
+}
+
 /*
  * A pool of up to 7 GiB, all of it given away: to objects, the rest to the sets in pieces.
  */
@@ -256,7 +320,11 @@ void draft_random(struct draft *d)
 		addr += size + (1 + random_below(1000)) * SZ_2M;
 	}
 
-	nr = random_below(DRAFT_OBJECTS);
+	nr = random_below(3) ? 0 : random_below(5);
+	for (i = 0; i < nr; i++)
+		random_directory(d);
+
+	nr = random_below(12);
 	for (i = 0; i < nr && left.nr; i++) {
 		u64 granule = random_below(3) ? SZ_2M : SZ_1G;
 		u64 size = granule * (granule == SZ_2M ? 1 + random_below(400) : 1);
@@ -274,6 +342,9 @@ void draft_random(struct draft *d)
 			snprintf(name, sizeof(name), "obj%u", i);
 
 		obj = draft_object(d, name);
+		obj->meta.parent = random_parent(d);
+		if (random_below(2))
+			obj->mtime = random_next();
 		obj->ranges = out;
 		obj->meta.granule = granule;
 		obj->meta.size = size;
@@ -285,7 +356,7 @@ void draft_random(struct draft *d)
 		obj->meta.vm_class = random_next();
 		obj->meta.uid = random_next();
 		obj->meta.gid = random_next();
-		obj->meta.mode = random_next();
+		obj->meta.mode = S_IFREG | random_below(07777);
 		obj->meta.ctime = random_next();
 		if (!random_below(4))
 			obj->file = (struct gmem_persist_file){
@@ -293,6 +364,8 @@ void draft_random(struct draft *d)
 				.mtime = random_next(),
 				.kind = GMEM_PERSIST_FILE_DATA,
 			};
+		if (obj->file.kind)
+			obj->mtime = 0;
 
 		/* A hole in what is left makes the next one more interesting. */
 		if (left.nr && random_below(2)) {
@@ -452,8 +525,17 @@ static void check_good_object(const struct gmem_record *rec,
 	unsigned int i;
 
 	CHECK(gmem_name_valid(obj->name));
-	CHECK(obj->meta.granule == SZ_2M || obj->meta.granule == SZ_1G);
-	CHECK(obj->meta.size);
+	if (obj->directory.id) {
+		CHECK(!obj->meta.granule && !obj->meta.size && !obj->file.kind);
+	} else {
+		CHECK(obj->meta.granule == SZ_2M || obj->meta.granule == SZ_1G);
+		CHECK(obj->meta.size);
+	}
+	CHECK(!obj->meta.parent == !obj->parent);
+	if (obj->parent) {
+		CHECK(obj->parent < obj && !obj->parent->bad);
+		CHECK_EQ(obj->parent->directory.id, obj->meta.parent);
+	}
 	CHECK_EQ(gmem_extents_bytes(&obj->ranges), obj->meta.size);
 	for (i = 0; i < obj->ranges.nr; i++)
 		CHECK((obj->ranges.r[i].base | obj->ranges.r[i].size) %
@@ -461,7 +543,8 @@ static void check_good_object(const struct gmem_record *rec,
 	for (other = rec->objects; other < obj; other++) {
 		if (other->bad)
 			continue;
-		CHECK(strcmp(other->name, obj->name));
+		CHECK(other->parent != obj->parent || strcmp(other->name, obj->name));
+		CHECK(!obj->directory.id || other->directory.id != obj->directory.id);
 		CHECK(memcmp(other->meta.uuid, obj->meta.uuid, 16));
 	}
 }
@@ -537,6 +620,8 @@ void golden_print(const char *which)
 		draft_poison(&d);
 	else if (which && !strcmp(which, "data"))
 		draft_data(&d);
+	else if (which && !strcmp(which, "directories"))
+		draft_directories(&d);
 	else
 		draft_fixed(&d);
 	fdt = draft_write(&d, &size);

@@ -11,7 +11,7 @@
 #include "record.h"
 #include "test.h"
 
-#define DRAFT_OBJECTS	12
+#define DRAFT_OBJECTS	16
 
 struct draft {
 	struct gmem_record rec;
@@ -25,6 +25,7 @@ void list_put(struct gmem_extents *list, u64 base, u64 size);
 void draft_fixed(struct draft *d);
 void draft_poison(struct draft *d);
 void draft_data(struct draft *d);
+void draft_directories(struct draft *d);
 void draft_random(struct draft *d);
 void draft_free(struct draft *d);
 void *draft_write(struct draft *d, size_t *size);
