@@ -47,7 +47,8 @@ void sort(void *base, size_t num, size_t size,
 
 u32 crc32_le(u32 crc, const void *p, size_t len)
 {
-	return ~crc32(~crc, p, len);
+	/* To zlib, NULL means something else than nothing. */
+	return len ? ~crc32(~crc, p, len) : crc;
 }
 
 /* The pool that the record says it is of; the kernel compares that with the memory map. */
@@ -74,7 +75,18 @@ static struct gmem_extents pool_of(const void *fdt, size_t size)
 
 static const char *kind(const struct gmem_record_object *obj)
 {
+	if (obj->directory.id)
+		return "directory";
 	return obj->file.kind == GMEM_PERSIST_FILE_DATA ? "data" : "memory";
+}
+
+static void print_path(const struct gmem_record_object *obj)
+{
+	if (obj->parent) {
+		print_path(obj->parent);
+		putchar('/');
+	}
+	fputs(obj->name, stdout);
 }
 
 static void print_set(const char *name, const struct gmem_extents *x, bool json)
@@ -97,7 +109,10 @@ static void print_object(const struct gmem_record_object *obj, bool json)
 	unsigned int i;
 
 	if (json) {
-		printf("{\"name\":\"%s\",\"problem\":", obj->name ?: "");
+		printf("{\"name\":\"");
+		if (obj->name)
+			print_path(obj);
+		printf("\",\"problem\":");
 		if (obj->bad)
 			printf("\"%s\"", obj->bad);
 		else
@@ -115,7 +130,12 @@ static void print_object(const struct gmem_record_object *obj, bool json)
 		printf("]}");
 		return;
 	}
-	printf("object %s\n", obj->name ?: "(without a name)");
+	printf("object ");
+	if (obj->name)
+		print_path(obj);
+	else
+		printf("(without a name)");
+	printf("\n");
 	if (obj->bad)
 		printf("  PROBLEM: %s: the next kernel quarantines its memory\n", obj->bad);
 	printf("  %s, size %llu, granule %llu, flags %#llx, VM type %u\n"

@@ -10,8 +10,11 @@ _gmemctl() {
 	gmemctl)
 		mapfile -t COMPREPLY < <(compgen -W \
 			"status list show create discard freeze thaw decode" -- "$word") ;;
-	show | discard)
-		names=$(ls /sys/kernel/mm/gmem_persist/objects 2>/dev/null)
+	show)
+		names=$(cat /sys/kernel/mm/gmem_persist/objects/*/path 2>/dev/null)
+		mapfile -t COMPREPLY < <(compgen -W "$names" -- "$word") ;;
+	discard)
+		names=$(ls -I '#*' /sys/kernel/mm/gmem_persist/objects 2>/dev/null)
 		mapfile -t COMPREPLY < <(compgen -W "$names" -- "$word") ;;
 	--granule)
 		mapfile -t COMPREPLY < <(compgen -W "2M 1G" -- "$word") ;;

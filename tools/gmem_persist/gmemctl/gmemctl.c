@@ -27,7 +27,7 @@
 static const char usage[] =
 "usage: gmemctl status [--json]             the pool\n"
 "       gmemctl list [--json]               objects, a line each\n"
-"       gmemctl show NAME [--json]          one object\n"
+"       gmemctl show PATH [--json]          one object\n"
 "       gmemctl create NAME SIZE [--granule 2M|1G] [--nodes MASK] [--private]\n"
 "       gmemctl discard NAME                free a parked object\n"
 "       gmemctl freeze | thaw               before a kexec | if there will be none\n"
@@ -119,18 +119,32 @@ static const char * const attributes[] = {
 	"uuid",
 };
 
-static bool show_object(const char *name)
+/* An attribute of the object that goes by that key in sysfs, until the next call */
+static const char *read_attribute(const char *key, const char *attribute)
+{
+	char path[512];
+
+	snprintf(path, sizeof(path), POOL "/objects/%.255s/%s", key, attribute);
+	return read_line(path);
+}
+
+/* Where it is in gmemfs, until the next call: for root only, as to others the key says it */
+static const char *path_of(const char *key)
+{
+	const char *path = read_attribute(key, "path");
+
+	return path ? path : key;
+}
+
+static bool show_object(const char *key)
 {
 	const char *comma = json ? "{" : "", *value;
-	char path[256];
 
-	snprintf(path, sizeof(path), POOL "/objects/%s", name);
-	if (strchr(name, '/') || access(path, F_OK))
+	if (!read_attribute(key, "size"))
 		return false;
-	print_pair("name", name, &comma);
+	print_pair("name", path_of(key), &comma);
 	for (size_t i = 0; i < sizeof(attributes) / sizeof(*attributes); i++) {
-		snprintf(path, sizeof(path), POOL "/objects/%s/%s", name, attributes[i]);
-		value = read_line(path);
+		value = read_attribute(key, attributes[i]);
 		if (value)
 			print_pair(attributes[i], value, &comma);
 	}
@@ -139,54 +153,74 @@ static bool show_object(const char *name)
 	return true;
 }
 
-static int show(const char *name)
-{
-	if (!show_object(name))
-		errx(STATUS_FAILED, "%s: no such object", name);
-	if (json)
-		printf("\n");
-	return STATUS_OK;
-}
-
 static int visible(const struct dirent *entry)
 {
 	return entry->d_name[0] != '.';
 }
 
-static int list(void)
+static int by_path(const struct dirent **a, const struct dirent **b)
 {
-	static const char * const columns[] = { "size", "granule", "kind", "state", "epoch" };
-	struct dirent **names;
-	const char *comma = "";
-	char path[512];
-	int nr = scandir(POOL "/objects", &names, visible, alphasort);
+	char *path = strdup(path_of((*a)->d_name));
+	int order = strcmp(path, path_of((*b)->d_name));
+
+	free(path);
+	return order;
+}
+
+/* All keys, in the order of their paths */
+static int read_keys(struct dirent ***keys)
+{
+	int nr = scandir(POOL "/objects", keys, visible, by_path);
 
 	if (nr < 0)
 		err(STATUS_FAILED, POOL "/objects");
+	return nr;
+}
+
+static int show(const char *path)
+{
+	struct dirent **keys;
+	int nr = read_keys(&keys);
+
+	for (int i = 0; i < nr; i++) {
+		if (strcmp(path_of(keys[i]->d_name), path) || !show_object(keys[i]->d_name))
+			continue;
+		if (json)
+			printf("\n");
+		return STATUS_OK;
+	}
+	errx(STATUS_FAILED, "%s: no such object", path);
+}
+
+static int list(void)
+{
+	static const char * const columns[] = { "size", "granule", "kind", "state", "epoch" };
+	struct dirent **keys;
+	const char *comma = "";
+	int nr = read_keys(&keys);
+
 	if (json)
 		printf("[");
 	else
-		printf("%16s %11s %-7s %-11s %6s  %s\n", "SIZE", "GRANULE", "KIND", "STATE",
+		printf("%16s %11s %-9s %-11s %6s  %s\n", "SIZE", "GRANULE", "KIND", "STATE",
 		       "EPOCH", "NAME");
 	for (int i = 0; i < nr; i++) {
-		const char *name = names[i]->d_name;
+		const char *key = keys[i]->d_name;
 		char value[5][32] = {};
 
 		if (json) {
 			fputs(comma, stdout);
 			/* One that has been discarded since is left out. */
-			comma = show_object(name) ? "," : "";
+			comma = show_object(key) ? "," : "";
 			continue;
 		}
 		for (int c = 0; c < 5; c++) {
-			const char *line;
+			const char *line = read_attribute(key, columns[c]);
 
-			snprintf(path, sizeof(path), POOL "/objects/%s/%s", name, columns[c]);
-			line = read_line(path);
 			snprintf(value[c], sizeof(value[c]), "%.31s", line ? line : "-");
 		}
-		printf("%16s %11s %-7s %-11s %6s  %s\n", value[0], value[1], value[2], value[3],
-		       value[4], name);
+		printf("%16s %11s %-9s %-11s %6s  %s\n", value[0], value[1], value[2], value[3],
+		       value[4], path_of(key));
 	}
 	if (json)
 		printf("]\n");
