@@ -161,7 +161,59 @@ static int list_clean(struct gmem_extents *to)
 static bool is_recorded(const struct gmem_object *obj)
 {
 	return obj->state == GMEM_LIVE && obj->name[0] && !obj->unlinked &&
-	       obj->ranges.nr;
+	       (obj->ranges.nr || gmem_object_is_dir(obj));
+}
+
+static void describe(const struct gmem_object *obj, struct gmem_record_object *to)
+{
+	const struct timespec64 ts = inode_get_mtime(obj->inode);
+	const u64 mtime = timespec64_to_ns(&ts);
+
+	*to = (struct gmem_record_object){
+		.name = obj->name,
+		.meta = obj->meta,
+		.ranges = obj->ranges,
+		.mtime = obj->data ? 0 : mtime,
+	};
+	to->meta.parent = obj->parent ? obj->parent->inode->i_ino : 0;
+	if (obj->data)
+		to->file = (struct gmem_persist_file){
+			.bytes = i_size_read(obj->inode),
+			.mtime = mtime,
+			.kind = GMEM_PERSIST_FILE_DATA,
+		};
+	if (gmem_object_is_dir(obj))
+		to->directory.id = obj->inode->i_ino;
+}
+
+/* A directory, and those that it is in before it, unless they are there already */
+static void describe_dir(struct gmem_object *dir, u64 turn,
+			 struct gmem_record_object **to)
+{
+	struct gmem_object *below = NULL;
+
+	for (; dir && dir->described != turn; dir = dir->parent) {
+		dir->described = turn;
+		dir->below = below;
+		below = dir;
+	}
+	for (; below; below = below->below)
+		describe(below, (*to)++);
+}
+
+/* All that is recorded: directories first, each behind the one that it is in. */
+static void describe_all(struct gmem_record_object *to)
+{
+	static u64 turn;
+	struct gmem_object *obj;
+
+	turn++;
+	list_for_each_entry(obj, &gmem_pool.objects, node)
+		if (is_recorded(obj) && gmem_object_is_dir(obj))
+			describe_dir(obj, turn, &to);
+	list_for_each_entry(obj, &gmem_pool.objects, node)
+		if (is_recorded(obj) && !gmem_object_is_dir(obj))
+			describe(obj, to++);
 }
 
 /*
@@ -170,7 +222,6 @@ static bool is_recorded(const struct gmem_object *obj)
  */
 static int collect(struct gmem_record *rec)
 {
-	struct gmem_record_object *to;
 	struct gmem_object *obj;
 	unsigned int nr = 0;
 	int err;
@@ -186,33 +237,16 @@ static int collect(struct gmem_record *rec)
 	gmem_nodes_tell(rec);
 
 	list_for_each_entry(obj, &gmem_pool.objects, node)
-		if (is_recorded(obj))
+		if (is_recorded(obj)) {
 			rec->nr_objects++;
+			nr += obj->ranges.nr;
+		}
 	rec->objects = kvcalloc(rec->nr_objects, sizeof(*rec->objects),
 				GFP_KERNEL);
 	if (rec->nr_objects && !rec->objects)
 		return -ENOMEM;
 
-	to = rec->objects;
-	list_for_each_entry(obj, &gmem_pool.objects, node) {
-		const struct timespec64 mtime = inode_get_mtime(obj->inode);
-
-		if (!is_recorded(obj))
-			continue;
-		*to++ = (struct gmem_record_object){
-			.name = obj->name,
-			.meta = obj->meta,
-			.ranges = obj->ranges,
-		};
-		if (obj->data)
-			to[-1].file = (struct gmem_persist_file){
-				.bytes = i_size_read(obj->inode),
-				.mtime = timespec64_to_ns(&mtime),
-				.kind = GMEM_PERSIST_FILE_DATA,
-			};
-		nr += obj->ranges.nr;
-	}
-
+	describe_all(rec->objects);
 	err = list_clean(&rec->clean);
 	return err ?: list_dirty(rec, nr);
 }
@@ -525,30 +559,47 @@ static int __init restore_sets(const struct gmem_record *rec)
 	return 0;
 }
 
-static void __init restore_objects(const struct gmem_record *rec)
+/* NULL, or why there is no object */
+static const char * __init restore_object(const struct gmem_record_object *rec,
+					  struct gmem_object *parent,
+					  struct gmem_object **obj)
+{
+	const u64 start = ktime_get_ns();
+	const char *bad = rec->bad;
+	int err = -EINVAL;
+
+	if (!bad) {
+		/* Its directory could not be restored: that is the one reason. */
+		*obj = rec->parent && !parent ? ERR_PTR(-ENOMEM) :
+						gmem_object_restore(rec, parent);
+		err = PTR_ERR_OR_ZERO(*obj);
+	}
+	trace_gmem_restore(rec->name ?: "", rec->meta.size, rec->meta.granule,
+			   rec->meta.epoch, ktime_get_ns() - start, err);
+	if (bad || !err)
+		return bad;
+	*obj = NULL;
+	/* restore_sets() has made room for it. */
+	WARN_ON(quarantine(&rec->ranges));
+	return "no memory to restore it";
+}
+
+static void __init restore_objects(const struct gmem_record *rec,
+				   struct gmem_object **objs)
 {
 	unsigned int i, good = 0;
 
 	for (i = 0; i < rec->nr_objects; i++) {
 		const struct gmem_record_object *obj = &rec->objects[i];
-		const u64 start = ktime_get_ns();
-		const char *bad = obj->bad;
-		int err = bad ? -EINVAL : gmem_object_restore(obj);
+		struct gmem_object *parent = obj->parent ?
+					     objs[obj->parent - rec->objects] : NULL;
+		const char *bad = restore_object(obj, parent, &objs[i]);
 
-		trace_gmem_restore(obj->name ?: "", obj->meta.size,
-				   obj->meta.granule, obj->meta.epoch,
-				   ktime_get_ns() - start, err);
-		if (!bad && err) {
-			bad = "no memory to restore it";
-			/* restore_sets() has made room for it. */
-			WARN_ON(quarantine(&obj->ranges));
-		}
-		if (!bad) {
+		if (bad)
+			pr_err("object %s: %s: its memory is quarantined\n",
+			       obj->name ?: "(without name)", bad);
+		else
 			good++;
-			continue;
-		}
-		pr_err("object %s: %s: its memory is quarantined\n",
-		       obj->name ?: "(without name)", bad);
 	}
 	if (rec->unnamed_bytes)
 		pr_err("%llu MiB are named by nothing in the record and are quarantined\n",
@@ -563,6 +614,7 @@ static void __init restore_objects(const struct gmem_record *rec)
 static void __init restore(void)
 {
 	struct gmem_persist_header *hdr = NULL;
+	struct gmem_object **objs = NULL;
 	struct gmem_record rec = {};
 	void *fdt = NULL;
 	const char *bad;
@@ -571,13 +623,14 @@ static void __init restore(void)
 	bad = bad ?: gmem_record_read(fdt, hdr->fdt_size, &gmem_pool.ranges, &rec);
 	if (!bad) {
 		gmem_pool.generation = hdr->generation + 1;
-		if (gmem_extents_reserve(&gmem_pool.retired, rec.retired.nr +
-					 GMEM_RECORD_MAX_BAD_PAGES) ||
+		objs = kvcalloc(rec.nr_objects + 1, sizeof(*objs), GFP_KERNEL);
+		if (!objs || gmem_extents_reserve(&gmem_pool.retired, rec.retired.nr +
+						  GMEM_RECORD_MAX_BAD_PAGES) ||
 		    restore_sets(&rec)) {
 			bad = "no memory to read it";
 		} else {
 			gmem_poison_restore(&rec);
-			restore_objects(&rec);
+			restore_objects(&rec, objs);
 			gmem_nodes_check(&rec);
 		}
 	}
@@ -587,6 +640,7 @@ static void __init restore(void)
 		pr_warn("%llu MiB are quarantined; the operator may release them\n",
 			gmem_extents_bytes(&gmem_pool.quarantined) >> 20);
 
+	kvfree(objs);
 	gmem_record_free(&rec);
 	/* The header, one page, stays as long as KHO shows it in debugfs. */
 	if (gmem_pool.quarantined.nr && fdt)

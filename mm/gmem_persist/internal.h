@@ -72,8 +72,12 @@ extern struct gmem_pool gmem_pool;
 struct debugfs_blob_wrapper;
 struct file;
 struct gmem_charge;
+struct iattr;
 struct iov_iter;
 struct kiocb;
+struct kstat;
+struct mnt_idmap;
+struct path;
 
 enum gmem_state {
 	GMEM_ALLOCATING,
@@ -85,7 +89,8 @@ enum gmem_state {
  * struct gmem_object - one piece of persistent memory
  * @kobj: its directory in sysfs, if it has a name; the inode holds a reference
  * @node: in gmem_pool.objects
- * @name: its name; empty if it dies with its last view
+ * @name: its name in @parent; empty if it dies with its last view; under gmem_pool.lock
+ * @parent: the directory that it is in; NULL: the root; under gmem_pool.lock
  * @meta: what the record says of it; epoch, uid, gid and mode under gmem_pool.lock,
  *	the rest constant once it has memory
  * @data: it holds data, as many bytes as the inode says: then its memory may be
@@ -105,11 +110,14 @@ enum gmem_state {
  *	all mappings of the object hang on, whoever made them; a reference to it is
  *	one to the object
  * @consumers: who else maps it; under the invalidate lock
+ * @described: of a directory: when it was put into a record last, and
+ * @below: what was put there behind it; only while a record is made, under gmem_pool.lock
  */
 struct gmem_object {
 	struct kobject kobj;
 	struct list_head node;
 	char name[GMEM_NAME_SIZE];
+	struct gmem_object *parent;
 	struct gmem_persist_object meta;
 	bool data;
 	struct gmem_extents ranges;
@@ -123,6 +131,8 @@ struct gmem_object {
 	bool unlinked;
 	struct inode *inode;
 	struct list_head consumers;
+	u64 described;
+	struct gmem_object *below;
 };
 
 /* The memory map has room for so many, beside its own entries. */
@@ -179,21 +189,31 @@ extern unsigned int gmem_clean_threads;
 
 /* object.c */
 int gmem_object_discard(const char *name);
-struct gmem_object *gmem_object_create_file(const char *name, umode_t mode);
+struct gmem_object *gmem_object_create_file(struct inode *dir, const char *name,
+					    umode_t mode);
 int gmem_object_populate(struct gmem_object *obj,
 			 const struct gmem_object_params *params);
 int gmem_object_resize(struct gmem_object *obj, u64 size);
 int gmem_object_set_length(struct gmem_object *obj, u64 length);
 int gmem_object_sync(void);
-struct inode *gmem_object_lookup(const char *name);
-struct inode *gmem_object_next(u64 ino, char *name);
-int gmem_object_unlink(struct gmem_object *obj);
-int gmem_object_set_attr(struct gmem_object *obj, kuid_t uid, kgid_t gid,
-			 umode_t mode);
 int gmem_object_open(struct gmem_object *obj, bool write, bool exclusive);
 void gmem_object_close(struct gmem_object *obj);
-bool gmem_object_shown(const struct gmem_object *obj, const char *name);
-int gmem_object_restore(const struct gmem_record_object *rec);
+struct gmem_object *gmem_object_restore(const struct gmem_record_object *rec,
+					struct gmem_object *parent);
+
+/* name.c */
+bool gmem_object_is_dir(const struct gmem_object *obj);
+void gmem_object_key(const struct gmem_object *obj, char key[GMEM_NAME_SIZE]);
+struct gmem_object *gmem_object_find(const struct gmem_object *dir, const char *name);
+struct inode *gmem_object_lookup(const struct gmem_object *dir, const char *name);
+struct inode *gmem_object_next(const struct gmem_object *dir, u64 ino, char *name);
+bool gmem_object_shown(const struct gmem_object *dir, const struct gmem_object *obj,
+		       const char *name);
+int gmem_object_unlink(struct gmem_object *obj);
+int gmem_object_rename(struct gmem_object *obj, struct gmem_object *dir, const char *name,
+		       struct gmem_object *target);
+int gmem_object_set_attr(struct gmem_object *obj, kuid_t uid, kgid_t gid,
+			 umode_t mode);
 
 /* data.c */
 ssize_t gmem_data_read_iter(struct kiocb *iocb, struct iov_iter *to);
@@ -202,8 +222,23 @@ int gmem_data_truncate(struct inode *inode, u64 size);
 
 /* fs.c */
 int gmem_fs_init(void);
+bool gmem_fs_options(u64 *granule, nodemask_t *nodes);
 struct inode *gmem_fs_new_inode(struct gmem_object *obj);
+
+/* file.c */
+extern const struct file_operations gmem_file_fops;
+extern const struct inode_operations gmem_file_iops;
 struct gmem_object *gmem_fs_object(const struct file *file);
+struct gmem_object *gmem_fs_inode_object(const struct inode *inode);
+int gmem_fs_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *attr);
+int gmem_fs_getattr(struct mnt_idmap *idmap, const struct path *path, struct kstat *stat,
+		    u32 mask, unsigned int flags);
+
+/* dir.c */
+extern const struct dentry_operations gmem_dops;
+extern const struct file_operations gmem_dir_fops;
+extern const struct inode_operations gmem_dir_iops;
+extern const struct inode_operations gmem_root_iops;
 
 /* node.c */
 void gmem_nodes_init(void);

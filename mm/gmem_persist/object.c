@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Pieces of persistent memory: their names, their lives, who uses them.
+ * Pieces of persistent memory: their lives, and who uses them.
  */
 
 /**
@@ -129,19 +129,6 @@ static int index_ranges(struct gmem_object *obj)
 	return 0;
 }
 
-/* By name, also if it is being created or discarded: the name is taken. */
-static struct gmem_object *find_object(const char *name)
-{
-	struct gmem_object *obj;
-
-	lockdep_assert_held(&gmem_pool.lock);
-
-	list_for_each_entry(obj, &gmem_pool.objects, node)
-		if (obj->name[0] && !strcmp(obj->name, name))
-			return obj;
-	return NULL;
-}
-
 static void insert_object(struct gmem_object *obj)
 {
 	/* 1 is the root directory. The list is sorted by it. */
@@ -153,6 +140,15 @@ static void insert_object(struct gmem_object *obj)
 	list_add_tail(&obj->node, &gmem_pool.objects);
 	if (obj->name[0])
 		gmem_pool.nr_named++;
+}
+
+static void delete_object(struct gmem_object *obj)
+{
+	lockdep_assert_held(&gmem_pool.lock);
+
+	list_del(&obj->node);
+	if (obj->name[0])
+		gmem_pool.nr_named--;
 }
 
 /*
@@ -189,12 +185,8 @@ static void remove_object(struct gmem_object *obj)
 	if (obj->kobj.state_in_sysfs)
 		kobject_del(&obj->kobj);
 
-	mutex_lock(&gmem_pool.lock);
-	list_del(&obj->node);
-	if (obj->name[0])
-		gmem_pool.nr_named--;
-	mutex_unlock(&gmem_pool.lock);
-
+	scoped_guard(mutex, &gmem_pool.lock)
+		delete_object(obj);
 	put_object(obj);
 }
 
@@ -255,7 +247,7 @@ static int allocate(struct gmem_object *obj, const nodemask_t *nodes)
 
 	if (gmem_pool.holders)
 		return -EBUSY;
-	if (obj->name[0] && find_object(obj->name))
+	if (obj->name[0] && gmem_object_find(obj->parent, obj->name))
 		return -EEXIST;
 	if (obj->name[0] && gmem_pool.nr_named == GMEM_RECORD_MAX_OBJECTS)
 		return -ENOSPC;
@@ -346,7 +338,7 @@ static struct gmem_persist_object new_meta(umode_t mode)
 	struct gmem_persist_object meta = {
 		.uid = from_kuid(&init_user_ns, current_fsuid()),
 		.gid = from_kgid(&init_user_ns, current_fsgid()),
-		.mode = S_IFREG | mode,
+		.mode = mode,
 		.ctime = ktime_get_real_ns(),
 	};
 
@@ -369,7 +361,7 @@ static void give_up(struct gmem_object *obj, bool all_dirty)
 static struct gmem_object *prepare(const char *name,
 				   const struct gmem_object_params *params)
 {
-	struct gmem_persist_object meta = new_meta(0600);
+	struct gmem_persist_object meta = new_meta(S_IFREG | 0600);
 	struct gmem_object *obj;
 	u64 most;
 	int err;
@@ -503,7 +495,7 @@ static struct gmem_object *claim(const struct gmem_object_params *params)
 	guard(mutex)(&gmem_pool.lock);
 
 	obj = params->handle ? gmem_fs_object(params->handle) :
-			       find_object(params->name);
+			       gmem_object_find(NULL, params->name);
 	if (!obj)
 		return ERR_PTR(-ENOENT);
 	if (obj->vm_view || gmem_pool.holders)
@@ -683,7 +675,7 @@ EXPORT_SYMBOL_FOR_KVM(gmem_object_undo);
  *
  * Context: process context; takes gmem_pool.lock.
  * Return: 0, -EINVAL (no such name is possible), -ENOENT (no object has it),
- * -EBUSY (the object has views, is being created or discarded, or the pool is
+ * -EISDIR (it is a directory), -EBUSY (the object has views, is being created or discarded, or the pool is
  * frozen), -ENOSPC (the record would become too large), -ENOMEM (no kernel memory
  * for the bookkeeping).
  */
@@ -696,9 +688,11 @@ int gmem_object_discard(const char *name)
 		return -EINVAL;
 
 	scoped_guard(mutex, &gmem_pool.lock) {
-		obj = find_object(name);
+		obj = gmem_object_find(NULL, name);
 		if (!obj)
 			return -ENOENT;
+		if (gmem_object_is_dir(obj))
+			return -EISDIR;
 		if (obj->state != GMEM_LIVE || obj->unlinked || has_views(obj) ||
 		    gmem_pool.holders)
 			return -EBUSY;
@@ -711,19 +705,49 @@ int gmem_object_discard(const char *name)
 	return 0;
 }
 
+/* As prescribed by the directory, if that has a say in the group */
+static void init_owner(struct gmem_object *obj, struct inode *dir, umode_t mode)
+{
+	struct inode *inode = obj->inode;
+
+	inode_init_owner(&nop_mnt_idmap, inode, dir, mode);
+	obj->meta.uid = from_kuid(&init_user_ns, inode->i_uid);
+	obj->meta.gid = from_kgid(&init_user_ns, inode->i_gid);
+	obj->meta.mode = inode->i_mode;
+}
+
+/* A file is known to the record once it has memory, a directory from now on. */
+static int publish_file(struct gmem_object *obj)
+{
+	int err = 0;
+
+	guard(mutex)(&gmem_pool.lock);
+
+	obj->state = GMEM_LIVE;
+	if (gmem_object_is_dir(obj))
+		err = gmem_pool.holders ? -EBUSY : gmem_handover_update();
+	if (err)
+		obj->state = GMEM_ALLOCATING;
+	else
+		gmem_pool.nr_allocating--;
+	return err;
+}
+
 /**
- * gmem_object_create_file - make a new object without memory
+ * gmem_object_create_file - make a new object without memory: a file, or a directory
+ * @dir: the inode of the directory that it will be in
  * @name: its name
- * @mode: its permissions; the caller owns it
+ * @mode: its file type and permissions; the caller owns it
  *
- * The record does not know of it before it has memory, see gmem_object_populate().
+ * The record does not know of a file before it has memory, see gmem_object_populate().
  *
  * Context: process context; takes gmem_pool.lock.
  * Return: the object, with a reference to its inode for the caller, or an ERR_PTR():
- * -EINVAL (no such name is possible), -EEXIST (it is taken), -ENOSPC (4096 names),
- * -EBUSY (the pool is frozen), -ENOMEM.
+ * -EINVAL (no such name is possible), -EEXIST (it is taken), -ENOSPC (4096 names, or the
+ * record would become too large), -EBUSY (the pool is frozen), -ENOMEM.
  */
-struct gmem_object *gmem_object_create_file(const char *name, umode_t mode)
+struct gmem_object *gmem_object_create_file(struct inode *dir, const char *name,
+					    umode_t mode)
 {
 	struct gmem_persist_object meta = new_meta(mode);
 	struct gmem_object *obj;
@@ -731,24 +755,23 @@ struct gmem_object *gmem_object_create_file(const char *name, umode_t mode)
 
 	if (!gmem_name_valid(name))
 		return ERR_PTR(-EINVAL);
-	meta.granule = SZ_2M;
+	meta.granule = S_ISDIR(mode) ? 0 : SZ_2M;
 	obj = new_object(name, &meta);
 	if (IS_ERR(obj))
 		return obj;
+	obj->parent = dir->i_private;
+	init_owner(obj, dir, mode);
 
 	err = allocate(obj, NULL);
 	if (err) {
 		put_object(obj);
 		return ERR_PTR(err);
 	}
-	err = gmem_sysfs_add_object(obj);
 	ihold(obj->inode);
-	mutex_lock(&gmem_pool.lock);
-	gmem_pool.nr_allocating--;
-	obj->state = err ? GMEM_DISCARDING : GMEM_LIVE;
-	mutex_unlock(&gmem_pool.lock);
+	err = gmem_sysfs_add_object(obj);
+	err = err ?: publish_file(obj);
 	if (err) {
-		remove_object(obj);
+		give_up(obj, false);
 		put_object(obj);
 		return ERR_PTR(err);
 	}
@@ -957,145 +980,6 @@ int gmem_object_sync(void)
 }
 
 /**
- * gmem_object_shown - is this the object that a name stands for
- * @obj: the object; NULL: does the name stand for none
- * @name: the name
- *
- * Context: process context; takes gmem_pool.lock.
- * Return: true if so.
- */
-bool gmem_object_shown(const struct gmem_object *obj, const char *name)
-{
-	const struct gmem_object *found;
-
-	guard(mutex)(&gmem_pool.lock);
-
-	found = find_object(name);
-	if (found && (found->state != GMEM_LIVE || found->unlinked))
-		found = NULL;
-	return found == obj;
-}
-
-/**
- * gmem_object_lookup - find the object that a name stands for
- * @name: the name
- *
- * Context: process context; takes gmem_pool.lock.
- * Return: its inode, with a reference; NULL if there is none.
- */
-struct inode *gmem_object_lookup(const char *name)
-{
-	struct gmem_object *obj;
-
-	guard(mutex)(&gmem_pool.lock);
-
-	obj = find_object(name);
-	if (!obj || obj->state != GMEM_LIVE || obj->unlinked)
-		return NULL;
-	ihold(obj->inode);
-	return obj->inode;
-}
-
-/**
- * gmem_object_next - the next object that has a name
- * @ino: behind the one with this number
- * @name: set to its name
- *
- * Context: process context; takes gmem_pool.lock.
- * Return: its inode, with a reference; NULL if there is none.
- */
-struct inode *gmem_object_next(u64 ino, char *name)
-{
-	struct gmem_object *obj;
-
-	guard(mutex)(&gmem_pool.lock);
-
-	list_for_each_entry(obj, &gmem_pool.objects, node) {
-		if (obj->inode->i_ino <= ino || !obj->name[0] || obj->unlinked ||
-		    obj->state != GMEM_LIVE)
-			continue;
-		memcpy(name, obj->name, sizeof(obj->name));
-		ihold(obj->inode);
-		return obj->inode;
-	}
-	return NULL;
-}
-
-/**
- * gmem_object_unlink - take an object's name away
- * @obj: the object
- *
- * It is freed with its last view, at once if it has none.
- *
- * Context: process context; takes gmem_pool.lock. The caller holds a reference.
- * Return: 0, -ENOENT (it has none any more), -EBUSY (the pool is frozen), -ENOSPC (the
- * record would become too large), -ENOMEM.
- */
-int gmem_object_unlink(struct gmem_object *obj)
-{
-	int err;
-
-	scoped_guard(mutex, &gmem_pool.lock) {
-		if (gmem_pool.holders)
-			return -EBUSY;
-		if (obj->state != GMEM_LIVE || obj->unlinked)
-			return -ENOENT;
-		obj->unlinked = true;
-		err = gmem_handover_update();
-		if (err) {
-			obj->unlinked = false;
-			return err;
-		}
-		/* Nobody else frees it meanwhile. */
-		obj->handles++;
-	}
-
-	/* As in remove_object(), the name stays taken until its directory is gone. */
-	kobject_del(&obj->kobj);
-	scoped_guard(mutex, &gmem_pool.lock) {
-		obj->name[0] = '\0';
-		gmem_pool.nr_named--;
-	}
-	clear_nlink(obj->inode);
-	drop_view(obj, false);
-	return 0;
-}
-
-/**
- * gmem_object_set_attr - change owner and permissions
- * @obj: the object
- * @uid: its owner from now on
- * @gid: its group
- * @mode: its file type and permissions
- *
- * Context: process context; takes gmem_pool.lock.
- * Return: 0, -EBUSY (the pool is frozen), -ENOSPC (the record would become too large),
- * -ENOMEM; nothing has changed then.
- */
-int gmem_object_set_attr(struct gmem_object *obj, kuid_t uid, kgid_t gid,
-			 umode_t mode)
-{
-	struct gmem_persist_object old;
-	int err;
-
-	guard(mutex)(&gmem_pool.lock);
-
-	if (gmem_pool.holders)
-		return -EBUSY;
-	old = obj->meta;
-	obj->meta.uid = from_kuid(&init_user_ns, uid);
-	obj->meta.gid = from_kgid(&init_user_ns, gid);
-	obj->meta.mode = mode;
-	err = gmem_handover_update();
-	if (err) {
-		obj->meta.uid = old.uid;
-		obj->meta.gid = old.gid;
-		obj->meta.mode = old.mode;
-	}
-	return err;
-}
-
-/**
  * gmem_object_open - begin to use an object by a file
  * @obj: the object
  * @write: to change its contents
@@ -1155,49 +1039,67 @@ void gmem_object_close(struct gmem_object *obj)
 	drop_view(obj, false);
 }
 
-/**
- * gmem_object_restore - bring an object back from the record
- * @rec: what the record says of it; already checked
- *
- * Context: boot; the ranges are in no set of the pool.
- * Return: 0 or -ENOMEM.
- */
-int __init gmem_object_restore(const struct gmem_record_object *rec)
+static void __init restore_times(struct gmem_object *obj,
+				 const struct gmem_record_object *rec)
 {
-	struct gmem_object *obj = new_object(rec->name, &rec->meta);
+	u64 mtime = obj->data ? rec->file.mtime : rec->mtime ?: rec->meta.ctime;
+
+	inode_set_mtime_to_ts(obj->inode, ns_to_timespec64(mtime));
+}
+
+static int __init restore_memory(struct gmem_object *obj, const struct gmem_extents *ranges)
+{
 	unsigned int i;
-	int err;
+	int err = gmem_extents_reserve(&obj->ranges, ranges->nr);
 
-	if (IS_ERR(obj))
-		return PTR_ERR(obj);
-
-	obj->meta.generation++;
-	obj->state = GMEM_LIVE;
-	inode_set_mtime_to_ts(obj->inode, ns_to_timespec64(rec->meta.ctime));
-	if (rec->file.kind == GMEM_PERSIST_FILE_DATA) {
-		obj->data = true;
-		i_size_write(obj->inode, rec->file.bytes);
-		inode_set_mtime_to_ts(obj->inode, ns_to_timespec64(rec->file.mtime));
-	}
-	err = gmem_extents_reserve(&obj->ranges, rec->ranges.nr);
-	for (i = 0; !err && i < rec->ranges.nr; i++)
-		err = gmem_extents_append(&obj->ranges, rec->ranges.r[i].base,
-					  rec->ranges.r[i].size);
+	for (i = 0; !err && i < ranges->nr; i++)
+		err = gmem_extents_append(&obj->ranges, ranges->r[i].base,
+					  ranges->r[i].size);
 	err = err ?: index_ranges(obj);
 	err = err ?: gmem_poison_restore_object(obj);
 	/* To the root group, which has no limit. */
-	err = err ?: gmem_charge(obj);
+	return err ?: gmem_charge(obj);
+}
+
+/**
+ * gmem_object_restore - bring an object back from the record
+ * @rec: what the record says of it; already checked
+ * @parent: the directory that it is in; NULL: the root
+ *
+ * Context: boot; the ranges are in no set of the pool.
+ * Return: the object, or ERR_PTR(-ENOMEM).
+ */
+struct gmem_object * __init gmem_object_restore(const struct gmem_record_object *rec,
+						struct gmem_object *parent)
+{
+	struct gmem_object *obj = new_object(rec->name, &rec->meta);
+	int err = 0;
+
+	if (IS_ERR(obj))
+		return obj;
+
+	obj->parent = parent;
+	obj->meta.generation++;
+	obj->state = GMEM_LIVE;
+	if (rec->file.kind == GMEM_PERSIST_FILE_DATA) {
+		obj->data = true;
+		i_size_write(obj->inode, rec->file.bytes);
+	}
+	restore_times(obj, rec);
+	if (rec->ranges.nr)
+		err = restore_memory(obj, &rec->ranges);
+	/* Its number is part of what it is called in sysfs. */
+	scoped_guard(mutex, &gmem_pool.lock)
+		insert_object(obj);
 	err = err ?: gmem_sysfs_add_object(obj);
 	if (err) {
+		scoped_guard(mutex, &gmem_pool.lock)
+			delete_object(obj);
 		gmem_uncharge(obj);
 		put_object(obj);
-		return err;
+		return ERR_PTR(err);
 	}
-
-	mutex_lock(&gmem_pool.lock);
-	insert_object(obj);
-	mutex_unlock(&gmem_pool.lock);
-	return 0;
+	return obj;
 }
 
 /**

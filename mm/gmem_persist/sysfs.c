@@ -347,6 +347,8 @@ static const char *state_name(const struct gmem_object *obj)
 	case GMEM_ALLOCATING:
 		return "allocating";
 	case GMEM_LIVE:
+		if (gmem_object_is_dir(obj))
+			return "live";
 		if (!obj->ranges.nr)
 			return "empty";
 		return obj->vm_view || obj->handles ? "live" : "parked";
@@ -364,8 +366,37 @@ OBJECT_ATTR(uuid, "%pUb", obj->meta.uuid);
 OBJECT_ATTR(generation, "%llu", obj->meta.generation);
 OBJECT_ATTR(epoch, "%llu", obj->meta.epoch);
 OBJECT_ATTR(state, "%s", state_name(obj));
-OBJECT_ATTR(kind, "%s", obj->data ? "data" : "memory");
+OBJECT_ATTR(kind, "%s", gmem_object_is_dir(obj) ? "directory" :
+	    obj->data ? "data" : "memory");
 OBJECT_ATTR(views, "%u", obj->handles + obj->vm_view);
+
+static ssize_t object_path_show(const struct gmem_object *obj, char *buf)
+{
+	const struct gmem_object *at;
+	size_t len = 1;	/* its newline */
+	char *to;
+
+	for (at = obj; at; at = at->parent)
+		len += strlen(at->name) + !!at->parent;
+	if (len >= PAGE_SIZE)
+		return -ENAMETOOLONG;
+
+	to = buf + len;
+	*--to = '\n';
+	for (at = obj; at; at = at->parent) {
+		to -= strlen(at->name);
+		memcpy(to, at->name, strlen(at->name));
+		if (at->parent)
+			*--to = '/';
+	}
+	return len;
+}
+
+/* Only root: what is in a directory is the business of those who may look into it. */
+static struct object_attr object_path = {
+	.attr = { .name = "path", .mode = 0400 },
+	.show = object_path_show,
+};
 
 /* As in /proc/PID/numa_maps, but in bytes. */
 static ssize_t object_nodes_show(const struct gmem_object *obj, char *buf)
@@ -441,6 +472,7 @@ static struct attribute *object_attrs[] = {
 	&object_state.attr,
 	&object_views.attr,
 	&object_kind.attr,
+	&object_path.attr,
 	&object_nodes.attr,
 	&object_extents.attr,
 	&object_bad_pages.attr,
@@ -463,9 +495,12 @@ const struct kobj_type gmem_object_ktype = {
  */
 int gmem_sysfs_add_object(struct gmem_object *obj)
 {
+	char key[GMEM_NAME_SIZE];
+
 	if (!obj->name[0])
 		return 0;
-	return kobject_add(&obj->kobj, objects_kobj, "%s", obj->name);
+	gmem_object_key(obj, key);
+	return kobject_add(&obj->kobj, objects_kobj, "%s", key);
 }
 
 /**

@@ -6,29 +6,7 @@
 # Files of data in gmemfs: what is written is what is read, also under the next kernel.
 . /tests/lib.sh
 . /tests/objects.sh
-
-M=$((1 << 20))
-fs=/gmem
-
-# file PATH ACTION..., file_fails ERRNO PATH ACTION...: see fs.sh
-file() {
-	local path=$1
-	shift
-	gmem-file "$fs/$path" "$@" > /tmp/vmm
-}
-file_fails() {
-	local errno=$1 status=0
-	shift
-	file "$@" || status=$?
-	[ $status = 3 ] && [ "$(figure errno)" = "$errno" ]
-}
-
-# fails_with TEXT COMMAND...: it fails, and says so
-fails_with() {
-	local text=$1
-	shift
-	! "$@" 2> /tmp/said && grep -q "$text" /tmp/said
-}
+. /tests/files.sh
 
 # length FILE N
 length() { [ "$(stat -c %s "$fs/$1")" = "$2" ]; }
@@ -38,9 +16,6 @@ noise() { yes "$1 noise" | head -c "$1"; }
 
 # hole: the file of that name has one, between two bytes
 hole() { length hole 7000001 && [ "$(tr -d '\000' < $fs/hole)" = yx ]; }
-
-mkdir -p $fs
-require "mount" mount -t gmemfs none $fs
 
 case $STAGE in
 1)

@@ -7,52 +7,10 @@
 # finds them as they were.
 . /tests/lib.sh
 . /tests/objects.sh
-
-M=$((1 << 20))
-fs=/gmem
-
-# file PATH ACTION...: see gmem-file.c; its figures stay where vmm's do
-file() {
-	local path=$1
-	shift
-	gmem-file "$fs/$path" "$@" > /tmp/vmm
-}
-
-# file_fails ERRNO PATH ACTION...: the last action must fail, with that errno
-file_fails() {
-	local errno=$1 status=0 last
-	shift
-	for last in "$@"; do :; done
-	file "$@" || status=$?
-	[ $status = 3 ] && [ "$(figure errno)" = "$errno" ] && [ "$(figure failed)" = "$last" ]
-}
-
-# attr FORMAT PATH VALUE: what stat says
-attr() { [ "$(stat -c "$1" "$fs/$2")" = "$3" ]; }
+. /tests/files.sh
 
 # listed: the names in the root directory, in one line
 listed() { find $fs -mindepth 1 | sed 's|.*/||' | sort | tr '\n' ' '; }
-
-# hold PATH ACTION...: let a process do that and stay; its pid is in $holder
-hold() {
-	local path=$1
-	shift
-	gmem-file "$fs/$path" "$@" hold > /tmp/holding &
-	holder=$!
-	until grep -q holding /tmp/holding; do
-		kill -0 $holder 2>/dev/null || return 1
-	done
-}
-
-# let_go: end it
-let_go() {
-	kill $holder
-	wait $holder
-	:
-}
-
-mkdir -p $fs
-require "mount" mount -t gmemfs none $fs
 
 case $STAGE in
 1)
@@ -73,6 +31,7 @@ case $STAGE in
 	check "for reading" file vm0 ro map verify=5
 	check "writing was a claim" is objects/vm0/epoch 2
 	check "what exists cannot be created" not mkdir $fs/vm0
+	check "nor is it a directory" fails_with "Not a directory" ls $fs/vm0/
 	check "fallocate() does as well" file vm1 create allocate=2 map zero
 	check "it keeps its size" file_fails EPERM vm0 rw truncate=66
 	check "not smaller either" file_fails EPERM vm0 rw truncate=0

@@ -14,6 +14,7 @@
  *   fill=N verify=N zero   the pattern of seed N: write it; compare; or compare with zero
  *   punch           punch all of it
  *   unlink          take the name away
+ *   rename=PATH     call it that; exchange=PATH exchanges the two
  *   vm=SIZE         let a VM of its own have it, by KVM_GMEM_PERSIST_HANDLE, and create it
  *                   if it has no memory: SIZE in MiB, 0 for any
  *   private=SIZE    the same with a protected VM, whose memory is private
@@ -133,6 +134,10 @@ static bool act(const char *action)
 		return !fallocate(file, 0, 0, parse_size(value));
 	if (IS("punch"))
 		return !fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, size);
+	if (IS("rename="))
+		return !rename(path, value);
+	if (IS("exchange="))
+		return !renameat2(AT_FDCWD, path, AT_FDCWD, value, RENAME_EXCHANGE);
 	if (IS("map"))
 		return map();
 	if (IS("unlink"))

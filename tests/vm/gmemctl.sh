@@ -57,6 +57,20 @@ case $STAGE in
 	check "discard" exits 0 discard vm3
 	check "once" exits 1 discard vm3
 
+	mkdir -p /gmem
+	mount -t gmemfs none /gmem
+	mkdir -p /gmem/tenant/dir
+	echo data > /gmem/tenant/dir/vm0
+	check "what is in directories is listed" exits 0 list
+	check "by its path" says " data .* tenant/dir/vm0$"
+	check "as directories are" says " directory .* tenant/dir$"
+	check "show what is there" exits 0 show tenant/dir/vm0
+	check "by its path" says "^name *tenant/dir/vm0$"
+	check "a directory as JSON" exits 0 show tenant --json
+	check "of one line" says '^{"name":"tenant",.*"kind":"directory",.*}$'
+	check "which is not discarded" exits 1 discard tenant
+	check "it is said why" says "Is a directory"
+
 	check "freeze" exits 0 freeze
 	check "twice" exits 1 freeze
 	check "frozen" is frozen 1
@@ -67,6 +81,7 @@ case $STAGE in
 
 	check "decode" exits 0 decode
 	check "it names the objects" test "$(grep -c '^object vm[012]$' /tmp/said)" = 3
+	check "and where they are" test "$(grep -c '^object tenant\(/dir\(/vm0\)\?\)\?$' /tmp/said)" = 3
 	check "as JSON" exits 0 decode --json
 	check "without a problem" says '"problem":null'
 	check "of a file" sh -c "cat $debugfs/record > /tmp/record"
@@ -92,7 +107,7 @@ case $STAGE in
 	fail "kexec"
 	;;
 2)
-	check "two objects" test "$(find "$pool/objects" -mindepth 1 -maxdepth 1 | wc -l)" = 2
+	check "five objects" test "$(find "$pool/objects" -mindepth 1 -maxdepth 1 | wc -l)" = 5
 	check "what was refused can be looked at" exits 5 decode $debugfs/record_refused
 	check "and is explained" sh -c "grep -A 1 '^object vm0$' /tmp/said | grep PROBLEM"
 	check "our own record is good" exits 0 decode

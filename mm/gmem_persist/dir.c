@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Directories of gmemfs.
+ */
+#include "internal.h"
+
+#include <linux/fs.h>
+#include <linux/namei.h>
+
+static const char *dentry_name(const struct dentry *dentry)
+{
+	return (const char *)dentry->d_name.name;
+}
+
+static void touch(struct inode *dir)
+{
+	inode_set_mtime_to_ts(dir, inode_set_ctime_current(dir));
+}
+
+static struct dentry *gmem_lookup(struct inode *dir, struct dentry *dentry,
+				  unsigned int flags)
+{
+	if (dentry->d_name.len >= GMEM_NAME_SIZE)
+		return ERR_PTR(-ENAMETOOLONG);
+	return d_splice_alias(gmem_object_lookup(gmem_fs_inode_object(dir),
+						 dentry_name(dentry)), dentry);
+}
+
+/* Objects come and go by the ioctl, too. */
+static int gmem_d_revalidate(struct inode *dir, const struct qstr *name,
+			     struct dentry *dentry, unsigned int flags)
+{
+	const struct inode *inode;
+	char buf[GMEM_NAME_SIZE];
+
+	if (flags & LOOKUP_RCU)
+		return -ECHILD;
+	/* What is too long has no dentry. In a path, a name is followed by a slash. */
+	if (WARN_ON_ONCE(name->len >= sizeof(buf)))
+		return 0;
+	memcpy(buf, name->name, name->len);
+	buf[name->len] = '\0';
+	inode = d_inode(dentry);
+	return gmem_object_shown(gmem_fs_inode_object(dir),
+				 inode ? gmem_fs_inode_object(inode) : NULL, buf);
+}
+
+const struct dentry_operations gmem_dops = {
+	.d_revalidate = gmem_d_revalidate,
+	.d_delete = always_delete_dentry,
+};
+
+static int create(struct inode *dir, struct dentry *dentry, umode_t mode)
+{
+	struct gmem_object *obj;
+
+	obj = gmem_object_create_file(dir, dentry_name(dentry), mode);
+	if (IS_ERR(obj))
+		return PTR_ERR(obj);
+	touch(dir);
+	d_instantiate(dentry, obj->inode);
+	return 0;
+}
+
+static int gmem_create(struct mnt_idmap *idmap, struct inode *dir,
+		       struct dentry *dentry, umode_t mode)
+{
+	return create(dir, dentry, S_IFREG | (mode & S_IALLUGO));
+}
+
+static struct dentry *gmem_mkdir(struct mnt_idmap *idmap, struct inode *dir,
+				 struct dentry *dentry, umode_t mode)
+{
+	return ERR_PTR(create(dir, dentry, S_IFDIR | (mode & S_IALLUGO)));
+}
+
+static int gmem_unlink(struct inode *dir, struct dentry *dentry)
+{
+	struct inode *inode = d_inode(dentry);
+	int err = gmem_object_unlink(gmem_fs_inode_object(inode));
+
+	if (err)
+		return err;
+	touch(dir);
+	inode_set_ctime_current(inode);
+	return 0;
+}
+
+static int gmem_rename(struct mnt_idmap *idmap, struct inode *old_dir,
+		       struct dentry *old_dentry, struct inode *new_dir,
+		       struct dentry *new_dentry, unsigned int flags)
+{
+	struct inode *target = d_inode(new_dentry);
+	int err;
+
+	if (flags & ~RENAME_NOREPLACE || !gmem_name_valid(dentry_name(new_dentry)))
+		return -EINVAL;
+	err = gmem_object_rename(gmem_fs_inode_object(d_inode(old_dentry)),
+				 gmem_fs_inode_object(new_dir), dentry_name(new_dentry),
+				 target ? gmem_fs_inode_object(target) : NULL);
+	if (!err)
+		simple_rename_timestamp(old_dir, old_dentry, new_dir, new_dentry);
+	return err;
+}
+
+/* The position is the number of the last inode that was told of. */
+static int gmem_iterate(struct file *file, struct dir_context *ctx)
+{
+	const struct gmem_object *dir = gmem_fs_inode_object(file_inode(file));
+	char name[GMEM_NAME_SIZE];
+	struct inode *inode;
+
+	if (!dir_emit_dots(file, ctx))
+		return 0;
+	/* Positions 0 and 1 were the dots; no inode but the root has such a number. */
+	while ((inode = gmem_object_next(dir, ctx->pos - 1, name))) {
+		const u64 ino = inode->i_ino;
+		const unsigned char type = fs_umode_to_dtype(inode->i_mode);
+
+		/* Not under any lock: user space may fault. */
+		iput(inode);
+		if (!dir_emit(ctx, name, strlen(name), ino, type))
+			break;
+		ctx->pos = ino + 1;
+	}
+	return 0;
+}
+
+const struct file_operations gmem_dir_fops = {
+	.llseek = generic_file_llseek,
+	.read = generic_read_dir,
+	.iterate_shared = gmem_iterate,
+	.fsync = noop_fsync,
+};
+
+const struct inode_operations gmem_dir_iops = {
+	.lookup = gmem_lookup,
+	.create = gmem_create,
+	.unlink = gmem_unlink,
+	.mkdir = gmem_mkdir,
+	.rmdir = gmem_unlink,
+	.rename = gmem_rename,
+	.setattr = gmem_fs_setattr,
+	.getattr = gmem_fs_getattr,
+};
+
+/* Nobody hands the attributes of the root on, so they are what they are. */
+static int gmem_root_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
+			     struct iattr *attr)
+{
+	return -EPERM;
+}
+
+const struct inode_operations gmem_root_iops = {
+	.lookup = gmem_lookup,
+	.create = gmem_create,
+	.unlink = gmem_unlink,
+	.mkdir = gmem_mkdir,
+	.rmdir = gmem_unlink,
+	.rename = gmem_rename,
+	.setattr = gmem_root_setattr,
+};

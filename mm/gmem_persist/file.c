@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Files of gmemfs: what can be done with them, other than reading and writing.
+ */
+#include "internal.h"
+
+#include <linux/blk_types.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <linux/kvm.h>
+#include <linux/mm.h>
+
+/* What memory is that a file is given: any default VM's, and the host's. */
+#define SHARED_FLAGS	(GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED)
+#define DEFAULT_CLASS	0
+
+/**
+ * gmem_fs_inode_object - what an inode is of
+ * @inode: of gmemfs
+ *
+ * Return: the object; NULL: it is the root directory.
+ */
+struct gmem_object *gmem_fs_inode_object(const struct inode *inode)
+{
+	return inode->i_private;
+}
+
+static int gmem_file_open(struct inode *inode, struct file *file)
+{
+	return gmem_object_open(gmem_fs_inode_object(inode), file->f_mode & FMODE_WRITE,
+				file->f_flags & O_EXCL);
+}
+
+static int gmem_file_release(struct inode *inode, struct file *file)
+{
+	gmem_object_close(gmem_fs_inode_object(inode));
+	return 0;
+}
+
+static int gmem_file_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	struct gmem_object *obj = gmem_fs_inode_object(file_inode(file));
+
+	/* Private memory has no file that could be read or mapped. */
+	if (!i_size_read(file_inode(file)) ||
+	    (obj->meta.flags & SHARED_FLAGS) != SHARED_FLAGS)
+		return -ENODEV;
+	return gmem_object_mmap(obj, vma);
+}
+
+/* Data gets another length; an empty file gets the size that it keeps. */
+static int set_size(struct inode *inode, loff_t size)
+{
+	struct gmem_object *obj = gmem_fs_inode_object(inode);
+	struct gmem_object_params params = {
+		.size = size,
+		.flags = SHARED_FLAGS,
+		.vm_class = DEFAULT_CLASS,
+	};
+	nodemask_t nodes;
+	int err;
+
+	if (size == i_size_read(inode))
+		return 0;
+	if (gmem_pool_frozen())
+		return -EBUSY;
+	if (obj->data)
+		return gmem_data_truncate(inode, size);
+	if (gmem_fs_options(&params.granule, &nodes))
+		params.nodes = &nodes;
+	err = gmem_object_populate(obj, &params);
+	if (!err)
+		inode_set_mtime_to_ts(inode, inode_set_ctime_current(inode));
+	/* It has memory, and that stays as it is. */
+	return err == -EEXIST ? -EPERM : err;
+}
+
+static long gmem_file_fallocate(struct file *file, int mode, loff_t offset,
+				loff_t len)
+{
+	struct inode *inode = file_inode(file);
+	int err;
+
+	switch (mode) {
+	case FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE:
+		if (!PAGE_ALIGNED(offset) || !PAGE_ALIGNED(len))
+			return -EINVAL;
+		/* Data could get other memory meanwhile. */
+		inode_lock(inode);
+		err = gmem_object_punch(gmem_fs_inode_object(inode), offset, len);
+		if (!err)
+			inode_set_mtime_to_ts(inode, inode_set_ctime_current(inode));
+		inode_unlock(inode);
+		return err;
+	case 0:
+		inode_lock(inode);
+		err = inode_newsize_ok(inode, offset + len);
+		/* All memory of a file is there from the start. */
+		if (!err && offset + len > i_size_read(inode))
+			err = set_size(inode, offset + len);
+		inode_unlock(inode);
+		return err;
+	default:
+		return -EOPNOTSUPP;
+	}
+}
+
+static int gmem_file_flush(struct file *file, fl_owner_t id)
+{
+	return file->f_mode & FMODE_WRITE ? gmem_object_sync() : 0;
+}
+
+static int gmem_file_fsync(struct file *file, loff_t start, loff_t end, int datasync)
+{
+	return gmem_object_sync();
+}
+
+const struct file_operations gmem_file_fops = {
+	.open = gmem_file_open,
+	.release = gmem_file_release,
+	.llseek = generic_file_llseek,
+	.read_iter = gmem_data_read_iter,
+	.write_iter = gmem_data_write_iter,
+	.splice_read = copy_splice_read,
+	.splice_write = iter_file_splice_write,
+	.mmap = gmem_file_mmap,
+	.flush = gmem_file_flush,
+	.fsync = gmem_file_fsync,
+	.fallocate = gmem_file_fallocate,
+};
+
+/**
+ * gmem_fs_object - the object that a handle shows
+ * @file: any open file
+ *
+ * Return: the object, or NULL: it is no file of gmemfs that is open for reading and
+ * writing.
+ */
+struct gmem_object *gmem_fs_object(const struct file *file)
+{
+	const fmode_t mode = FMODE_READ | FMODE_WRITE;
+
+	if (file->f_op != &gmem_file_fops || (file->f_mode & mode) != mode)
+		return NULL;
+	return gmem_fs_inode_object(file_inode(file));
+}
+
+/**
+ * gmem_fs_setattr - change the attributes of a file or directory
+ * @idmap: of the mount; there is none
+ * @dentry: of it
+ * @attr: which ones
+ *
+ * Return: 0, -EBUSY (the pool is frozen), or an error of setattr_prepare(),
+ * gmem_object_populate(), gmem_data_truncate() or gmem_object_set_attr().
+ */
+int gmem_fs_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *attr)
+{
+	const unsigned int recorded = ATTR_UID | ATTR_GID | ATTR_MODE;
+	struct inode *inode = d_inode(dentry);
+	int err;
+
+	err = setattr_prepare(idmap, dentry, attr);
+	if (err)
+		return err;
+	if (gmem_pool_frozen())
+		return -EBUSY;
+	if (attr->ia_valid & ATTR_SIZE) {
+		err = set_size(inode, attr->ia_size);
+		if (err)
+			return err;
+	}
+	if (attr->ia_valid & recorded) {
+		kuid_t uid = attr->ia_valid & ATTR_UID ?
+			     from_vfsuid(idmap, &init_user_ns, attr->ia_vfsuid) :
+			     inode->i_uid;
+		kgid_t gid = attr->ia_valid & ATTR_GID ?
+			     from_vfsgid(idmap, &init_user_ns, attr->ia_vfsgid) :
+			     inode->i_gid;
+		umode_t mode = attr->ia_valid & ATTR_MODE ? attr->ia_mode :
+							    inode->i_mode;
+
+		err = gmem_object_set_attr(gmem_fs_inode_object(inode), uid, gid, mode);
+		if (err)
+			return err;
+	}
+	setattr_copy(idmap, inode, attr);
+	return 0;
+}
+
+/**
+ * gmem_fs_getattr - tell the attributes of a file or directory
+ * @idmap: of the mount; there is none
+ * @path: of it
+ * @stat: the answer
+ * @mask: what is asked for
+ * @flags: AT_STATX_*
+ *
+ * Return: 0.
+ */
+int gmem_fs_getattr(struct mnt_idmap *idmap, const struct path *path, struct kstat *stat,
+		    u32 mask, unsigned int flags)
+{
+	struct inode *inode = d_inode(path->dentry);
+	const struct gmem_object *obj = gmem_fs_inode_object(inode);
+
+	generic_fillattr(idmap, mask, inode, stat);
+	stat->blksize = obj->meta.granule ?: PAGE_SIZE;
+	stat->blocks = obj->meta.size >> SECTOR_SHIFT;
+	stat->btime = ns_to_timespec64(obj->meta.ctime);
+	stat->result_mask |= STATX_BTIME;
+	return 0;
+}
+
+const struct inode_operations gmem_file_iops = {
+	.setattr = gmem_fs_setattr,
+	.getattr = gmem_fs_getattr,
+};

@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The names of objects, and the directories that they are in.
+ */
+
+/**
+ * DOC: names
+ *
+ * An object may have a name, which is unique in its directory. A directory is an object
+ * without memory. The ioctl knows the names of the root directory only.
+ *
+ * In sysfs an object goes by its *key*: its name if it is in the root directory, else "#"
+ * and its inode number. So what tenants call their files is seen in gmemfs alone, with the
+ * permissions that are set there.
+ *
+ * A name stays taken until no directory of sysfs has it any more, which waits for readers
+ * and so cannot be done under gmem_pool.lock. An object that is renamed has no name in sysfs
+ * meanwhile, only its number. VFS sees to it that nobody else renames or unlinks it then.
+ */
+#include "internal.h"
+
+#include <linux/fs.h>
+#include <linux/stat.h>
+
+/**
+ * gmem_object_is_dir - is it a directory
+ * @obj: the object
+ *
+ * Return: true if so.
+ */
+bool gmem_object_is_dir(const struct gmem_object *obj)
+{
+	return S_ISDIR(obj->meta.mode);
+}
+
+/**
+ * gmem_object_key - what an object is called in sysfs
+ * @obj: the object, which has a name and an inode number
+ * @key: set to the key
+ */
+void gmem_object_key(const struct gmem_object *obj, char key[GMEM_NAME_SIZE])
+{
+	if (obj->parent)
+		snprintf(key, GMEM_NAME_SIZE, "#%llu", (u64)obj->inode->i_ino);
+	else
+		strscpy(key, obj->name, GMEM_NAME_SIZE);
+}
+
+/**
+ * gmem_object_find - find the object that has a name
+ * @dir: the directory; NULL: the root
+ * @name: the name
+ *
+ * Context: gmem_pool.lock is held.
+ * Return: the object, also if it is being created or discarded: the name is taken. NULL: it
+ * is not.
+ */
+struct gmem_object *gmem_object_find(const struct gmem_object *dir, const char *name)
+{
+	struct gmem_object *obj;
+
+	lockdep_assert_held(&gmem_pool.lock);
+
+	list_for_each_entry(obj, &gmem_pool.objects, node)
+		if (obj->name[0] && obj->parent == dir && !strcmp(obj->name, name))
+			return obj;
+	return NULL;
+}
+
+static bool is_visible(const struct gmem_object *obj)
+{
+	return obj->state == GMEM_LIVE && obj->name[0] && !obj->unlinked;
+}
+
+static struct gmem_object *find_visible(const struct gmem_object *dir, const char *name)
+{
+	struct gmem_object *obj = gmem_object_find(dir, name);
+
+	return obj && is_visible(obj) ? obj : NULL;
+}
+
+/**
+ * gmem_object_shown - is this the object that a name stands for
+ * @dir: the directory; NULL: the root
+ * @obj: the object; NULL: does the name stand for none
+ * @name: the name
+ *
+ * Context: process context; takes gmem_pool.lock.
+ * Return: true if so.
+ */
+bool gmem_object_shown(const struct gmem_object *dir, const struct gmem_object *obj,
+		       const char *name)
+{
+	guard(mutex)(&gmem_pool.lock);
+
+	return find_visible(dir, name) == obj;
+}
+
+/**
+ * gmem_object_lookup - find the object that a name stands for
+ * @dir: the directory; NULL: the root
+ * @name: the name
+ *
+ * Context: process context; takes gmem_pool.lock.
+ * Return: its inode, with a reference; NULL if there is none.
+ */
+struct inode *gmem_object_lookup(const struct gmem_object *dir, const char *name)
+{
+	struct gmem_object *obj;
+
+	guard(mutex)(&gmem_pool.lock);
+
+	obj = find_visible(dir, name);
+	if (!obj)
+		return NULL;
+	ihold(obj->inode);
+	return obj->inode;
+}
+
+/**
+ * gmem_object_next - the next object in a directory
+ * @dir: the directory; NULL: the root
+ * @ino: behind the one with this number
+ * @name: set to its name
+ *
+ * Context: process context; takes gmem_pool.lock.
+ * Return: its inode, with a reference; NULL if there is none.
+ */
+struct inode *gmem_object_next(const struct gmem_object *dir, u64 ino, char *name)
+{
+	struct gmem_object *obj;
+
+	guard(mutex)(&gmem_pool.lock);
+
+	list_for_each_entry(obj, &gmem_pool.objects, node) {
+		if (obj->inode->i_ino <= ino || obj->parent != dir || !is_visible(obj))
+			continue;
+		memcpy(name, obj->name, sizeof(obj->name));
+		ihold(obj->inode);
+		return obj->inode;
+	}
+	return NULL;
+}
+
+/* Unlinked ones that are in use are not in it any more. */
+static bool is_empty(const struct gmem_object *dir)
+{
+	struct gmem_object *obj;
+
+	lockdep_assert_held(&gmem_pool.lock);
+
+	list_for_each_entry(obj, &gmem_pool.objects, node)
+		if (obj->parent == dir && !obj->unlinked)
+			return false;
+	return true;
+}
+
+static int may_unlink(const struct gmem_object *obj)
+{
+	lockdep_assert_held(&gmem_pool.lock);
+
+	if (!is_visible(obj))
+		return -ENOENT;
+	return gmem_object_is_dir(obj) && !is_empty(obj) ? -ENOTEMPTY : 0;
+}
+
+/* Its name is taken away; with its last view it is freed. One view is the caller's. */
+static void finish_unlink(struct gmem_object *obj)
+{
+	/* Its name was in use there until now. */
+	kobject_del(&obj->kobj);
+	scoped_guard(mutex, &gmem_pool.lock) {
+		obj->name[0] = '\0';
+		obj->parent = NULL;
+		gmem_pool.nr_named--;
+	}
+	clear_nlink(obj->inode);
+	gmem_object_close(obj);
+}
+
+/**
+ * gmem_object_unlink - take an object's name away
+ * @obj: the object
+ *
+ * It is freed with its last view, at once if it has none.
+ *
+ * Context: process context; takes gmem_pool.lock. The caller holds a reference, and keeps
+ * others from renaming or unlinking it, and from creating anything in it.
+ * Return: 0, -ENOENT (it has none any more), -ENOTEMPTY (a directory with something in it),
+ * -EBUSY (the pool is frozen), -ENOSPC (the record would become too large), -ENOMEM.
+ */
+int gmem_object_unlink(struct gmem_object *obj)
+{
+	int err;
+
+	scoped_guard(mutex, &gmem_pool.lock) {
+		if (gmem_pool.holders)
+			return -EBUSY;
+		err = may_unlink(obj);
+		if (err)
+			return err;
+		obj->unlinked = true;
+		err = gmem_handover_update();
+		if (err) {
+			obj->unlinked = false;
+			return err;
+		}
+		/* Nobody else frees it meanwhile. */
+		obj->handles++;
+	}
+	finish_unlink(obj);
+	return 0;
+}
+
+/* Give @obj another name; @target, which may be NULL, loses it. */
+static int exchange_names(struct gmem_object *obj, struct gmem_object *dir,
+			  const char *name, struct gmem_object *target)
+{
+	struct gmem_object *old_dir = obj->parent;
+	char old_name[GMEM_NAME_SIZE];
+	int err;
+
+	lockdep_assert_held(&gmem_pool.lock);
+
+	strscpy(old_name, obj->name);
+	strscpy(obj->name, name);
+	obj->parent = dir;
+	if (target)
+		target->unlinked = true;
+	err = gmem_handover_update();
+	if (err) {
+		strscpy(obj->name, old_name);
+		obj->parent = old_dir;
+		if (target)
+			target->unlinked = false;
+	} else if (target) {
+		target->name[0] = '\0';
+	}
+	return err;
+}
+
+static int may_rename(const struct gmem_object *obj, const struct gmem_object *dir,
+		      const char *name, const struct gmem_object *target)
+{
+	const struct gmem_object *found = gmem_object_find(dir, name);
+
+	if (gmem_pool.holders)
+		return -EBUSY;
+	if (!is_visible(obj))
+		return -ENOENT;
+	/* By the ioctl; what can be seen will be looked up again. */
+	if (found != target)
+		return found && !is_visible(found) ? -EBUSY : -ESTALE;
+	return target ? may_unlink(target) : 0;
+}
+
+/* Let sysfs call it by its key again; if that cannot be done, its number will do. */
+static void show_key(struct gmem_object *obj)
+{
+	char key[GMEM_NAME_SIZE];
+
+	gmem_object_key(obj, key);
+	if (strcmp(kobject_name(&obj->kobj), key) && kobject_rename(&obj->kobj, key))
+		pr_warn("no memory to call %s by its name in sysfs: it is %s\n", obj->name,
+			kobject_name(&obj->kobj));
+}
+
+/**
+ * gmem_object_rename - give an object another name
+ * @obj: the object
+ * @dir: the directory in which it will be; NULL: the root
+ * @name: its name there
+ * @target: the object that has that name and loses it, as with gmem_object_unlink(); or NULL
+ *
+ * Context: process context; takes gmem_pool.lock. The caller holds references, and keeps
+ * others from renaming or unlinking the two, and from putting a directory into itself.
+ * Return: 0, -ENOENT (it has none any more), -ESTALE (the new name is not @target's), an error
+ * of gmem_object_unlink() for @target, -EBUSY (the pool is frozen, or an object of that name is
+ * being created or discarded), -ENOSPC (the record would become too large), -ENOMEM.
+ */
+int gmem_object_rename(struct gmem_object *obj, struct gmem_object *dir, const char *name,
+		       struct gmem_object *target)
+{
+	char number[GMEM_NAME_SIZE];
+	int err = 0;
+
+	/* What has views is not discarded. */
+	scoped_guard(mutex, &gmem_pool.lock) {
+		err = may_rename(obj, dir, name, target);
+		if (err)
+			return err;
+		obj->handles++;
+		if (target)
+			target->handles++;
+	}
+
+	snprintf(number, sizeof(number), "#%llu", (u64)obj->inode->i_ino);
+	if (!obj->parent || !dir)
+		err = kobject_rename(&obj->kobj, number);
+	if (!err) {
+		scoped_guard(mutex, &gmem_pool.lock) {
+			err = may_rename(obj, dir, name, target);
+			err = err ?: exchange_names(obj, dir, name, target);
+		}
+	}
+	if (target && !err)
+		finish_unlink(target);
+	else if (target)
+		gmem_object_close(target);
+	show_key(obj);
+	gmem_object_close(obj);
+	return err;
+}
+
+/**
+ * gmem_object_set_attr - change owner and permissions
+ * @obj: the object
+ * @uid: its owner from now on
+ * @gid: its group
+ * @mode: its file type and permissions
+ *
+ * Context: process context; takes gmem_pool.lock.
+ * Return: 0, -EBUSY (the pool is frozen), -ENOSPC (the record would become too large),
+ * -ENOMEM; nothing has changed then.
+ */
+int gmem_object_set_attr(struct gmem_object *obj, kuid_t uid, kgid_t gid,
+			 umode_t mode)
+{
+	struct gmem_persist_object old;
+	int err;
+
+	guard(mutex)(&gmem_pool.lock);
+
+	if (gmem_pool.holders)
+		return -EBUSY;
+	old = obj->meta;
+	obj->meta.uid = from_kuid(&init_user_ns, uid);
+	obj->meta.gid = from_kgid(&init_user_ns, gid);
+	obj->meta.mode = mode;
+	err = gmem_handover_update();
+	if (err) {
+		obj->meta.uid = old.uid;
+		obj->meta.gid = old.gid;
+		obj->meta.mode = old.mode;
+	}
+	return err;
+}
