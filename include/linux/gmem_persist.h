@@ -46,7 +46,8 @@ struct gmem_object_params {
  * @size: its size in bytes
  * @granule: %SZ_2M or %SZ_1G
  * @generation: how many handovers to a next kernel it has survived
- * @epoch: how often its VM view has been claimed, this time included
+ * @epoch: how often its VM view has been claimed, or its file been opened for writing, this
+ *	time included
  */
 struct gmem_object_info {
 	u64 size;

@@ -146,7 +146,7 @@ void gmem_charge_swap(struct gmem_object *a, struct gmem_object *b)
  * gmem_uncharge - charge nobody for an object any more
  * @obj: the object, charged or not; nobody can claim it
  *
- * Context: process context; without gmem_pool.lock.
+ * Context: process context; without gmem_pool.lock, unless nobody knows the object yet.
  */
 void gmem_uncharge(struct gmem_object *obj)
 {

@@ -9,7 +9,8 @@
  * A file is given one of two kinds of memory, by what is done first to it while it is
  * empty: ftruncate() or fallocate() makes it a guest's memory, which keeps its size and can
  * be mapped; write() makes it *data*, which is as long as what was written, can be truncated
- * to any length, and is neither mapped nor used by a VM. Truncated to 0 it is empty again.
+ * to any length, and is neither mapped nor used by a VM. Truncated to 0 it is empty again, unless there is no
+ * kernel memory to note that.
  * A VMM keeps there what it must know to go on with a guest.
  *
  * Data that needs more memory gets other memory, twice as large, and what was written is
@@ -46,7 +47,10 @@ static int clear_piece(void *addr, u64 size, void *arg)
 	return 0;
 }
 
-/* Call @fn for each piece of the object: of one granule, and with no bad page in it. */
+/*
+ * Call @fn, which may read or write user memory, for each piece of the object: of one
+ * granule, and with no bad page in it.
+ */
 static int walk(struct gmem_object *obj, u64 offset, u64 size,
 		int (*fn)(void *addr, u64 size, void *arg), void *arg)
 {
@@ -63,7 +67,7 @@ static int walk(struct gmem_object *obj, u64 offset, u64 size,
 			return -EINTR;
 		len = min(len, page + good - offset);
 		phys = PFN_PHYS(gmem_object_pfn(obj, offset >> PAGE_SHIFT, NULL));
-		err = gmem_window_walk(phys + offset_in_page(offset), len, fn, arg);
+		err = gmem_window_walk_user(phys + offset_in_page(offset), len, fn, arg);
 		if (err)
 			return err;
 		cond_resched();

@@ -26,23 +26,22 @@ static struct dentry *gmem_lookup(struct inode *dir, struct dentry *dentry,
 						 dentry_name(dentry)), dentry);
 }
 
-/* Objects come and go by the ioctl, too. */
+/* Objects come and go by the ioctl, too, and in the root directory. */
 static int gmem_d_revalidate(struct inode *dir, const struct qstr *name,
 			     struct dentry *dentry, unsigned int flags)
 {
-	const struct inode *inode;
 	char buf[GMEM_NAME_SIZE];
 
 	if (flags & LOOKUP_RCU)
 		return -ECHILD;
+	if (gmem_fs_inode_object(dir))
+		return gmem_object_shown(dentry, NULL);
 	/* What is too long has no dentry. In a path, a name is followed by a slash. */
 	if (WARN_ON_ONCE(name->len >= sizeof(buf)))
 		return 0;
 	memcpy(buf, name->name, name->len);
 	buf[name->len] = '\0';
-	inode = d_inode(dentry);
-	return gmem_object_shown(gmem_fs_inode_object(dir),
-				 inode ? gmem_fs_inode_object(inode) : NULL, buf);
+	return gmem_object_shown(dentry, buf);
 }
 
 const struct dentry_operations gmem_dops = {
@@ -52,14 +51,11 @@ const struct dentry_operations gmem_dops = {
 
 static int create(struct inode *dir, struct dentry *dentry, umode_t mode)
 {
-	struct gmem_object *obj;
+	int err = gmem_object_create_file(dir, dentry, mode);
 
-	obj = gmem_object_create_file(dir, dentry_name(dentry), mode);
-	if (IS_ERR(obj))
-		return PTR_ERR(obj);
-	touch(dir);
-	d_instantiate(dentry, obj->inode);
-	return 0;
+	if (!err)
+		touch(dir);
+	return err;
 }
 
 static int gmem_create(struct mnt_idmap *idmap, struct inode *dir,
@@ -93,11 +89,13 @@ static int gmem_rename(struct mnt_idmap *idmap, struct inode *old_dir,
 	struct inode *target = d_inode(new_dentry);
 	int err;
 
-	if (flags & ~RENAME_NOREPLACE || !gmem_name_valid(dentry_name(new_dentry)))
+	if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE) ||
+	    !gmem_name_valid(dentry_name(new_dentry)))
 		return -EINVAL;
 	err = gmem_object_rename(gmem_fs_inode_object(d_inode(old_dentry)),
 				 gmem_fs_inode_object(new_dir), dentry_name(new_dentry),
-				 target ? gmem_fs_inode_object(target) : NULL);
+				 target ? gmem_fs_inode_object(target) : NULL,
+				 flags & RENAME_EXCHANGE);
 	if (!err)
 		simple_rename_timestamp(old_dir, old_dentry, new_dir, new_dentry);
 	return err;

@@ -4,7 +4,6 @@
  */
 #include "internal.h"
 
-#include <linux/blk_types.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <linux/kvm.h>
@@ -27,8 +26,15 @@ struct gmem_object *gmem_fs_inode_object(const struct inode *inode)
 
 static int gmem_file_open(struct inode *inode, struct file *file)
 {
-	return gmem_object_open(gmem_fs_inode_object(inode), file->f_mode & FMODE_WRITE,
-				file->f_flags & O_EXCL);
+	const bool exclusive = (file->f_flags & (O_EXCL | O_CREAT)) == O_EXCL;
+	const bool write = file->f_mode & FMODE_WRITE;
+
+	/* Who may only read keeps nobody out. */
+	if (exclusive && !write)
+		return -EINVAL;
+	/* There is no cache to bypass. */
+	file->f_mode |= FMODE_CAN_ODIRECT;
+	return gmem_object_open(gmem_fs_inode_object(inode), write, exclusive);
 }
 
 static int gmem_file_release(struct inode *inode, struct file *file)
@@ -145,6 +151,34 @@ struct gmem_object *gmem_fs_object(const struct file *file)
 	return gmem_fs_inode_object(file_inode(file));
 }
 
+/* By its path, and so with no handle that would keep it from being freed meanwhile */
+static int set_size_by_path(struct inode *inode, loff_t size)
+{
+	struct gmem_object *obj = gmem_fs_inode_object(inode);
+	int err = gmem_object_open(obj, true, false);
+
+	if (err)
+		return err;
+	err = set_size(inode, size);
+	gmem_object_close(obj);
+	return err;
+}
+
+static int set_owner_and_mode(struct inode *inode, const struct iattr *attr)
+{
+	kuid_t uid = inode->i_uid;
+	kgid_t gid = inode->i_gid;
+	umode_t mode = inode->i_mode;
+
+	if (attr->ia_valid & ATTR_UID)
+		uid = from_vfsuid(&nop_mnt_idmap, &init_user_ns, attr->ia_vfsuid);
+	if (attr->ia_valid & ATTR_GID)
+		gid = from_vfsgid(&nop_mnt_idmap, &init_user_ns, attr->ia_vfsgid);
+	if (attr->ia_valid & ATTR_MODE)
+		mode = attr->ia_mode;
+	return gmem_object_set_attr(gmem_fs_inode_object(inode), uid, gid, mode);
+}
+
 /**
  * gmem_fs_setattr - change the attributes of a file or directory
  * @idmap: of the mount; there is none
@@ -152,12 +186,14 @@ struct gmem_object *gmem_fs_object(const struct file *file)
  * @attr: which ones
  *
  * Return: 0, -EBUSY (the pool is frozen), or an error of setattr_prepare(),
- * gmem_object_populate(), gmem_data_truncate() or gmem_object_set_attr().
+ * gmem_object_open(), gmem_object_populate(), gmem_data_truncate() or
+ * gmem_object_set_attr(); nothing has changed then.
  */
 int gmem_fs_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *attr)
 {
-	const unsigned int recorded = ATTR_UID | ATTR_GID | ATTR_MODE;
+	const bool recorded = attr->ia_valid & (ATTR_UID | ATTR_GID | ATTR_MODE);
 	struct inode *inode = d_inode(dentry);
+	struct gmem_object *obj = gmem_fs_inode_object(inode);
 	int err;
 
 	err = setattr_prepare(idmap, dentry, attr);
@@ -165,27 +201,18 @@ int gmem_fs_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr
 		return err;
 	if (gmem_pool_frozen())
 		return -EBUSY;
-	if (attr->ia_valid & ATTR_SIZE) {
-		err = set_size(inode, attr->ia_size);
-		if (err)
-			return err;
+	/* First, as it can be taken back. */
+	err = recorded ? set_owner_and_mode(inode, attr) : 0;
+	if (!err && attr->ia_valid & ATTR_SIZE) {
+		err = attr->ia_valid & ATTR_FILE ? set_size(inode, attr->ia_size) :
+						   set_size_by_path(inode, attr->ia_size);
+		if (err && recorded)
+			gmem_object_set_attr(obj, inode->i_uid, inode->i_gid,
+					     inode->i_mode);
 	}
-	if (attr->ia_valid & recorded) {
-		kuid_t uid = attr->ia_valid & ATTR_UID ?
-			     from_vfsuid(idmap, &init_user_ns, attr->ia_vfsuid) :
-			     inode->i_uid;
-		kgid_t gid = attr->ia_valid & ATTR_GID ?
-			     from_vfsgid(idmap, &init_user_ns, attr->ia_vfsgid) :
-			     inode->i_gid;
-		umode_t mode = attr->ia_valid & ATTR_MODE ? attr->ia_mode :
-							    inode->i_mode;
-
-		err = gmem_object_set_attr(gmem_fs_inode_object(inode), uid, gid, mode);
-		if (err)
-			return err;
-	}
-	setattr_copy(idmap, inode, attr);
-	return 0;
+	if (!err)
+		setattr_copy(idmap, inode, attr);
+	return err;
 }
 
 /**
@@ -206,7 +233,6 @@ int gmem_fs_getattr(struct mnt_idmap *idmap, const struct path *path, struct kst
 
 	generic_fillattr(idmap, mask, inode, stat);
 	stat->blksize = obj->meta.granule ?: PAGE_SIZE;
-	stat->blocks = obj->meta.size >> SECTOR_SHIFT;
 	stat->btime = ns_to_timespec64(obj->meta.ctime);
 	stat->result_mask |= STATX_BTIME;
 	return 0;

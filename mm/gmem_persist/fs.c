@@ -25,10 +25,12 @@
  *    last view. The operator's ``discard`` differs: it refuses while there are views.
  *
  * 5. mkdir() makes a directory, and chown() makes it a tenant's. Nobody else can look into
- *    it then, not in sysfs either. What is in a directory is claimed by a handle only.
+ *    it then; sysfs tells others that there is something, but not what. What is in a
+ *    directory is claimed by a handle only.
  *
- * Names, owners, modes and the time of the last change survive a kexec. To write to
- * mapped memory does not change its time.
+ * Names, owners and modes survive a kexec, and so does the time of the last change, as it was
+ * when the record was made: a freeze makes a new one. To write to mapped memory does not
+ * change its time.
  *
  * Files are looked up in the pool's list of objects, which is what counts, and a
  * dentry lives no longer than it is used and is asked each time whether it still tells
@@ -36,12 +38,13 @@
  *
  * There is one instance for all mounts, so what is said with one, or by remounting it, is
  * true for all: ``granule=2M`` or ``granule=1G``, and ``nodes=LIST``, are what guests' memory
- * is made of, and where it comes from, when a file gets some. Its size must be a multiple of
- * the granule. Data is not concerned.
+ * is made of, and where it comes from, when ftruncate() gives a file some. Its size must be a
+ * multiple of the granule. Data is not concerned, and whoever uses the ioctl may choose: what
+ * binds tenants are the limits of the dmem cgroup for each node.
  *
  * The instance cannot be mounted in a user namespace: its
  * owners and modes are those of the initial one, it shows all tenants of the host, and
- * whoever may mount could choose where the next objects come from.
+ * whoever may mount could change these options.
  */
 #include "internal.h"
 
@@ -288,6 +291,7 @@ struct inode *gmem_fs_new_inode(struct gmem_object *obj)
 	inode->i_uid = make_kuid(&init_user_ns, obj->meta.uid);
 	inode->i_gid = make_kgid(&init_user_ns, obj->meta.gid);
 	inode->i_size = obj->meta.size;
+	inode_set_bytes(inode, obj->meta.size);
 	inode->i_op = gmem_object_is_dir(obj) ? &gmem_dir_iops : &gmem_file_iops;
 	inode->i_fop = gmem_object_is_dir(obj) ? &gmem_dir_fops : &gmem_file_fops;
 	inode->i_mapping->a_ops = &gmem_aops;

@@ -364,7 +364,7 @@ static int check_way_out(void)
 	err = kexec_image_takes_kho();
 	if (err)
 		return err;
-	return gmem_pool.nr_allocating ? -EAGAIN : 0;
+	return gmem_pool.nr_awaited ? -EAGAIN : 0;
 }
 
 static int freeze(enum gmem_holder holder)
@@ -412,7 +412,7 @@ static int freeze(enum gmem_holder holder)
  *
  * Context: process context; takes gmem_pool.lock.
  * Return: 0, -EALREADY (@holder holds it already), -EOPNOTSUPP (KHO is off, nothing
- * can be handed over), -EAGAIN (an object is being created), -ENOEXEC (the kernel
+ * can be handed over), -EAGAIN (root is creating an object), -ENOEXEC (the kernel
  * loaded for kexec gets no handover), -EBUSY (an image is being loaded), -ENOMEM or
  * -ENOSPC (the record lacks a memory error or the length of data, and cannot be made anew).
  */

@@ -5,8 +5,8 @@
  * Locks: gmem_pool.lock protects everything in struct gmem_pool but @ranges, which
  * never changes after boot, and the fields of an object that say so. It is taken
  * inside of an object's invalidate lock, of KVM's locks, and of those of kexec and
- * memory_failure(); nothing but memory allocation, KHO, the dmem cgroup and
- * kexec_trylock() is called with it held.
+ * memory_failure(); nothing but memory allocation, KHO, the dmem cgroup with charge.c's
+ * own lock, d_instantiate() and kexec_trylock() is called with it held.
  */
 #ifndef _MM_GMEM_PERSIST_INTERNAL_H
 #define _MM_GMEM_PERSIST_INTERNAL_H
@@ -42,8 +42,8 @@ enum gmem_holder {
  * @retired: not to be had before the machine is reset: 2 MiB granules with bad pages
  * @bad_pages: all pages with memory errors, wherever they are
  * @objects: all objects, also unnamed ones
- * @nr_allocating: how many of them are being created
- * @nr_named: how many of them have a name
+ * @nr_awaited: how many of them are being created such that a freeze should wait
+ * @nr_named: how many of them have, or had, a name
  * @holders: bits of enum gmem_holder; while there is one, the layout stands still
  * @generation: how many handovers the pool has seen
  * @error_unrecorded: the record lacks a memory error
@@ -58,7 +58,7 @@ struct gmem_pool {
 	struct gmem_extents retired;
 	struct gmem_extents bad_pages;
 	struct list_head objects;
-	unsigned int nr_allocating;
+	unsigned int nr_awaited;
 	unsigned int nr_named;
 	unsigned long holders;
 	u64 generation;
@@ -70,6 +70,7 @@ struct gmem_pool {
 extern struct gmem_pool gmem_pool;
 
 struct debugfs_blob_wrapper;
+struct dentry;
 struct file;
 struct gmem_charge;
 struct iattr;
@@ -102,9 +103,12 @@ enum gmem_state {
  *	invalidate lock, looked up without
  * @charges: who pays for it, by node; see charge.c for whose it is
  * @state: under gmem_pool.lock
+ * @awaited: it counts in gmem_pool.nr_awaited; under gmem_pool.lock
+ * @named: it counts in gmem_pool.nr_named; under gmem_pool.lock
  * @vm_view: a VM uses it; under gmem_pool.lock
  * @handles: how many open files of gmemfs show it; under gmem_pool.lock
- * @exclusive: the one that does admits no other; under gmem_pool.lock
+ * @pins: how many are at work on its name, and keep it there; under gmem_pool.lock
+ * @exclusive: the one handle that admits no other; under gmem_pool.lock
  * @unlinked: it loses its name, or has; under gmem_pool.lock
  * @inode: owner of the one address_space, and so of the one invalidate lock, that
  *	all mappings of the object hang on, whoever made them; a reference to it is
@@ -125,8 +129,11 @@ struct gmem_object {
 	struct xarray bad_pages;
 	struct gmem_charge *charges;
 	enum gmem_state state;
+	bool awaited;
+	bool named;
 	bool vm_view;
 	unsigned int handles;
+	unsigned int pins;
 	bool exclusive;
 	bool unlinked;
 	struct inode *inode;
@@ -189,8 +196,7 @@ extern unsigned int gmem_clean_threads;
 
 /* object.c */
 int gmem_object_discard(const char *name);
-struct gmem_object *gmem_object_create_file(struct inode *dir, const char *name,
-					    umode_t mode);
+int gmem_object_create_file(struct inode *dir, struct dentry *dentry, umode_t mode);
 int gmem_object_populate(struct gmem_object *obj,
 			 const struct gmem_object_params *params);
 int gmem_object_resize(struct gmem_object *obj, u64 size);
@@ -198,20 +204,21 @@ int gmem_object_set_length(struct gmem_object *obj, u64 length);
 int gmem_object_sync(void);
 int gmem_object_open(struct gmem_object *obj, bool write, bool exclusive);
 void gmem_object_close(struct gmem_object *obj);
+void gmem_object_unpin(struct gmem_object *obj);
 struct gmem_object *gmem_object_restore(const struct gmem_record_object *rec,
 					struct gmem_object *parent);
 
 /* name.c */
 bool gmem_object_is_dir(const struct gmem_object *obj);
+bool gmem_object_visible(const struct gmem_object *obj);
 void gmem_object_key(const struct gmem_object *obj, char key[GMEM_NAME_SIZE]);
 struct gmem_object *gmem_object_find(const struct gmem_object *dir, const char *name);
 struct inode *gmem_object_lookup(const struct gmem_object *dir, const char *name);
 struct inode *gmem_object_next(const struct gmem_object *dir, u64 ino, char *name);
-bool gmem_object_shown(const struct gmem_object *dir, const struct gmem_object *obj,
-		       const char *name);
+bool gmem_object_shown(const struct dentry *dentry, const char *name);
 int gmem_object_unlink(struct gmem_object *obj);
 int gmem_object_rename(struct gmem_object *obj, struct gmem_object *dir, const char *name,
-		       struct gmem_object *target);
+		       struct gmem_object *target, bool exchange);
 int gmem_object_set_attr(struct gmem_object *obj, kuid_t uid, kgid_t gid,
 			 umode_t mode);
 
@@ -267,6 +274,8 @@ void gmem_uncharge(struct gmem_object *obj);
 /* window.c */
 int gmem_window_walk(u64 base, u64 size, int (*fn)(void *addr, u64 size, void *arg),
 		     void *arg);
+int gmem_window_walk_user(u64 base, u64 size,
+			  int (*fn)(void *addr, u64 size, void *arg), void *arg);
 int gmem_zero(u64 base, u64 size, int (*stop)(void *), void *arg);
 
 /* handover.c */

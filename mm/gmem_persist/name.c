@@ -67,33 +67,48 @@ struct gmem_object *gmem_object_find(const struct gmem_object *dir, const char *
 	return NULL;
 }
 
-static bool is_visible(const struct gmem_object *obj)
+/**
+ * gmem_object_visible - does gmemfs show an object
+ * @obj: the object; may be NULL
+ *
+ * Context: gmem_pool.lock is held.
+ * Return: true if so.
+ */
+bool gmem_object_visible(const struct gmem_object *obj)
 {
-	return obj->state == GMEM_LIVE && obj->name[0] && !obj->unlinked;
+	return obj && obj->state == GMEM_LIVE && obj->name[0] && !obj->unlinked;
 }
 
 static struct gmem_object *find_visible(const struct gmem_object *dir, const char *name)
 {
 	struct gmem_object *obj = gmem_object_find(dir, name);
 
-	return obj && is_visible(obj) ? obj : NULL;
+	return gmem_object_visible(obj) ? obj : NULL;
 }
 
 /**
- * gmem_object_shown - is this the object that a name stands for
- * @dir: the directory; NULL: the root
- * @obj: the object; NULL: does the name stand for none
- * @name: the name
+ * gmem_object_shown - is it still true what a dentry says
+ * @dentry: the dentry
+ * @name: its name, if it is in the root directory; else NULL
+ *
+ * All that has an inode gets its name, and loses it, by VFS, which knows; but the ioctl
+ * may discard it. That nothing has the name is not true for long in the root directory,
+ * where the ioctl creates objects.
  *
  * Context: process context; takes gmem_pool.lock.
  * Return: true if so.
  */
-bool gmem_object_shown(const struct gmem_object *dir, const struct gmem_object *obj,
-		       const char *name)
+bool gmem_object_shown(const struct dentry *dentry, const char *name)
 {
+	const struct inode *inode;
+
 	guard(mutex)(&gmem_pool.lock);
 
-	return find_visible(dir, name) == obj;
+	/* It gets an inode under the lock, too. */
+	inode = d_inode(dentry);
+	if (inode)
+		return gmem_object_visible(gmem_fs_inode_object(inode));
+	return !name || !find_visible(NULL, name);
 }
 
 /**
@@ -133,7 +148,7 @@ struct inode *gmem_object_next(const struct gmem_object *dir, u64 ino, char *nam
 	guard(mutex)(&gmem_pool.lock);
 
 	list_for_each_entry(obj, &gmem_pool.objects, node) {
-		if (obj->inode->i_ino <= ino || obj->parent != dir || !is_visible(obj))
+		if (obj->inode->i_ino <= ino || obj->parent != dir || !gmem_object_visible(obj))
 			continue;
 		memcpy(name, obj->name, sizeof(obj->name));
 		ihold(obj->inode);
@@ -159,12 +174,12 @@ static int may_unlink(const struct gmem_object *obj)
 {
 	lockdep_assert_held(&gmem_pool.lock);
 
-	if (!is_visible(obj))
+	if (!gmem_object_visible(obj))
 		return -ENOENT;
 	return gmem_object_is_dir(obj) && !is_empty(obj) ? -ENOTEMPTY : 0;
 }
 
-/* Its name is taken away; with its last view it is freed. One view is the caller's. */
+/* Its name is taken away; with its last view it is freed. The caller has pinned it. */
 static void finish_unlink(struct gmem_object *obj)
 {
 	/* Its name was in use there until now. */
@@ -172,10 +187,9 @@ static void finish_unlink(struct gmem_object *obj)
 	scoped_guard(mutex, &gmem_pool.lock) {
 		obj->name[0] = '\0';
 		obj->parent = NULL;
-		gmem_pool.nr_named--;
 	}
 	clear_nlink(obj->inode);
-	gmem_object_close(obj);
+	gmem_object_unpin(obj);
 }
 
 /**
@@ -206,52 +220,83 @@ int gmem_object_unlink(struct gmem_object *obj)
 			return err;
 		}
 		/* Nobody else frees it meanwhile. */
-		obj->handles++;
+		obj->pins++;
 	}
 	finish_unlink(obj);
 	return 0;
 }
 
-/* Give @obj another name; @target, which may be NULL, loses it. */
-static int exchange_names(struct gmem_object *obj, struct gmem_object *dir,
-			  const char *name, struct gmem_object *target)
+/* Where an object is. */
+struct place {
+	struct gmem_object *dir;
+	char name[GMEM_NAME_SIZE];
+};
+
+static void get_place(const struct gmem_object *obj, struct place *place)
 {
-	struct gmem_object *old_dir = obj->parent;
-	char old_name[GMEM_NAME_SIZE];
+	place->dir = obj->parent;
+	strscpy(place->name, obj->name);
+}
+
+static void set_place(struct gmem_object *obj, const struct place *place)
+{
+	obj->parent = place->dir;
+	strscpy(obj->name, place->name);
+}
+
+/*
+ * Put @obj where @target is, or where nobody is if that is NULL; @target loses its name
+ * or, with @exchange, gets that of @obj.
+ */
+static int change_places(struct gmem_object *obj, const struct place *to,
+			 struct gmem_object *target, bool exchange)
+{
+	struct place from;
 	int err;
 
 	lockdep_assert_held(&gmem_pool.lock);
 
-	strscpy(old_name, obj->name);
-	strscpy(obj->name, name);
-	obj->parent = dir;
-	if (target)
+	get_place(obj, &from);
+	set_place(obj, to);
+	if (exchange)
+		set_place(target, &from);
+	else if (target)
 		target->unlinked = true;
 	err = gmem_handover_update();
 	if (err) {
-		strscpy(obj->name, old_name);
-		obj->parent = old_dir;
-		if (target)
+		set_place(obj, &from);
+		if (exchange)
+			set_place(target, to);
+		else if (target)
 			target->unlinked = false;
-	} else if (target) {
+	} else if (target && !exchange) {
 		target->name[0] = '\0';
 	}
 	return err;
 }
 
-static int may_rename(const struct gmem_object *obj, const struct gmem_object *dir,
-		      const char *name, const struct gmem_object *target)
+static int may_rename(const struct gmem_object *obj, const struct place *to,
+		      const struct gmem_object *target, bool exchange)
 {
-	const struct gmem_object *found = gmem_object_find(dir, name);
+	const struct gmem_object *found = gmem_object_find(to->dir, to->name);
 
 	if (gmem_pool.holders)
 		return -EBUSY;
-	if (!is_visible(obj))
+	if (!gmem_object_visible(obj) || (target && !gmem_object_visible(target)))
 		return -ENOENT;
 	/* By the ioctl; what can be seen will be looked up again. */
 	if (found != target)
-		return found && !is_visible(found) ? -EBUSY : -ESTALE;
-	return target ? may_unlink(target) : 0;
+		return found && !gmem_object_visible(found) ? -EBUSY : -ESTALE;
+	return target && !exchange ? may_unlink(target) : 0;
+}
+
+/* Let sysfs not call it by its name. */
+static int show_number(struct gmem_object *obj)
+{
+	char number[GMEM_NAME_SIZE];
+
+	snprintf(number, sizeof(number), "#%llu", (u64)obj->inode->i_ino);
+	return obj->parent ? 0 : kobject_rename(&obj->kobj, number);
 }
 
 /* Let sysfs call it by its key again; if that cannot be done, its number will do. */
@@ -271,6 +316,7 @@ static void show_key(struct gmem_object *obj)
  * @dir: the directory in which it will be; NULL: the root
  * @name: its name there
  * @target: the object that has that name and loses it, as with gmem_object_unlink(); or NULL
+ * @exchange: @target gets the name that @obj had
  *
  * Context: process context; takes gmem_pool.lock. The caller holds references, and keeps
  * others from renaming or unlinking the two, and from putting a directory into itself.
@@ -279,36 +325,40 @@ static void show_key(struct gmem_object *obj)
  * being created or discarded), -ENOSPC (the record would become too large), -ENOMEM.
  */
 int gmem_object_rename(struct gmem_object *obj, struct gmem_object *dir, const char *name,
-		       struct gmem_object *target)
+		       struct gmem_object *target, bool exchange)
 {
-	char number[GMEM_NAME_SIZE];
-	int err = 0;
+	struct place to = { .dir = dir };
+	int err;
 
-	/* What has views is not discarded. */
+	strscpy(to.name, name);
+	/* So that neither is discarded */
 	scoped_guard(mutex, &gmem_pool.lock) {
-		err = may_rename(obj, dir, name, target);
+		err = may_rename(obj, &to, target, exchange);
 		if (err)
 			return err;
-		obj->handles++;
+		obj->pins++;
 		if (target)
-			target->handles++;
+			target->pins++;
 	}
 
-	snprintf(number, sizeof(number), "#%llu", (u64)obj->inode->i_ino);
-	if (!obj->parent || !dir)
-		err = kobject_rename(&obj->kobj, number);
+	/* So that neither stands in the way of the other there. */
+	err = show_number(obj);
+	if (exchange)
+		err = err ?: show_number(target);
 	if (!err) {
 		scoped_guard(mutex, &gmem_pool.lock) {
-			err = may_rename(obj, dir, name, target);
-			err = err ?: exchange_names(obj, dir, name, target);
+			err = may_rename(obj, &to, target, exchange);
+			err = err ?: change_places(obj, &to, target, exchange);
 		}
 	}
-	if (target && !err)
+	if (target && !exchange && !err) {
 		finish_unlink(target);
-	else if (target)
-		gmem_object_close(target);
+	} else if (target) {
+		show_key(target);
+		gmem_object_unpin(target);
+	}
 	show_key(obj);
-	gmem_object_close(obj);
+	gmem_object_unpin(obj);
 	return err;
 }
 

@@ -18,8 +18,9 @@
  * 3. A named object without views is *parked*: it keeps its contents, over the
  *    death of the VMM and over a kexec. It can be claimed again, by a caller that
  *    asks for what was recorded.
- * 4. A parked object is freed by an explicit *discard* only. Its memory becomes
- *    dirty. An object without a name is freed with its last view.
+ * 4. A parked object is freed by an explicit *discard*, or when its file is unlinked in
+ *    gmemfs, and by nothing else. Its memory becomes dirty. An object without a name is
+ *    freed with its last view.
  *
  * Unhappy paths: creation that is interrupted, runs out of memory or meets a
  * freeze gives everything back. A creation in the middle of which the host is
@@ -31,6 +32,7 @@
 #include "internal.h"
 
 #include <linux/cred.h>
+#include <linux/dcache.h>
 #include <linux/fs.h>
 #include <linux/kvm_types.h>
 #include <linux/mm.h>
@@ -66,6 +68,11 @@ static void put_object(struct gmem_object *obj)
 static bool has_views(const struct gmem_object *obj)
 {
 	return obj->vm_view || obj->handles;
+}
+
+static bool in_use(const struct gmem_object *obj)
+{
+	return has_views(obj) || obj->pins;
 }
 
 /* A new object with one reference, and with nothing in it. */
@@ -138,8 +145,8 @@ static void insert_object(struct gmem_object *obj)
 
 	obj->inode->i_ino = ++last_ino;
 	list_add_tail(&obj->node, &gmem_pool.objects);
-	if (obj->name[0])
-		gmem_pool.nr_named++;
+	obj->named = obj->name[0];
+	gmem_pool.nr_named += obj->named;
 }
 
 static void delete_object(struct gmem_object *obj)
@@ -147,8 +154,8 @@ static void delete_object(struct gmem_object *obj)
 	lockdep_assert_held(&gmem_pool.lock);
 
 	list_del(&obj->node);
-	if (obj->name[0])
-		gmem_pool.nr_named--;
+	/* Also if it has been unlinked since: who keeps it open makes all others wait. */
+	gmem_pool.nr_named -= obj->named;
 }
 
 /*
@@ -206,26 +213,38 @@ static int next_node_to_use(nodemask_t *nodes)
 	return best;
 }
 
-/* Take all of @obj's memory from @nodes, or from anywhere if that is NULL. */
-static int take_memory(struct gmem_object *obj, const nodemask_t *nodes)
+/* How much can be had from @nodes, or from anywhere if that is NULL; @left is from where. */
+static u64 capacity_of(u64 granule, const nodemask_t *nodes, nodemask_t *left)
 {
-	const u64 granule = obj->meta.granule;
-	struct gmem_arena *arena = &gmem_pool.arena;
-	nodemask_t left = NODE_MASK_NONE;
-	u64 need = obj->meta.size;
+	const struct gmem_arena *arena = &gmem_pool.arena;
 	u64 capacity = 0;
 	unsigned int i;
 	int nid;
 
+	lockdep_assert_held(&gmem_pool.lock);
+
+	nodes_clear(*left);
 	for (i = 0; i < arena->nr_nodes; i++) {
 		nid = arena->nodes[i].nid;
 		if (nodes && (nid == NUMA_NO_NODE || !node_isset(nid, *nodes)))
 			continue;
 		capacity += gmem_arena_capacity(arena, nid, granule);
 		if (nid != NUMA_NO_NODE)
-			node_set(nid, left);
+			node_set(nid, *left);
 	}
-	if (capacity < need)
+	return capacity;
+}
+
+/* Take all of @obj's memory from @nodes, or from anywhere if that is NULL. */
+static int take_memory(struct gmem_object *obj, const nodemask_t *nodes)
+{
+	const u64 granule = obj->meta.granule;
+	struct gmem_arena *arena = &gmem_pool.arena;
+	u64 need = obj->meta.size;
+	nodemask_t left;
+	int nid;
+
+	if (capacity_of(granule, nodes, &left) < need)
 		return -ENOSPC;
 	if (!need)
 		return 0;
@@ -263,7 +282,7 @@ static int allocate(struct gmem_object *obj, const nodemask_t *nodes)
 	}
 
 	insert_object(obj);
-	gmem_pool.nr_allocating++;
+	gmem_pool.nr_awaited += obj->awaited;
 	gmem_clean_leave(&obj->ranges);
 	gmem_clean_kick();
 	return 0;
@@ -293,6 +312,14 @@ static int check_memory(const struct gmem_object *obj)
 	return 0;
 }
 
+static void not_awaited(struct gmem_object *obj)
+{
+	lockdep_assert_held(&gmem_pool.lock);
+
+	gmem_pool.nr_awaited -= obj->awaited;
+	obj->awaited = false;
+}
+
 /* Show a finished object to the world; its first view is the caller's. */
 static int publish(struct gmem_object *obj)
 {
@@ -313,7 +340,7 @@ static int publish(struct gmem_object *obj)
 		obj->vm_view = false;
 		return err;
 	}
-	gmem_pool.nr_allocating--;
+	not_awaited(obj);
 	return 0;
 }
 
@@ -352,18 +379,42 @@ static void give_up(struct gmem_object *obj, bool all_dirty)
 	mutex_lock(&gmem_pool.lock);
 	free_ranges(obj, all_dirty);
 	obj->state = GMEM_DISCARDING;
-	gmem_pool.nr_allocating--;
+	not_awaited(obj);
 	mutex_unlock(&gmem_pool.lock);
 	remove_object(obj);
 }
 
-/* An object with its memory, cleared, to be published, or to be given up. */
-static struct gmem_object *prepare(const char *name,
+/*
+ * Make room for as many ranges as there are granules, in a pool that is all in pieces, on
+ * the caller's account. Not for what cannot be had anyway.
+ */
+static int reserve_ranges(struct gmem_object *obj, const nodemask_t *nodes)
+{
+	const u64 granule = obj->meta.granule;
+	const unsigned int nr = div64_u64(obj->meta.size, granule);
+	nodemask_t left;
+
+	scoped_guard(mutex, &gmem_pool.lock)
+		if (capacity_of(granule, nodes, &left) < obj->meta.size)
+			return -ENOSPC;
+	if (!nr)
+		return 0;
+	obj->ranges.r = kvmalloc_array(nr, sizeof(*obj->ranges.r), GFP_KERNEL_ACCOUNT);
+	if (!obj->ranges.r)
+		return -ENOMEM;
+	obj->ranges.cap = nr;
+	return 0;
+}
+
+/*
+ * An object with its memory, cleared, to be published, or to be given up. If it is @awaited,
+ * the operator is asked to freeze a little later.
+ */
+static struct gmem_object *prepare(const char *name, bool awaited,
 				   const struct gmem_object_params *params)
 {
 	struct gmem_persist_object meta = new_meta(S_IFREG | 0600);
 	struct gmem_object *obj;
-	u64 most;
 	int err;
 
 	meta.size = params->size;
@@ -374,12 +425,8 @@ static struct gmem_object *prepare(const char *name,
 	if (IS_ERR(obj))
 		return obj;
 
-	/*
-	 * As many ranges as there are granules, in a pool that is all in pieces.
-	 * What is larger than the pool will not be had anyway.
-	 */
-	most = min(meta.size, gmem_extents_bytes(&gmem_pool.ranges));
-	err = gmem_extents_reserve(&obj->ranges, div64_u64(most, meta.granule));
+	obj->awaited = awaited;
+	err = reserve_ranges(obj, params->nodes);
 	err = err ?: allocate(obj, params->nodes);
 	if (err) {
 		put_object(obj);
@@ -398,7 +445,7 @@ static struct gmem_object *prepare(const char *name,
 
 static struct gmem_object *create(const struct gmem_object_params *params)
 {
-	struct gmem_object *obj = prepare(params->name ?: "", params);
+	struct gmem_object *obj = prepare(params->name ?: "", true, params);
 	int err;
 
 	if (IS_ERR(obj))
@@ -573,19 +620,28 @@ struct gmem_object *gmem_object_claim(const struct gmem_object_params *params)
 }
 EXPORT_SYMBOL_FOR_KVM(gmem_object_claim);
 
-/* A view ends. An object that has neither name nor views is freed. */
-static void drop_view(struct gmem_object *obj, bool vm)
+enum use { USE_VM, USE_HANDLE, USE_PIN };
+
+/* A use ends. An object that has neither name nor users is freed. */
+static void drop_use(struct gmem_object *obj, enum use use)
 {
 	bool last;
 
 	mutex_lock(&gmem_pool.lock);
-	if (vm)
+	switch (use) {
+	case USE_VM:
 		obj->vm_view = false;
-	else
+		break;
+	case USE_HANDLE:
 		obj->handles--;
+		break;
+	case USE_PIN:
+		obj->pins--;
+		break;
+	}
 	if (!obj->handles)
 		obj->exclusive = false;	/* it was the only one */
-	last = !obj->name[0] && !has_views(obj);
+	last = !obj->name[0] && !in_use(obj);
 	if (last) {
 		/* In the record its memory was dirty all along. */
 		obj->state = GMEM_DISCARDING;
@@ -608,7 +664,7 @@ static void drop_view(struct gmem_object *obj, bool vm)
  */
 void gmem_object_release(struct gmem_object *obj)
 {
-	drop_view(obj, true);
+	drop_use(obj, USE_VM);
 	put_object(obj);
 }
 EXPORT_SYMBOL_FOR_KVM(gmem_object_release);
@@ -648,7 +704,7 @@ void gmem_object_undo(struct gmem_object *obj, bool created)
 
 	scoped_guard(mutex, &gmem_pool.lock) {
 		/* Files of gmemfs may show it meanwhile. */
-		if (!obj->name[0] || obj->unlinked || obj->handles ||
+		if (!obj->name[0] || obj->unlinked || obj->handles || obj->pins ||
 		    gmem_pool.holders)
 			break;
 		if (created) {
@@ -693,7 +749,7 @@ int gmem_object_discard(const char *name)
 			return -ENOENT;
 		if (gmem_object_is_dir(obj))
 			return -EISDIR;
-		if (obj->state != GMEM_LIVE || obj->unlinked || has_views(obj) ||
+		if (obj->state != GMEM_LIVE || obj->unlinked || in_use(obj) ||
 		    gmem_pool.holders)
 			return -EBUSY;
 
@@ -717,7 +773,7 @@ static void init_owner(struct gmem_object *obj, struct inode *dir, umode_t mode)
 }
 
 /* A file is known to the record once it has memory, a directory from now on. */
-static int publish_file(struct gmem_object *obj)
+static int publish_file(struct gmem_object *obj, struct dentry *dentry)
 {
 	int err = 0;
 
@@ -729,53 +785,63 @@ static int publish_file(struct gmem_object *obj)
 	if (err)
 		obj->state = GMEM_ALLOCATING;
 	else
-		gmem_pool.nr_allocating--;
+		/* Under the lock: see gmem_object_shown(). */
+		d_instantiate(dentry, obj->inode);
 	return err;
+}
+
+/* The name was free when it was looked up. */
+static int name_taken(const struct gmem_object *dir, const char *name)
+{
+	guard(mutex)(&gmem_pool.lock);
+
+	/* What can be seen is found by the next look, which -ESTALE asks for. */
+	return gmem_object_visible(gmem_object_find(dir, name)) ? -ESTALE : -EBUSY;
 }
 
 /**
  * gmem_object_create_file - make a new object without memory: a file, or a directory
  * @dir: the inode of the directory that it will be in
- * @name: its name
+ * @dentry: its name; gets its inode
  * @mode: its file type and permissions; the caller owns it
  *
  * The record does not know of a file before it has memory, see gmem_object_populate().
  *
- * Context: process context; takes gmem_pool.lock.
- * Return: the object, with a reference to its inode for the caller, or an ERR_PTR():
- * -EINVAL (no such name is possible), -EEXIST (it is taken), -ENOSPC (4096 names, or the
- * record would become too large), -EBUSY (the pool is frozen), -ENOMEM.
+ * Context: process context; takes gmem_pool.lock; the lock of @dir is held.
+ * Return: 0, -EINVAL (no such name is possible), -ESTALE (it is taken by now), -EBUSY (an
+ * object of that name is being created or discarded, or the pool is frozen), -ENOSPC (4096
+ * names, or the record would become too large), -ENOMEM.
  */
-struct gmem_object *gmem_object_create_file(struct inode *dir, const char *name,
-					    umode_t mode)
+int gmem_object_create_file(struct inode *dir, struct dentry *dentry, umode_t mode)
 {
+	const char *name = (const char *)dentry->d_name.name;
 	struct gmem_persist_object meta = new_meta(mode);
 	struct gmem_object *obj;
 	int err;
 
 	if (!gmem_name_valid(name))
-		return ERR_PTR(-EINVAL);
+		return -EINVAL;
 	meta.granule = S_ISDIR(mode) ? 0 : SZ_2M;
 	obj = new_object(name, &meta);
 	if (IS_ERR(obj))
-		return obj;
+		return PTR_ERR(obj);
 	obj->parent = dir->i_private;
 	init_owner(obj, dir, mode);
 
 	err = allocate(obj, NULL);
 	if (err) {
 		put_object(obj);
-		return ERR_PTR(err);
+		return err == -EEXIST ? name_taken(dir->i_private, name) : err;
 	}
+	/* The list has one reference, the dentry another. */
 	ihold(obj->inode);
 	err = gmem_sysfs_add_object(obj);
-	err = err ?: publish_file(obj);
+	err = err ?: publish_file(obj, dentry);
 	if (err) {
 		give_up(obj, false);
 		put_object(obj);
-		return ERR_PTR(err);
 	}
-	return obj;
+	return err;
 }
 
 /* Let @obj have the memory of @donor, which nobody has seen, and @donor that of @obj. */
@@ -820,9 +886,11 @@ static int adopt(struct gmem_object *obj, struct gmem_object *donor, bool data)
 
 	filemap_invalidate_lock(mapping);
 	err = exchange(obj, donor, data);
-	if (!err)
+	if (!err) {
+		inode_set_bytes(obj->inode, obj->meta.size);
 		/* Of memory that it has no more */
 		xa_destroy(&obj->bad_pages);
+	}
 	filemap_invalidate_unlock(mapping);
 	if (!err)
 		gmem_charge_swap(obj, donor);
@@ -853,7 +921,7 @@ int gmem_object_populate(struct gmem_object *obj,
 	err = check_params(params, false);
 	if (err)
 		return err;
-	donor = prepare("", params);
+	donor = prepare("", false, params);
 	if (IS_ERR(donor))
 		return PTR_ERR(donor);
 
@@ -930,7 +998,7 @@ static int copy_memory(struct gmem_object *to, struct gmem_object *from, u64 siz
 int gmem_object_resize(struct gmem_object *obj, u64 size)
 {
 	const struct gmem_object_params params = { .size = size };
-	struct gmem_object *donor = prepare("", &params);
+	struct gmem_object *donor = prepare("", false, &params);
 	int err;
 
 	if (IS_ERR(donor))
@@ -1024,7 +1092,7 @@ int gmem_object_open(struct gmem_object *obj, bool write, bool exclusive)
 		trace_gmem_claim(obj->name, obj->meta.size, obj->meta.granule,
 				 err ? 0 : obj->meta.epoch, ktime_get_ns() - start, err);
 	if (err)
-		drop_view(obj, false);
+		drop_use(obj, USE_HANDLE);
 	return err;
 }
 
@@ -1036,7 +1104,18 @@ int gmem_object_open(struct gmem_object *obj, bool write, bool exclusive)
  */
 void gmem_object_close(struct gmem_object *obj)
 {
-	drop_view(obj, false);
+	drop_use(obj, USE_HANDLE);
+}
+
+/**
+ * gmem_object_unpin - an object's name is left alone again
+ * @obj: the object; gmem_object.pins was raised
+ *
+ * Context: process context; takes gmem_pool.lock. The caller holds a reference.
+ */
+void gmem_object_unpin(struct gmem_object *obj)
+{
+	drop_use(obj, USE_PIN);
 }
 
 static void __init restore_times(struct gmem_object *obj,

@@ -7,6 +7,8 @@
 #include "internal.h"
 
 #include <linux/capability.h>
+#include <linux/cred.h>
+#include <linux/fs.h>
 #include <linux/kernel.h>
 #include <linux/kstrtox.h>
 #include <linux/slab.h>
@@ -323,9 +325,15 @@ static ssize_t object_attr_show(struct kobject *kobj, struct attribute *attr,
 				char *buf)
 {
 	struct object_attr *a = container_of(attr, struct object_attr, attr);
+	const struct gmem_object *obj = container_of(kobj, struct gmem_object, kobj);
 
 	guard(mutex)(&gmem_pool.lock);
-	return a->show(container_of(kobj, struct gmem_object, kobj), buf);
+
+	/* What is in a directory is nobody else's business. */
+	if (obj->parent && !uid_eq(current_fsuid(), obj->inode->i_uid) &&
+	    !capable(CAP_SYS_ADMIN))
+		return -EACCES;
+	return a->show(obj, buf);
 }
 
 static const struct sysfs_ops object_sysfs_ops = { .show = object_attr_show };

@@ -29,12 +29,12 @@ static struct vm_struct *spare[MAX_SPARE];
 static unsigned int nr_spare;
 static DEFINE_SPINLOCK(spare_lock);
 
+/* VM_IOREMAP aligns a window to its size. */
 static struct vm_struct *get_window(void)
 {
 	scoped_guard(spinlock, &spare_lock)
 		if (nr_spare)
 			return spare[--nr_spare];
-	/* VM_IOREMAP aligns the window to its size. */
 	return get_vm_area(WINDOW_SIZE, VM_IOREMAP);
 }
 
@@ -46,6 +46,28 @@ static void put_window(struct vm_struct *window)
 			return;
 		}
 	free_vm_area(window);
+}
+
+static int walk(struct vm_struct *window, u64 base, u64 size,
+		int (*fn)(void *addr, u64 size, void *arg), void *arg)
+{
+	const u64 window_size = get_vm_area_size(window);
+	int err = 0;
+
+	while (size && !err) {
+		u64 skip = base & (window_size - 1);
+		u64 len = min_t(u64, size, window_size - skip);
+		void *addr = window->addr + skip;
+		unsigned long start = PAGE_ALIGN_DOWN((unsigned long)addr);
+		unsigned long end = PAGE_ALIGN((unsigned long)addr + len);
+
+		err = vmap_page_range(start, end, PAGE_ALIGN_DOWN(base), PAGE_KERNEL);
+		err = err ?: fn(addr, len, arg);
+		vunmap_range(start, end);
+		base += len;
+		size -= len;
+	}
+	return err;
 }
 
 /**
@@ -63,25 +85,38 @@ int gmem_window_walk(u64 base, u64 size, int (*fn)(void *addr, u64 size, void *a
 		     void *arg)
 {
 	struct vm_struct *window = get_window();
-	int err = 0;
+	int err;
 
 	if (!window)
 		return -ENOMEM;
-
-	while (size && !err) {
-		u64 skip = base & (WINDOW_SIZE - 1);
-		u64 len = min_t(u64, size, WINDOW_SIZE - skip);
-		void *addr = window->addr + skip;
-		unsigned long start = PAGE_ALIGN_DOWN((unsigned long)addr);
-		unsigned long end = PAGE_ALIGN((unsigned long)addr + len);
-
-		err = vmap_page_range(start, end, PAGE_ALIGN_DOWN(base), PAGE_KERNEL);
-		err = err ?: fn(addr, len, arg);
-		vunmap_range(start, end);
-		base += len;
-		size -= len;
-	}
+	err = walk(window, base, size, fn, arg);
 	put_window(window);
+	return err;
+}
+
+/**
+ * gmem_window_walk_user - the same, for an @fn that reads or writes user memory
+ * @base: first byte
+ * @size: length in bytes
+ * @fn: as above
+ * @arg: for @fn
+ *
+ * User memory may be slow to come, so nothing is used that others wait for, nor more
+ * address space than a granule's.
+ *
+ * Context: process context, may sleep.
+ * Return: as above.
+ */
+int gmem_window_walk_user(u64 base, u64 size,
+			  int (*fn)(void *addr, u64 size, void *arg), void *arg)
+{
+	struct vm_struct *window = get_vm_area(SZ_2M, VM_IOREMAP);
+	int err;
+
+	if (!window)
+		return -ENOMEM;
+	err = walk(window, base, size, fn, arg);
+	free_vm_area(window);
 	return err;
 }
 

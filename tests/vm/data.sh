@@ -6,6 +6,8 @@
 # Files of data in gmemfs: what is written is what is read, also under the next kernel.
 . /tests/lib.sh
 . /tests/objects.sh
+fs=/gmem
+M=$((1 << 20))
 . /tests/files.sh
 
 # length FILE N
@@ -65,6 +67,18 @@ case $STAGE in
 	check "private memory" file secret create private=4
 	check "is not read" fails_with "not permitted" cat $fs/secret
 	check "nor written" fails_with "not permitted" sh -c "printf x | dd of=$fs/secret conv=notrunc"
+
+	# What is gone is left alone, also by those that hold no more than a path to it.
+	cp /tmp/large $fs/dead
+	check "by its path it is truncated" file dead path bypath=0
+	cp /tmp/large $fs/dead
+	check "when it is gone, not" file_fails ESTALE dead path unlink bypath=0
+	cp /tmp/large $fs/dead
+	check "nor made longer" file_fails ESTALE dead path unlink bypath=6
+	hold small excl
+	check "nor what somebody has exclusively" file_fails EBUSY small path bypath=0
+	let_go
+	check "and all is as it was" cmp /tmp/small $fs/small
 
 	# Limits
 	used=$(cat "$pool/used_bytes")

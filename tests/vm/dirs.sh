@@ -7,6 +7,8 @@
 # of which the second must find every name, owner, mode, length and time as it was.
 . /tests/lib.sh
 . /tests/objects.sh
+fs=/gmem
+M=$((1 << 20))
 . /tests/files.sh
 
 # ino PATH: its inode number; key PATH: its folder in sysfs
@@ -102,10 +104,26 @@ case $STAGE in
 	check "is the new" holds state2 state
 	check "a file over a directory" file_fails EISDIR state rename=$fs/a
 	check "a directory over a file" file_fails ENOTDIR a rename=$fs/state
-	check "in exchange" file_fails EINVAL state exchange=$fs/vm0
 	check "a directory" mv $fs/a/b $fs/a/bb
 	check "with what is in it" holds deep a/bb/c/d/data
 	check "into itself" file_fails EINVAL a rename=$fs/a/bb/a
+	file x create truncate=2 map fill=8
+	file y create truncate=2 map fill=9
+	check "in exchange" file x exchange=$fs/y
+	check "one is the other" file x ro map verify=9
+	check "and the other is the one" file y ro map verify=8
+	check "in sysfs, too" test "$(cat "$pool"/objects/x/path "$pool"/objects/y/path)" = "x
+y"
+	check "with a full directory" file y exchange=$fs/a/bb
+	check "which is in the root now" holds deep y/c/d/data
+	check "by its name" is objects/y/kind directory
+	check "and the file is where that was" file a/bb ro map verify=8
+	check "by its number" is "$(key a/bb)/kind" memory
+	check "and back" file y exchange=$fs/a/bb
+	check "as it was" sh -c "test \$(cat $fs/a/bb/c/d/data) = deep"
+	check "not with what is not there" file_fails ENOENT x exchange=$fs/nowhere
+	check "not with what it is in" file_fails EINVAL a exchange=$fs/a/bb/c
+	rm $fs/x
 	mkdir $fs/empty $fs/full
 	echo x > $fs/full/x
 	check "over a full one" file_fails ENOTEMPTY empty rename=$fs/full
@@ -130,6 +148,9 @@ deep"
 	check "is his" attr '%u %g' tenant/vm0 "1000 1000"
 	check "he runs a VM on it" file tenant/vm0 uid=1000 rw vm=4
 	check "another cannot open it" file_fails EACCES tenant/vm0 uid=1001 rw
+	check "nor read about it in sysfs" \
+		file_fails EACCES tenant/vm0 uid=1001 "read=$pool/$(key tenant/vm0)/size"
+	check "as the owner can" file tenant/vm0 uid=1000 "read=$pool/$(key tenant/vm0)/size"
 	check "nor create there" file_fails EACCES tenant/vm1 uid=1001 create
 	check "nor where there is no directory of his" file_fails EACCES vm9 uid=1000 create
 	mkdir -m 2770 $fs/group

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
 #
-# What the tests of gmemfs share. It is mounted when this is read.
+# What the tests of gmemfs share. It is mounted at $fs when this is read.
 
-M=$((1 << 20))
-fs=/gmem
+fs=${fs:-/gmem}
 
 # file PATH ACTION...: see gmem-file.c; its figures stay where vmm's do
 file() {
@@ -45,10 +44,10 @@ hold() {
 
 # let_go: end it
 let_go() {
-	kill $holder
-	wait $holder
+	kill "$holder"
+	wait "$holder"
 	:
 }
 
-mkdir -p $fs
-require "mount" mount -t gmemfs none $fs
+mkdir -p "$fs"
+require "mount" mount -t gmemfs none "$fs"

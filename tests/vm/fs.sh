@@ -7,6 +7,8 @@
 # finds them as they were.
 . /tests/lib.sh
 . /tests/objects.sh
+fs=/gmem
+M=$((1 << 20))
 . /tests/files.sh
 
 # listed: the names in the root directory, in one line
@@ -77,6 +79,12 @@ case $STAGE in
 	check "exclusively: no other handle" file_fails EBUSY vm0 ro
 	check "no VM" vmm_fails EBUSY reclaim vm0
 	let_go
+	check "not by who may only read" file_fails EINVAL vm0 exclro
+	hold vm9 new
+	check "O_EXCL with O_CREAT is something else" file vm9 ro
+	check "which a file that exists refuses" file_fails EEXIST vm9 new
+	let_go
+	rm $fs/vm9
 	hold vm0 ro
 	check "not exclusively: there is a handle" file_fails EBUSY vm0 excl
 	check "another handle" file vm0 rw map
@@ -85,7 +93,9 @@ case $STAGE in
 	# Unlink
 	check "unlink" rm $fs/vm1
 	check "its memory is free" is used_bytes $((72 * M))
+	names=$(stat -f -c %d $fs)
 	hold vm3 rw map fill=8 unlink verify=8
+	check "unlinked in use: it counts as one of 4096 names" test "$(stat -f -c %d $fs)" = "$names"
 	check "unlinked in use: the name is gone" test ! -e $fs/vm3
 	check "from sysfs, too" test ! -e "$pool/objects/vm3"
 	check "the memory is not" is used_bytes $((72 * M))

@@ -7,13 +7,16 @@
  * Actions, in the order given:
  *   uid=N           be user and group N from now on
  *   create ro rw    open the file: O_RDWR|O_CREAT, O_RDONLY, O_RDWR
- *   excl            open it O_RDWR|O_EXCL
+ *   new excl exclro path   open it O_RDWR|O_CREAT|O_EXCL, O_RDWR|O_EXCL, O_RDONLY|O_EXCL,
+ *                   O_PATH
  *   truncate=SIZE   ftruncate(), in MiB, or in bytes with a B behind the number
+ *   bypath=SIZE     truncate() by a path that leads to the open file
  *   allocate=SIZE   fallocate(), the same
  *   map             mmap() all of it, shared, for reading and, if it is so opened, writing
  *   fill=N verify=N zero   the pattern of seed N: write it; compare; or compare with zero
  *   punch           punch all of it
  *   unlink          take the name away
+ *   read=PATH       read something else
  *   rename=PATH     call it that; exchange=PATH exchanges the two
  *   vm=SIZE         let a VM of its own have it, by KVM_GMEM_PERSIST_HANDLE, and create it
  *                   if it has no memory: SIZE in MiB, 0 for any
@@ -57,6 +60,22 @@ static bool open_file(int flags)
 {
 	file = open(path, flags, 0640);
 	return file >= 0;
+}
+
+static bool truncate_by_path(uint64_t bytes)
+{
+	char link[32];
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", file);
+	return !truncate(link, bytes);
+}
+
+static bool read_file(const char *name)
+{
+	char byte;
+	int fd = open(name, O_RDONLY);
+
+	return fd >= 0 && read(fd, &byte, 1) == 1;
 }
 
 static bool map(void)
@@ -126,8 +145,18 @@ static bool act(const char *action)
 		return open_file(O_RDONLY);
 	if (IS("rw"))
 		return open_file(O_RDWR);
+	if (IS("new"))
+		return open_file(O_RDWR | O_CREAT | O_EXCL);
 	if (IS("excl"))
 		return open_file(O_RDWR | O_EXCL);
+	if (IS("exclro"))
+		return open_file(O_RDONLY | O_EXCL);
+	if (IS("path"))
+		return open_file(O_PATH);
+	if (IS("read="))
+		return read_file(value);
+	if (IS("bypath="))
+		return truncate_by_path(parse_size(value));
 	if (IS("truncate="))
 		return !ftruncate(file, parse_size(value));
 	if (IS("allocate="))

@@ -174,7 +174,7 @@ static_assert(sizeof(struct gmem_persist_node) == 24);
  * @granule: 2 MiB or 1 GiB, and every range is aligned to it; 0 for a directory
  * @flags: the GUEST_MEMFD_FLAG_* that it was created with
  * @generation: how many handovers it had survived when this was written
- * @epoch: how often its VM view had been claimed
+ * @epoch: how often its VM view had been claimed, or its file been opened for writing
  * @vm_class: type of the VM that created it, a number of the architecture
  * @uid: owner, in the initial user namespace
  * @gid: group, in the initial user namespace
