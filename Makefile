@@ -72,7 +72,7 @@ bench-kvm: ## what memory costs a VMM and its guest, beside today's guest_memfd 
 	@$(MAKE) build FLAVOUR=release
 	@scripts/bench-kvm
 
-bench-restart: ## how long a guest is away, by the size of its memory (build/results/restart.json)
+bench-restart: ## how long a guest is away, by the size of its memory (VMM=qemu or gmem-vmm; build/results/restart.json)
 	@$(MAKE) build FLAVOUR=release
 	@scripts/bench-restart
 

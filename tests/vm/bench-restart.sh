@@ -92,7 +92,7 @@ finish() {
 	check "$kind is fine" guest_fine "$kind"
 	case $kind in
 	peer)	kill "$peer_pid" && wait "$peer_pid" ;;
-	*)	kill_qemu "$kind" ;;
+	*)	vm_kill vm0 ;;
 	esac
 	rm -f "$fs/$kind" "$fs/$kind.state"
 	: > "/tmp/$kind.log"
