@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
-# vm: mem=6G timeout=600 append="gmem_persist=1G,zeroed kho=on" disk=guest flavours="demo"
+# vm: mem=6G timeout=600 append="gmem_persist=1G,zeroed kho=on highres=off nohz=off" disk=guest flavours="demo"
 #
 # The story that "make demo" tells: a Linux guest goes on while its host gets another
 # kernel. gmem.vmm= on the command line says by which VMM (see guest.sh).
