@@ -257,6 +257,20 @@ static int take_memory(struct gmem_object *obj, const nodemask_t *nodes)
 	return WARN_ON(need) ? -ENOSPC : 0;
 }
 
+/* May @obj come into the pool now, under its name? */
+static int may_enter(const struct gmem_object *obj)
+{
+	lockdep_assert_held(&gmem_pool.lock);
+
+	if (gmem_pool.holders)
+		return -EBUSY;
+	if (!obj->name[0])
+		return 0;
+	if (gmem_object_find(obj->parent, obj->name))
+		return -EEXIST;
+	return gmem_pool.nr_named == GMEM_RECORD_MAX_OBJECTS ? -ENOSPC : 0;
+}
+
 /* Take memory for @obj, and its name, out of the pool. */
 static int allocate(struct gmem_object *obj, const nodemask_t *nodes)
 {
@@ -264,14 +278,8 @@ static int allocate(struct gmem_object *obj, const nodemask_t *nodes)
 
 	guard(mutex)(&gmem_pool.lock);
 
-	if (gmem_pool.holders)
-		return -EBUSY;
-	if (obj->name[0] && gmem_object_find(obj->parent, obj->name))
-		return -EEXIST;
-	if (obj->name[0] && gmem_pool.nr_named == GMEM_RECORD_MAX_OBJECTS)
-		return -ENOSPC;
-
-	err = take_memory(obj, nodes);
+	err = may_enter(obj);
+	err = err ?: take_memory(obj, nodes);
 	if (err)
 		return err;
 	/* Before the lock is let go of, or others would find no memory meanwhile. */
@@ -386,19 +394,22 @@ static void give_up(struct gmem_object *obj, bool all_dirty)
 
 /*
  * Make room for as many ranges as there are granules, in a pool that is all in pieces, on
- * the caller's account. Not for what cannot be had anyway.
+ * the caller's account. Not for what cannot be had anyway, as allocate() will say.
  */
 static int reserve_ranges(struct gmem_object *obj, const nodemask_t *nodes)
 {
 	const u64 granule = obj->meta.granule;
 	const unsigned int nr = div64_u64(obj->meta.size, granule);
 	nodemask_t left;
+	int err;
 
-	scoped_guard(mutex, &gmem_pool.lock)
-		if (capacity_of(granule, nodes, &left) < obj->meta.size)
-			return -ENOSPC;
-	if (!nr)
-		return 0;
+	scoped_guard(mutex, &gmem_pool.lock) {
+		err = may_enter(obj);
+		if (!err && capacity_of(granule, nodes, &left) < obj->meta.size)
+			err = -ENOSPC;
+	}
+	if (err || !nr)
+		return err;
 	obj->ranges.r = kvmalloc_array(nr, sizeof(*obj->ranges.r), GFP_KERNEL_ACCOUNT);
 	if (!obj->ranges.r)
 		return -ENOMEM;
@@ -731,9 +742,9 @@ EXPORT_SYMBOL_FOR_KVM(gmem_object_undo);
  *
  * Context: process context; takes gmem_pool.lock.
  * Return: 0, -EINVAL (no such name is possible), -ENOENT (no object has it),
- * -EISDIR (it is a directory), -EBUSY (the object has views, is being created or discarded, or the pool is
- * frozen), -ENOSPC (the record would become too large), -ENOMEM (no kernel memory
- * for the bookkeeping).
+ * -EISDIR (it is a directory), -EBUSY (the object has views, is being created or
+ * discarded, or the pool is frozen), -ENOSPC (the record would become too large), -ENOMEM
+ * (no kernel memory for the bookkeeping).
  */
 int gmem_object_discard(const char *name)
 {

@@ -73,11 +73,14 @@ case $STAGE in
 
 	check "freeze" exits 0 freeze
 	check "twice" exits 1 freeze
+	check "is said" says "it is frozen"
 	check "frozen" is frozen 1
 	check "no creation then" exits 1 create vm4 2M
 	check "it says why" says busy
 	check "thaw" exits 0 thaw
 	check "thawed" is frozen 0
+	check "twice" exits 1 thaw
+	check "is said" says "does not hold it"
 
 	check "decode" exits 0 decode
 	check "it names the objects" test "$(grep -c '^object vm[012]$' /tmp/said)" = 3

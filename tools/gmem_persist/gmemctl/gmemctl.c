@@ -63,17 +63,51 @@ static const char *read_line(const char *path)
 	return line;
 }
 
-static int write_pool(const char *file, const char *text, const char *what)
+static bool write_pool(const char *file, const char *text)
 {
 	char path[128];
+	bool done;
 	int fd;
 
 	snprintf(path, sizeof(path), POOL "/%s", file);
 	fd = open(path, O_WRONLY);
-	if (fd < 0 || write(fd, text, strlen(text)) < 0)
-		err(STATUS_FAILED, "%s", what);
-	close(fd);
+	done = fd >= 0 && write(fd, text, strlen(text)) >= 0;
+	if (fd >= 0)
+		close(fd);
+	return done;
+}
+
+static int discard(const char *name)
+{
+	if (!write_pool("discard", name))
+		err(STATUS_FAILED, "%s", name);
 	return STATUS_OK;
+}
+
+/* What the errno of the file "frozen" means, where its own words do not say it */
+static const char *freeze_error(int error)
+{
+	switch (error) {
+	case EALREADY:
+		return "it is frozen";
+	case EAGAIN:
+		return "an object is being created";
+	case EOPNOTSUPP:
+		return "KHO is off (kho=on on the kernel's command line)";
+	case ENOEXEC:
+		return "the kernel loaded for kexec gets no handover (load it with kexec -s)";
+	default:
+		return strerror(error);
+	}
+}
+
+static int freeze(bool freeze)
+{
+	if (write_pool("frozen", freeze ? "1" : "0"))
+		return STATUS_OK;
+	if (!freeze && errno == EINVAL)
+		errx(STATUS_FAILED, "thaw: the operator does not hold it frozen");
+	errx(STATUS_FAILED, "%s: %s", freeze ? "freeze" : "thaw", freeze_error(errno));
 }
 
 static bool is_number(const char *text)
@@ -339,10 +373,10 @@ int main(int argc, char **argv)
 	if (IS("create", 2))
 		return create(argv[1], argv[2]);
 	if (IS("discard", 1))
-		return write_pool("discard", argv[1], argv[1]);
+		return discard(argv[1]);
 	if (IS("freeze", 0))
-		return write_pool("frozen", "1", "freeze");
+		return freeze(true);
 	if (IS("thaw", 0))
-		return write_pool("frozen", "0", "thaw");
+		return freeze(false);
 	bad_usage();
 }
