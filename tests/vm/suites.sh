@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
-# vm: mem=8G timeout=900 append="gmem_persist=2G,zeroed kho=on" disk=suites flavours="release debug"
+# vm: mem=8G timeout=1200 append="gmem_persist=2G,zeroed kho=on" disk=suites flavours="release debug"
 #
 # What others wrote to test file systems, on gmemfs: stressors of stress-ng, and fio with
 # verification. It must be as empty afterwards as it was before.
@@ -42,12 +42,12 @@ stressor() {
 		"--$name" 2 "$@"
 }
 
-# job ENGINE RW WORD...: fio, which writes 8 MiB of checksummed blocks and reads them again
+# job ENGINE RW WORD...: fio, which writes 2 MiB of checksummed blocks and reads them again
 job() {
 	local engine=$1 rw=$2
 	shift 2
 	check "fio: $engine $rw $*" fio --name=job --directory=$fs/dir --ioengine="$engine" \
-		--rw="$rw" --size=8m --bs=4k --verify=crc32c --verify_fatal=1 --thread \
+		--rw="$rw" --size=2m --bs=4k --verify=crc32c --verify_fatal=1 --thread \
 		--minimal --output=/dev/null --eta=never "$@"
 	rm -f $fs/dir/job*
 }
@@ -79,12 +79,12 @@ for engine in mmap psync sync pvsync; do
 done
 # Data: the file is there, and has the length, when fio comes.
 for engine in psync sync pvsync splice; do
-	head -c 8388608 /dev/zero > $fs/dir/job.0.0
+	head -c 2097152 /dev/zero > $fs/dir/job.0.0
 	job $engine randrw --overwrite=1 --fallocate=none
 done
-head -c 8388608 /dev/zero > $fs/dir/job.0.0
+head -c 2097152 /dev/zero > $fs/dir/job.0.0
 job psync randwrite --overwrite=1 --fallocate=none --bsrange=1k-64k --bs_unaligned=1
-head -c 8388608 /dev/zero > $fs/dir/job.0.0
+head -c 2097152 /dev/zero > $fs/dir/job.0.0
 job psync randrw --overwrite=1 --fallocate=none --direct=1
 
 check "all can be removed" sh -c "rm -r $fs/dir"
