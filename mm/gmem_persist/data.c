@@ -9,9 +9,9 @@
  * A file is given one of two kinds of memory, by what is done first to it while it is
  * empty: ftruncate() or fallocate() makes it a guest's memory, which keeps its size and can
  * be mapped; write() makes it *data*, which is as long as what was written, can be truncated
- * to any length, and is neither mapped nor used by a VM. Truncated to 0 it is empty again, unless there is no
- * kernel memory to note that.
- * A VMM keeps there what it must know to go on with a guest.
+ * to any length, and is neither mapped nor used by a VM. Truncated to 0 it is empty again,
+ * unless there is no kernel memory to note that. A VMM keeps there what it must know to go
+ * on with a guest.
  *
  * Data that needs more memory gets other memory, twice as large, and what was written is
  * copied there; it is for the state of VMMs, not for disks. The memory is in granules of

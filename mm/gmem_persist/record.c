@@ -426,8 +426,10 @@ static const char *refuse_duplicates(struct gmem_record *rec)
 static void find_parents(struct gmem_record *rec)
 {
 	struct gmem_record_object *obj, *dir;
+	unsigned int i;
 
-	for (obj = rec->objects; obj < rec->objects + rec->nr_objects; obj++) {
+	for (i = 0; i < rec->nr_objects; i++) {
+		obj = &rec->objects[i];
 		if (obj->bad || !obj->meta.parent)
 			continue;
 		for (dir = rec->objects; dir < obj; dir++)
