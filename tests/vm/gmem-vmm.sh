@@ -98,7 +98,7 @@ no_bad() { ! grep -q 'bad=[^0]' "/tmp/$1.log"; }
 tenant_vmm() {
 	local user=$1
 	shift
-	by "$user" gmem-vmm --name $fs/tenant/vm --state $fs/tenant/vm.state "$@" \
+	su "$user" -c "exec gmem-vmm --name $fs/tenant/vm --state $fs/tenant/vm.state $*" \
 		> /tmp/tenant.console 2> /tmp/tenant.said &
 	# shellcheck disable=SC2034	# for own_pid
 	pid_tenant=$!
