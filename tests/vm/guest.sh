@@ -5,9 +5,9 @@
 # "# vm: disk=guest". A guest's console is in /tmp/NAME.log, each line after its time in
 # milliseconds, which goes on over a kexec.
 
-# Emulated by QEMU (TCG), a host that runs guests loses a timer interrupt now and then, and is
-# idle for ever then, whatever it was at: seen in 1 of 5 runs of the release kernel. With
-# "highres=off nohz=off" on its command line the next tick makes up for it.
+# Emulated by QEMU (TCG), a host that runs guests comes to a standstill now and then: it is
+# idle, and no timer of it fires any more. It looks as if a timer interrupt were lost, but that
+# is a guess. A periodic tick ("highres=off nohz=off" on its command line) would make up for one.
 fs=/gmem
 export GMEM_CONF=/tmp/conf GMEM_RUN=/tmp/run
 

@@ -1,11 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
-# vm: mem=6G smp=1 timeout=400 disk=systemd flavours="release"
+# vm: mem=6G smp=1 timeout=400 disk=systemd flavours="manual"
 # vm: append="gmem_persist=1G,zeroed kho=on highres=off nohz=off systemd.default_standard_output=kmsg systemd.default_standard_error=kmsg"
 #
 # The units of tools/gmem_persist/restart, with Debian's systemd as the first process: vm0
 # goes on under the next kernel after nothing but "systemctl kexec".
+#
+# Not part of "make test", but of "make test-vm T=systemd": before the host had a periodic tick
+# (see tests/vm/guest.sh) it came to a standstill once, and has passed only once since.
 #
 # Without an argument this is that first process, until it becomes systemd. With one it is a
 # unit of the test's own: "console" listens to the guest for as long as that runs, "noted" is
