@@ -38,7 +38,7 @@ build: config ## the kernel, the test programs and the initramfs (FLAVOUR=releas
 	@scripts/build $(FLAVOUR)
 	@$(MAKE) initramfs
 
-selftests: linux ## the programs that run in a VM: KVM selftests, tests/vm/*.c
+selftests: linux ## the programs that run in a VM: KVM selftests, tests/vm/programs/*.c
 	@scripts/config release
 	@scripts/test-programs
 

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What the VM tests say of themselves. For run-vm and all that calls it.
+
+A test is a script tests/vm/TOPIC/NAME.sh. In the comment at its head it declares what
+it needs, in words of the form key=value (KEYS, below):
+
+  # vm: mem=4G timeout=300 append="kho=on" flavours="release debug"
+
+One script may hold several tests, its cases: each adds words, or has others in place of
+the common ones. "append" and "qemu" are put behind the common ones. The script finds the
+case's name in $CASE.
+
+  # vm NAME: append="gmem_persist=3G"       the test FILE-NAME
+"""
+import os
+import re
+import shlex
+
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+VM_TESTS = os.path.join(TOP, "tests", "vm")
+FLAVOURS = ("release", "debug")
+
+# key: what it is for; the default
+KEYS = {
+    "mem": ("memory of the VM", "4G"),
+    "big": ("instead: that much, unreserved; it costs what is touched", ""),
+    "timeout": ("time limit in seconds on the release kernel; the debug kernel gets more", "120"),
+    "append": ("words for the kernel's command line", ""),
+    "flavours": ("the kernels that it is run on by make test", "release debug"),
+    "smp": ("CPUs", "2"),
+    "qemu": ("further arguments of QEMU", ""),
+    "icount": ("1: the VM's clock counts instructions, a nanosecond each, on one CPU", ""),
+    "firmware": ("uefi: boot by OVMF and the kernel's EFI stub, not by BIOS", ""),
+    "disk": ("a second disk, build/NAME.tar, which scripts/NAME makes if it is not there or "
+             "too old; if it cannot, the test finds no disk", ""),
+    "expects": ("a line of a kernel that must come, as a regular expression; also after the "
+                "test's last word in that kernel", ""),
+    "panics": ("there must be one kernel panic, with just that reason", ""),
+    "times": ("make test runs it so often", "1"),
+}
+ADDED = ("append", "qemu")
+HEAD = re.compile(r"# vm(?: ([a-z0-9-]+))?:(.*)")
+
+
+class BadTest(Exception):
+    """A test's head cannot be read; the message names the file."""
+
+
+def _head(path):
+    """[(case or None, {key: value})] of a script, a "# vm" line each."""
+    found = []
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            if not line.startswith("#"):
+                break
+            match = HEAD.match(line)
+            if not match:
+                continue
+            words = {}
+            for word in shlex.split(match.group(2)):
+                key, equals, value = word.partition("=")
+                if not equals or key not in KEYS:
+                    raise BadTest(f"{os.path.relpath(path, TOP)}: unknown in '# vm': {word}")
+                words[key] = value
+            found.append((match.group(1), words))
+    return found
+
+
+def _merge(words, more):
+    merged = {**words, **more}
+    for key in ADDED:
+        both = (words.get(key, ""), more.get(key, ""))
+        merged[key] = " ".join(text for text in both if text)
+    return merged
+
+
+def _tests_of(path):
+    """{name: (script without .sh, case, words)} of the tests in a script"""
+    script = os.path.basename(path)[:-len(".sh")]
+    common, cases = {}, {}
+    for case, words in _head(path):
+        if case:
+            cases[case] = _merge(cases.get(case, {}), words)
+        else:
+            common = _merge(common, words)
+    if cases:
+        return {f"{script}-{case}": (script, case, _merge(common, words))
+                for case, words in cases.items()}
+    return {script: (script, "", common)} if common else {}
+
+
+class Test:
+    """One test: name, topic, script, case, and its words as attributes."""
+
+    def __init__(self, topic, name, found):
+        self.topic = topic
+        self.name = name
+        self.script, self.case, self.declared = found
+        self.words = {**{key: default for key, (_, default) in KEYS.items()}, **self.declared}
+
+    def runs_on(self, flavour):
+        return flavour in self.words["flavours"].split()
+
+
+def all_tests():
+    """{name: Test} of everything below tests/vm/"""
+    tests = {}
+    for topic in sorted(os.listdir(VM_TESTS)):
+        folder = os.path.join(VM_TESTS, topic)
+        if topic == "lib" or not os.path.isdir(folder):
+            continue
+        for file in sorted(os.listdir(folder)):
+            if not file.endswith(".sh"):
+                continue
+            for name, found in _tests_of(os.path.join(folder, file)).items():
+                if name in tests:
+                    raise BadTest(f"two tests are called {name}")
+                tests[name] = Test(topic, name, found)
+    return tests

@@ -1,0 +1,214 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=dash
+# vm: mem=8G timeout=300 append="gmem_persist=2G,zeroed kho=on" flavours="release debug"
+#
+# Directories of gmemfs, renaming, tenants, and mount options. The first kernel makes a tree
+# of which the second must find every name, owner, mode, length and time as it was.
+. /tests/lib/test.sh
+. /tests/lib/pool.sh
+fs=/gmem
+M=$((1 << 20))
+. /tests/lib/files.sh
+
+# ino PATH: its inode number; key PATH: its folder in sysfs
+ino() { stat -c %i "$fs/$1"; }
+key() { echo "objects/#$(ino "$1")"; }
+
+# holds TEXT PATH: a file of data has it
+holds() { [ "$(cat "$fs/$2")" = "$1" ]; }
+
+# tree: all that is there but what keeps it, and what kexec does not keep: inode numbers
+tree() {
+	(cd $fs && find . -mindepth 1 ! -name tree -exec stat -c '%n %F %a %u %g %s %b %Y' {} + | sort)
+}
+
+# option WORDS: mount once more with these, at another place
+option() {
+	mkdir -p /gmem2
+	mount -t gmemfs -o "$1" none /gmem2 && umount /gmem2
+}
+
+case $STAGE in
+1)
+	check "mkdir" mkdir $fs/a
+	check "it is a directory" attr '%F %a %s' a "directory 755 0"
+	check "and an object" is objects/a/kind directory
+	check "an empty one" test -z "$(ls -A $fs/a)"
+	check "the name is taken" not mkdir $fs/a
+	check "for VMs, too" vmm_fails EEXIST create a size=2M
+	check "which cannot have it" vmm_fails EINVAL reclaim a
+	check "nor can it be discarded" fails_with "Is a directory" write discard a
+	check "a file in it" file a/vm0 create truncate=8 map fill=1
+	check "goes by its number in sysfs" is "$(key a/vm0)/size" $((8 * M))
+	check "not by its name" test ! -e "$pool/objects/vm0"
+	check "root can see where it is" is "$(key a/vm0)/path" a/vm0
+	check "and nobody else" test "$(stat -c %a "$pool/$(key a/vm0)/path")" = 400
+	check "the ioctl does not know it" vmm_fails ENOENT reclaim vm0
+	check "nor a path to it" vmm_fails EINVAL reclaim a/vm0
+	check "by handle it does" file a/vm0 rw vm=8
+	check "the same name elsewhere" file vm0 create truncate=4 map fill=2
+	check "is another file" file a/vm0 ro map verify=1
+	check "deeper" mkdir -p $fs/a/b/c/d
+	check "data there" sh -c "echo deep > $fs/a/b/c/d/data"
+	check "is read" holds deep a/b/c/d/data
+	check "a bad name" not mkdir $fs/a/.hidden
+	check "a long name" fails_with "too long" mkdir "$fs/a/$(printf %070d 0)"
+	check "what is full is not removed" fails_with "not empty" rmdir $fs/a/b
+	check "a directory is not unlinked" not unlink $fs/a/b
+	check "nor a file removed as one" not rmdir $fs/vm0
+	check "an empty one is removed" sh -c "mkdir $fs/a/e && rmdir $fs/a/e && test ! -e $fs/a/e"
+	mkdir $fs/gone
+	check "nothing can be made in one that is gone" \
+		not sh -c "cd $fs/gone && rmdir $fs/gone && echo > here"
+
+	# Renaming
+	number=$(ino vm0)
+	check "rename" mv $fs/vm0 $fs/vm1
+	check "the old name is gone" test ! -e $fs/vm0
+	check "from sysfs, too" test ! -e "$pool/objects/vm0"
+	check "the new one is there" is objects/vm1/size $((4 * M))
+	check "it is the same file" test "$(ino vm1)" = "$number"
+	check "with the same memory" file vm1 ro map verify=2
+	check "for VMs, too" vmm reclaim vm1 size=4M
+	check "the old name can be had" vmm create vm0 size=2M seed=3 fill
+	check "into a directory" mv $fs/vm1 $fs/a/b/
+	check "it goes by its number then" is "$(key a/b/vm1)/path" a/b/vm1
+	check "and not by its name" test ! -e "$pool/objects/vm1"
+	check "in a directory" mv $fs/a/b/vm1 $fs/a/b/vm2
+	check "sysfs knows" is "$(key a/b/vm2)/path" a/b/vm2
+	check "and out" mv $fs/a/b/vm2 $fs/vm1
+	check "with its name" is objects/vm1/size $((4 * M))
+	check "with its memory" file vm1 ro map verify=2
+	check "to a bad name" fails_with Invalid mv $fs/vm1 $fs/.vm1
+	used=$(cat "$pool/used_bytes")
+	check "over another file" mv $fs/vm1 $fs/vm0
+	check "which is gone" file vm0 ro map verify=2
+	check "with its memory" is used_bytes $((used - 2 * M))
+	check "sysfs knows" is objects/vm0/size $((4 * M))
+	file old create truncate=2 map fill=4
+	file new create truncate=2 map fill=5
+	hold old rw map verify=4
+	check "over a file in use" mv $fs/new $fs/old
+	check "the name is the new file's" file old ro map verify=5
+	check "of which sysfs knows" is objects/old/views 0
+	check "and not the other's" test ! -e "$pool/objects/new"
+	let_go
+	hold old rw map verify=5
+	check "a file in use" mv $fs/old $fs/a/old
+	let_go
+	check "is the same" file a/old ro map verify=5
+	echo state1 > $fs/state
+	echo state2 > $fs/a/state
+	check "data over data" mv $fs/a/state $fs/state
+	check "is the new" holds state2 state
+	check "a file over a directory" file_fails EISDIR state rename=$fs/a
+	check "a directory over a file" file_fails ENOTDIR a rename=$fs/state
+	check "a directory" mv $fs/a/b $fs/a/bb
+	check "with what is in it" holds deep a/bb/c/d/data
+	check "into itself" file_fails EINVAL a rename=$fs/a/bb/a
+	file x create truncate=2 map fill=8
+	file y create truncate=2 map fill=9
+	check "in exchange" file x exchange=$fs/y
+	check "one is the other" file x ro map verify=9
+	check "and the other is the one" file y ro map verify=8
+	check "in sysfs, too" test "$(cat "$pool"/objects/x/path "$pool"/objects/y/path)" = "x
+y"
+	check "with a full directory" file y exchange=$fs/a/bb
+	check "which is in the root now" holds deep y/c/d/data
+	check "by its name" is objects/y/kind directory
+	check "and the file is where that was" file a/bb ro map verify=8
+	check "by its number" is "$(key a/bb)/kind" memory
+	check "and back" file y exchange=$fs/a/bb
+	check "as it was" sh -c "test \$(cat $fs/a/bb/c/d/data) = deep"
+	check "not with what is not there" file_fails ENOENT x exchange=$fs/nowhere
+	check "not with what it is in" file_fails EINVAL a exchange=$fs/a/bb/c
+	rm $fs/x
+	mkdir $fs/empty $fs/full
+	echo x > $fs/full/x
+	check "over a full one" file_fails ENOTEMPTY empty rename=$fs/full
+	check "over an empty one" file full rename=$fs/empty
+	check "it is the full one now" holds x empty/x
+	check "and the name is gone" test ! -e $fs/full
+	# A directory that is in one made after it
+	mkdir $fs/late $fs/a/later
+	check "into a later one" mv $fs/empty $fs/late/
+	check "deep down" mv $fs/a/bb $fs/a/later/
+	check "all is where it belongs" test "$(cat $fs/late/empty/x $fs/a/later/bb/c/d/data)" = "x
+deep"
+	check "names in a loop" sh -c "cd $fs/a && for n in 1 2 3 4 5 6 7 8 9; do
+		mv old ../loop && mv ../loop later/loop && mv later/loop old || exit 1; done"
+	check "and it is the same" file a/old ro map verify=5
+
+	# Tenants
+	chmod 666 /dev/kvm
+	mkdir -m 700 $fs/tenant
+	chown 1000:1000 $fs/tenant
+	check "a tenant's file" file tenant/vm0 uid=1000 create truncate=4 map fill=7
+	check "is his" attr '%u %g' tenant/vm0 "1000 1000"
+	check "he runs a VM on it" file tenant/vm0 uid=1000 rw vm=4
+	check "another cannot open it" file_fails EACCES tenant/vm0 uid=1001 rw
+	check "nor read about it in sysfs" \
+		file_fails EACCES tenant/vm0 uid=1001 "read=$pool/$(key tenant/vm0)/size"
+	check "as the owner can" file tenant/vm0 uid=1000 "read=$pool/$(key tenant/vm0)/size"
+	check "nor create there" file_fails EACCES tenant/vm1 uid=1001 create
+	check "nor where there is no directory of his" file_fails EACCES vm9 uid=1000 create
+	mkdir -m 2770 $fs/group
+	chown 1000:2000 $fs/group
+	check "a group's directory" file group/vm0 uid=1000 create truncate=2
+	check "says whose group a file has" attr '%u %g' group/vm0 "1000 2000"
+	mkdir $fs/group/sub
+	check "and a directory, which goes on so" attr '%g %a' group/sub "2000 2755"
+
+	# Mount options
+	check "no option" fails_with . option frobnicate
+	check "no granule" fails_with . option granule=4K
+	check "no such node" fails_with . option nodes=7
+	check "nothing has changed" grep -q "gmemfs.*granule=2M" /proc/mounts
+	check "granules of 1 GiB, memory of a node" option granule=1G,nodes=0
+	check "are said" grep -q "gmemfs.*granule=1G,nodes=0" /proc/mounts
+	check "and used" file huge create truncate=1024
+	check "sysfs knows" is objects/huge/granule $((1024 * M))
+	check "what is no multiple is refused" file_fails EINVAL small create truncate=64
+	check "another mount changes nothing" option noatime
+	check "to be seen" grep -q "gmemfs.*granule=1G,nodes=0" /proc/mounts
+	check "data has small ones" sh -c "echo data > $fs/small"
+	check "remount" mount -o remount,granule=2M $fs
+	check "granules are small again" file vm8 create truncate=2
+	rm $fs/huge $fs/small $fs/vm8
+
+	touch -d '2001-02-03 04:05:06' $fs/a/vm0 $fs/state $fs/a
+	tree > $fs/tree
+	require "load the next kernel" load_stage
+	check "freeze" write frozen 1
+	check "frozen: no mkdir" fails_with busy mkdir $fs/new
+	check "no rename" fails_with busy mv $fs/vm0 $fs/vm7
+	check "no rmdir" fails_with busy rmdir $fs/a/later/bb/c
+	tree > /tmp/tree
+	check "all is as it was" cmp /tmp/tree $fs/tree
+	enter_stage
+	fail "kexec"
+	;;
+2)
+	chmod 666 /dev/kvm
+	tree > /tmp/tree
+	check "every name, owner, mode, length and time" diff $fs/tree /tmp/tree
+	check "memory" file a/vm0 ro map verify=1
+	check "that was renamed" file vm0 ro map verify=2
+	check "and renamed in use" file a/old ro map verify=5
+	check "and renamed to and fro" holds state2 state
+	check "data, deep down" holds deep a/later/bb/c/d/data
+	check "a directory that is in a later one" holds x late/empty/x
+	check "sysfs has them" is "$(key a/later/bb/c/d)/path" a/later/bb/c/d
+	check "the tenant runs a VM" file tenant/vm0 uid=1000 rw vm=0 map verify=7
+	check "and nobody else" file_fails EACCES tenant/vm0 uid=1001 rw
+	check "the group's directory is still one" file group/vm1 uid=1000 create truncate=2
+	check "its files are the group's" attr '%u %g' group/vm1 "1000 2000"
+	check "rename here" mv $fs/a/later/bb/c/d/data $fs/group/
+	check "rm -r" sh -c "rm -r $fs/*"
+	check "nothing is left" test -z "$(ls -A $fs)"
+	check "in sysfs, too" test -z "$(ls -A "$pool/objects")"
+	check "all memory is free" is used_bytes 0
+	check "the pool adds up" adds_up
+	;;
+esac

@@ -1,0 +1,119 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=dash
+# vm: mem=8G timeout=200 append="gmem_persist=2G,zeroed kho=on" flavours="release debug"
+#
+# The operator's tool: every command, and records that it explains, also one that the next
+# kernel refuses.
+. /tests/lib/test.sh
+. /tests/lib/pool.sh
+
+M=$((1 << 20))
+debugfs=/sys/kernel/debug/gmem_persist
+
+# ctl WORDS...: what it says goes to /tmp/said; exits STATUS WORDS...: with that status
+ctl() { gmemctl "$@" > /tmp/said 2>&1; }
+exits() {
+	local want=$1 status=0
+	shift
+	ctl "$@" || status=$?
+	[ $status = "$want" ]
+}
+
+# says TEXT: so did the last one
+says() { grep -q -e "$1" /tmp/said; }
+
+case $STAGE in
+1)
+	check "usage" exits 2
+	check "a command that is none" exits 2 frobnicate
+	check "a command without its name" exits 2 show
+	check "status" exits 0 status
+	check "has the pool's size" says "^pool_bytes *$((2048 * M))$"
+	check "status as JSON" exits 0 status --json
+	check "has numbers" says "\"used_bytes\":0,"
+	check "no objects" exits 0 list --json
+	check "an empty array" says '^\[\]$'
+
+	check "create" exits 0 create vm0 64M
+	check "it is parked" is objects/vm0/state parked
+	check "and a default VM can have it" vmm reclaim vm0 size=64M
+	check "of larger granules" exits 0 create vm1 --granule 1G 1G
+	check "it has them" is objects/vm1/granule $((1024 * M))
+	check "private" exits 0 create --private vm2 2M
+	check "on a node" exits 0 create --nodes 1 vm3 2M
+	check "a name that is taken" exits 1 create vm0 2M
+	check "is said to be" says "File exists"
+	check "no size" exits 2 create vm4 2Q
+	check "no room" exits 1 create vm4 1T
+	check "list" exits 0 list
+	check "has each" test "$(grep -c -E ' vm[0-3]$' /tmp/said)" = 4
+	check "show" exits 0 show vm0
+	check "has its size" says "^size *$((64 * M))$"
+	check "as JSON" exits 0 show vm0 --json
+	check "of one line" says '^{"name":"vm0","size":67108864,.*"state":"parked".*}$'
+	check "show what is not there" exits 1 show vm9
+	check "nor a path" exits 1 show ../objects/vm0
+	check "discard" exits 0 discard vm3
+	check "once" exits 1 discard vm3
+
+	mkdir -p /gmem
+	mount -t gmemfs none /gmem
+	mkdir -p /gmem/tenant/dir
+	echo data > /gmem/tenant/dir/vm0
+	check "what is in directories is listed" exits 0 list
+	check "by its path" says " data .* tenant/dir/vm0$"
+	check "as directories are" says " directory .* tenant/dir$"
+	check "show what is there" exits 0 show tenant/dir/vm0
+	check "by its path" says "^name *tenant/dir/vm0$"
+	check "a directory as JSON" exits 0 show tenant --json
+	check "of one line" says '^{"name":"tenant",.*"kind":"directory",.*}$'
+	check "which is not discarded" exits 1 discard tenant
+	check "it is said why" says "Is a directory"
+
+	check "freeze" exits 0 freeze
+	check "twice" exits 1 freeze
+	check "is said" says "it is frozen"
+	check "frozen" is frozen 1
+	check "no creation then" exits 1 create vm4 2M
+	check "it says why" says busy
+	check "thaw" exits 0 thaw
+	check "thawed" is frozen 0
+	check "twice" exits 1 thaw
+	check "is said" says "does not hold it"
+
+	check "decode" exits 0 decode
+	check "it names the objects" test "$(grep -c '^object vm[012]$' /tmp/said)" = 3
+	check "and where they are" test "$(grep -c '^object tenant\(/dir\(/vm0\)\?\)\?$' /tmp/said)" = 3
+	check "as JSON" exits 0 decode --json
+	check "without a problem" says '"problem":null'
+	check "of a file" sh -c "cat $debugfs/record > /tmp/record"
+	check "is the same" exits 0 decode /tmp/record
+	check "nothing was refused here" exits 1 decode $debugfs/record_refused
+	check "it is said" says "there is no record"
+	check "root only" test "$(stat -c %a $debugfs/record)" = 400
+	head -c 300 /tmp/record > /tmp/short
+	check "half a record" exits 4 decode /tmp/short
+	check "is none" says "PROBLEM: it is no device tree"
+	sed 's/vm1/vm0/' /tmp/record > /tmp/twins
+	check "a damaged one" exits 5 decode /tmp/twins
+	check "the object is named" says "PROBLEM: its checksum is wrong"
+	echo text > /tmp/text
+	check "no record at all" exits 4 decode /tmp/text --json
+	check "and says so" says '^{"problem":"it is no device tree"}$'
+	check "no file" exits 1 decode /nowhere
+
+	require "load the next kernel" load_stage
+	require "freeze" exits 0 freeze
+	require "damage an object" gmem-corrupt object vm0
+	enter_stage
+	fail "kexec"
+	;;
+2)
+	check "five objects" test "$(find "$pool/objects" -mindepth 1 -maxdepth 1 | wc -l)" = 5
+	check "what was refused can be looked at" exits 5 decode $debugfs/record_refused
+	check "and is explained" sh -c "grep -A 1 '^object vm0$' /tmp/said | grep PROBLEM"
+	check "our own record is good" exits 0 decode
+	check "and has the others" test "$(grep -c '^object vm[12]$' /tmp/said)" = 2
+	;;
+esac

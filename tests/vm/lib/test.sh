@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=dash
+#
+# For the VM tests, which start with:  . /tests/lib/test.sh
+#
+# STAGE is 1 in the first kernel and one more after each next_stage. A test is
+# over, failed, when it exits not zero (4: skipped) or ever called "fail".
+# Output is KTAP ("ok 1 - message"); see scripts/run-vm for the declaration
+# ("# vm: ...") at the head of each test.
+
+subtest=0
+failed=0
+
+# ok MESSAGE, skip MESSAGE, fail MESSAGE: the outcome of one sub-test
+ok() { subtest=$((subtest + 1)); echo "ok $subtest - $*"; }
+skip() { subtest=$((subtest + 1)); echo "ok $subtest - ${1:-} # SKIP ${2:-}"; }
+fail() { subtest=$((subtest + 1)); failed=1; echo "not ok $subtest - $*"; }
+
+# check MESSAGE COMMAND...: a sub-test that passes when the command does
+check() {
+	local message=$1
+	shift
+	if "$@"; then ok "$message"; else fail "$message (exit $?: $*)"; fi
+}
+
+# require MESSAGE COMMAND...: the same, but without it going on makes no sense
+require() {
+	local message=$1
+	shift
+	if "$@"; then
+		ok "$message"
+	else
+		fail "$message (exit $?: $*)"
+		exit 1
+	fi
+}
+
+# skip_all REASON: this kernel or machine cannot run the test
+skip_all() { echo "1..0 # SKIP $*"; exit 4; }
+
+# selftest PROGRAM [ARGUMENT...]: run one of the kernel's selftests, by absolute
+# path, since they open their own program file; exit status 4 means skipped.
+selftest() {
+	local name=$1 status=0
+	shift
+	"/bin/$name" "$@" || status=$?
+	case $status in
+	0)	ok "$name $*" ;;
+	4)	skip "$name $*" "by the test itself" ;;
+	*)	fail "$name $* (exit $status)" ;;
+	esac
+}
+
+# result KEY VALUE: a figure for the runner's JSON
+result() { echo "GMEM-RESULT: $1=$2"; }
+
+# story TEXT: a line for the person who watches make demo
+story() { echo "GMEM-STORY: $*"; }
+
+# drain: wait until the serial port has sent everything
+drain() { [ ! -c /dev/ttyS1 ] || stty -F /dev/ttyS1 >/dev/null; }
+
+# next_cmdline [WORD...]: the next kernel's command line, this one's with the words
+# added, without what is for a single kernel only
+next_cmdline() {
+	local word cmdline=
+	# shellcheck disable=SC2013	# words, not lines
+	for word in $(cat /proc/cmdline); do
+		case $word in
+		gmem.stage=*|elfcorehdr=*) ;;
+		*) cmdline="$cmdline $word" ;;
+		esac
+	done
+	echo "${cmdline# } gmem.stage=$((${STAGE:-1} + 1)) $*"
+}
+
+# load_stage [WORD...]: load the next kernel, with the words added to the command
+# line; to enter it later with enter_stage.
+load_stage() {
+	kexec -s -l /boot/bzImage --initrd=/boot/initrd --command-line="$(next_cmdline "$@")"
+}
+
+# enter_stage: leave this kernel for the loaded one. Returns only on failure.
+enter_stage() {
+	drain
+	kexec -e
+}
+
+# next_stage [WORD...]: both. Whatever comes after it in a test is not run.
+next_stage() {
+	load_stage "$@" && enter_stage
+	fail "kexec to the next stage"
+	exit 1
+}
+
+# A test that failed anywhere has failed, whatever its last command said.
+trap 'status=$?; [ $failed = 0 ] || status=1; exit $status' EXIT
