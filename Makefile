@@ -12,12 +12,12 @@ FLAVOUR ?= release
 # The same, or kcsan, for: stress
 STRESS_FLAVOUR := $(if $(filter command line,$(origin FLAVOUR)),$(FLAVOUR),debug)
 
-export LINUX_TARBALL LINUX_SRC POOL FAULT VMM
+export LINUX_TARBALL LINUX_SRC POOL FAULT VMM QUICK LOAD
 
 # Each script uses all CPUs by itself.
 .NOTPARALLEL:
 
-.PHONY: bench-restart help deps linux config build unit frag fuzz selftests initramfs demo test test-vm \
+.PHONY: again bench-restart help deps linux config build unit frag fuzz selftests initramfs demo test test-vm \
 	stress boots bench-pool bench-kvm check shell series clean distclean
 
 help: ## this list
@@ -60,7 +60,7 @@ demo: ## the story: a Linux guest survives a kexec of its host (VMM=qemu, gmem-v
 	@$(MAKE) build FLAVOUR=release
 	@scripts/demo
 
-test: ## all tests on the release and the debug kernel
+test: ## all tests on the release and the debug kernel (QUICK=1: the short ones, on the release kernel)
 	@scripts/deps build test
 	@scripts/run-tests
 
@@ -78,6 +78,9 @@ bench-restart: ## how long a guest is away, by the size of its memory (VMM=qemu 
 
 test-vm: build ## one VM test: make test-vm T=name (FLAVOUR=release|debug)
 	@scripts/run-vm --flavour $(FLAVOUR) --test $(T) --echo
+
+again: build ## one VM test N times (10): how often it passes (T=name, FLAVOUR=release|debug, LOAD=1: on a busy machine)
+	@scripts/again $(T) $(or $(N),10) $(FLAVOUR)
 
 stress: ## many VMMs at once, at random (TIME=seconds, 1800; FLAVOUR=debug, release, kcsan; SEED=n)
 	@$(MAKE) build FLAVOUR=$(STRESS_FLAVOUR)

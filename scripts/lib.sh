@@ -11,7 +11,7 @@ build=$top/build
 tree=$build/linux-7.3
 # shellcheck disable=SC2034
 headers=$build/headers
-jobs=$(nproc)
+jobs=${JOBS:-$(nproc)}
 
 # kexec, depmod and others live where an ordinary user's PATH does not look.
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
@@ -97,4 +97,16 @@ install_dynamic() {
 		mkdir -p "$2${library%/*}"
 		cp -L "$library" "$2$library"
 	done
+}
+
+# pack_image IMAGE FOLDER [ARGUMENT...]: what is in the folder, as a file system that a test
+# VM lays over its root; arguments are mksquashfs's. Not compressed: reading costs an
+# emulated CPU less than unpacking.
+pack_image() {
+	local image=$1 folder=$2
+	shift 2
+	rm -f "$image.new"
+	mksquashfs "$folder" "$image.new" -all-root -noI -noD -noF -noX -no-xattrs \
+		-no-progress -quiet "$@"
+	mv "$image.new" "$image"
 }

@@ -12,9 +12,11 @@ case's name in $CASE.
 
   # vm NAME: append="gmem_persist=3G"       the test FILE-NAME
 """
+import json
 import os
 import re
 import shlex
+import subprocess
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VM_TESTS = os.path.join(TOP, "tests", "vm")
@@ -24,18 +26,25 @@ FLAVOURS = ("release", "debug")
 KEYS = {
     "mem": ("memory of the VM", "4G"),
     "big": ("instead: that much, unreserved; it costs what is touched", ""),
-    "timeout": ("time limit in seconds on the release kernel; the debug kernel gets more", "120"),
+    "timeout": ("time limit, in seconds that QEMU computes, on the release kernel; the debug "
+                "kernel gets more. However busy the machine is, it does not run out sooner",
+                "120"),
     "append": ("words for the kernel's command line", ""),
     "flavours": ("the kernels that it is run on by make test", "release debug"),
-    "smp": ("CPUs", "2"),
+    "quick": ("1: make test QUICK=1 runs it, too", ""),
+    "smp": ("CPUs; all but the first are switched on before the test begins", "2"),
     "qemu": ("further arguments of QEMU", ""),
-    "icount": ("1: the VM's clock counts instructions, a nanosecond each, on one CPU", ""),
+    "host_qemu": ("the QEMU that emulates the host, as scripts/qemu names them", ""),
+    "virtual": ("1: where QEMU emulates, the VM has one CPU and its clock counts instructions: "
+                "however busy the machine is, nothing in the VM comes too late", ""),
+    "icount": ("N: the same everywhere, 2^N ns for an instruction, to measure", ""),
     "firmware": ("uefi: boot by OVMF and the kernel's EFI stub, not by BIOS", ""),
-    "disk": ("a second disk, build/NAME.tar, which scripts/NAME makes if it is not there or "
-             "too old; if it cannot, the test finds no disk", ""),
+    "disk": ("further disks, for the VM's root: build/NAME.img, which scripts/NAME makes if it is "
+             "not there or too old; if one cannot be made, the test finds none of them", ""),
     "expects": ("a line of a kernel that must come, as a regular expression; also after the "
                 "test's last word in that kernel", ""),
-    "panics": ("there must be one kernel panic, with just that reason", ""),
+    "panics": ("there must be one kernel panic, with just that reason; its call trace is no "
+               "report then", ""),
     "times": ("make test runs it so often", "1"),
 }
 ADDED = ("append", "qemu")
@@ -117,3 +126,27 @@ def all_tests():
                     raise BadTest(f"two tests are called {name}")
                 tests[name] = Test(topic, name, found)
     return tests
+
+
+def run(name, flavour, tag, *more):
+    """Run a test by scripts/run-vm, with further arguments of that. Returns what it found, as
+    in its JSON but with "name" for "test"; the logs are build/log/{vm,run-vm}-TAG.log."""
+    result = os.path.join(TOP, "build", "results", f"vm-{tag}.json")
+    log = os.path.join(TOP, "build", "log", f"run-vm-{tag}.log")
+    for path in (result, log):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+    if os.path.exists(result):
+        os.unlink(result)
+    with open(log, "w", encoding="utf-8") as file:
+        status = subprocess.run(
+            [os.path.join(TOP, "scripts", "run-vm"), "--flavour", flavour, "--test", name,
+             "--json", result, "--log", os.path.join(TOP, "build", "log", f"vm-{tag}.log"),
+             *more], stdout=file, stderr=subprocess.STDOUT, check=False).returncode
+    if not os.path.exists(result):
+        return {"name": name, "flavour": flavour, "verdict": "fail", "seconds": 0.0,
+                "reason": f"run-vm ended with status {status}", "log": os.path.relpath(log, TOP),
+                "subtests": {"ok": 0, "not_ok": 0, "skip": 0}}
+    with open(result, encoding="utf-8") as file:
+        outcome = json.load(file)
+    outcome["name"] = outcome.pop("test")
+    return outcome

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# vm: big=80G icount=1 smp=1 timeout=300 append="kho=on gmem_persist=68G,zeroed" flavours="bench"
+# vm: big=80G icount=0 smp=1 timeout=300 append="kho=on gmem_persist=68G,zeroed" flavours="bench"
 #
 # make bench-pool: what creation from clean memory costs, in instructions: the clock
 # of this VM counts them, a nanosecond each.

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
-# vm: big=16G icount=1 smp=1 timeout=3600 append="gmem_persist=10G,zeroed kho=on trace_event=gmem_persist" disk=guest flavours="bench"
+# vm: big=16G icount=0 smp=1 timeout=3600 append="gmem_persist=10G,zeroed kho=on trace_event=gmem_persist" disk=guest flavours="bench"
 #
 # make bench-restart: how long a Linux guest is away when its host gets another kernel,
 # by the size of its memory; and a guest whose memory is written to a file and read back,

@@ -1,12 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
-# vm: mem=6G smp=1 timeout=600 append="gmem_persist=1G,zeroed kho=on highres=off nohz=off" disk=guest flavours="manual"
-#
-# Not part of "make test", but of "make test-vm T=qemu": in the emulated host it comes to a
-# standstill now and then, or takes too long on a busy machine. With one CPU it passed 3 runs
-# of 5; the other two, on a machine that was also compiling, ended in kernel 2 where vm1
-# should work. See also tests/vm/lib/guest.sh.
+# vm: mem=6G virtual=1 smp=1 timeout=600 append="gmem_persist=1G,zeroed kho=on" disk=guest flavours="release"
 #
 # Debian's QEMU with Linux guests in persistent memory, by the operator's script: three
 # host kernels, vm0 in all of them and vm1, which is an unprivileged tenant's, from the first

@@ -1,10 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
-# vm: mem=6G timeout=600 append="gmem_persist=1G,zeroed kho=on highres=off nohz=off" disk=guest flavours="demo"
+# vm: mem=6G virtual=1 smp=1 timeout=400 append="gmem_persist=1G,zeroed kho=on" disk=guest flavours="release"
+# vm qemu: append="gmem.vmm=qemu"
+# vm gmem-vmm: append="gmem.vmm=gmem-vmm"
 #
 # The story that "make demo" tells: a Linux guest goes on while its host gets another
-# kernel. gmem.vmm= on the command line says by which VMM (see guest.sh).
+# kernel, once with each VMM (see guest.sh).
 . /tests/lib/test.sh
 . /tests/lib/pool.sh
 . /tests/lib/guest.sh

@@ -5,16 +5,12 @@
 # "# vm: disk=guest". A guest's console is in /tmp/NAME.log, each line after its time in
 # milliseconds, which goes on over a kexec.
 
-# Emulated by QEMU (TCG), a host that runs guests comes to a standstill now and then: it is
-# idle, and no timer of it fires any more. It looks as if a timer interrupt were lost, but that
-# is a guess. A periodic tick ("highres=off nohz=off" on its command line) would make up for one.
 fs=/gmem
 export GMEM_CONF=/tmp/conf GMEM_RUN=/tmp/run
 
 # guest_setup: programs, file system
 guest_setup() {
-	[ -b /dev/vdb ] || skip_all "no programs for guests (scripts/guest)"
-	tar -x -f /dev/vdb -C /
+	[ -e /guest ] || skip_all "no programs for guests (scripts/guest)"
 	mkdir -p $fs $GMEM_CONF $GMEM_RUN
 	require "mount $fs" mount -t gmemfs none $fs
 }
