@@ -67,7 +67,7 @@ frozen)
 	;;
 esac
 
-trap '[ $? = 0 ] || failed=1; [ $failed = 0 ] || ended fail' EXIT
+trap 'if [ $? != 0 ] || failed; then ended fail; fi' EXIT
 case $STAGE in
 1)
 	check "gmemfs is mounted" state gmem.mount active
@@ -117,6 +117,6 @@ case $STAGE in
 	check "with nothing saved" test "$(gmem-vm status vm0)" = "memory only"
 	check "where there is no gmemfs no VM is started" not env GMEM_DIR=/tmp gmem-vm start vm0
 	check "and nothing is put there" test ! -e /tmp/vm0
-	[ "$failed" = 1 ] || ended pass
+	failed || ended pass
 	;;
 esac

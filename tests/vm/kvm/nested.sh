@@ -14,7 +14,7 @@ case $STAGE in
 1)	selftest gmem_persist_nested_test
 	check "nothing is left in the pool" \
 		[ "$(cat /sys/kernel/mm/gmem_persist/used_bytes)" = 0 ]
-	[ "$failed" = 0 ] || exit 1
+	! failed || exit 1
 	next_stage kvm_amd.npt=0
 	;;
 2)	require "nested paging is off" grep -q '[N0]' $npt

@@ -5,16 +5,30 @@
 #
 # STAGE is 1 in the first kernel and one more after each next_stage. A test is
 # over, failed, when it exits not zero (4: skipped) or ever called "fail".
-# Output is KTAP ("ok 1 - message"); see scripts/run-vm for the declaration
-# ("# vm: ...") at the head of each test.
+# Output is KTAP ("ok 1 message"), by the kernel's own helpers; numbers begin again in
+# each kernel, and there is no plan. tests/README.md has the rest.
+. /tests/lib/ktap_helpers.sh
 
-subtest=0
-failed=0
+# outcome KIND MESSAGE: of one sub-test. The helpers leave the message unquoted, where the
+# shell takes a pattern in it for files.
+outcome() {
+	set -f
+	"ktap_test_$1" "$2"
+	set +f
+}
 
-# ok MESSAGE, skip MESSAGE, fail MESSAGE: the outcome of one sub-test
-ok() { subtest=$((subtest + 1)); echo "ok $subtest - $*"; }
-skip() { subtest=$((subtest + 1)); echo "ok $subtest - ${1:-} # SKIP ${2:-}"; }
-fail() { subtest=$((subtest + 1)); failed=1; echo "not ok $subtest - $*"; }
+# ok MESSAGE, fail MESSAGE
+ok() { outcome pass "$*"; }
+fail() { outcome fail "$*"; }
+
+# skip MESSAGE REASON: this could not be tested here
+skip() { outcome skip "$1: $2"; }
+
+# xfail MESSAGE REASON: this is wrong, is known to be, and the reason names the fault
+xfail() { outcome xfail "$1: $2"; }
+
+# failed: did any sub-test in this kernel
+failed() { [ "$KTAP_CNT_FAIL" != 0 ]; }
 
 # check MESSAGE COMMAND...: a sub-test that passes when the command does
 check() {
@@ -36,7 +50,11 @@ require() {
 }
 
 # skip_all REASON: this kernel or machine cannot run the test
-skip_all() { echo "1..0 # SKIP $*"; exit 4; }
+skip_all() {
+	set -f
+	ktap_skip_all "$*"
+	exit "$KSFT_SKIP"
+}
 
 # selftest PROGRAM [ARGUMENT...]: run one of the kernel's selftests, by absolute
 # path, since they open their own program file; exit status 4 means skipped.
@@ -94,4 +112,4 @@ next_stage() {
 }
 
 # A test that failed anywhere has failed, whatever its last command said.
-trap 'status=$?; [ $failed = 0 ] || status=1; exit $status' EXIT
+trap 'status=$?; ! failed || status=1; exit $status' EXIT
