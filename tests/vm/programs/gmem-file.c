@@ -42,6 +42,7 @@
 #include <unistd.h>
 
 #include "pattern.h"
+#include "vmm.h"
 
 static const char *path;
 static int file = -1;
@@ -117,11 +118,8 @@ static bool use_in_vm(uint64_t bytes, unsigned long type)
 		.handle = file,
 		.size = bytes,
 	};
-	int kvm = open("/dev/kvm", O_RDWR);
-	int vm = ioctl(kvm, KVM_CREATE_VM, type);
+	int vm = create_vm(open_kvm(), type);
 
-	if (vm < 0)
-		err(2, "KVM_CREATE_VM");
 	if (type == KVM_X86_DEFAULT_VM)
 		gmem.flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED;
 	if (ioctl(vm, KVM_GMEM_PERSIST, &gmem) < 0)

@@ -18,20 +18,16 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "vmm.h"
+
 int main(int argc, char **argv)
 {
-	int kvm, vm, fd, count, i;
+	int vm, fd, count, i;
 
 	if (argc != 4)
 		errx(1, "usage: gmem-names create|reclaim PREFIX COUNT");
 	count = atoi(argv[3]);
-	kvm = open("/dev/kvm", O_RDWR);
-	if (kvm < 0)
-		err(1, "/dev/kvm");
-	vm = ioctl(kvm, KVM_CREATE_VM, 0);
-	if (vm < 0)
-		err(1, "KVM_CREATE_VM");
-
+	vm = create_vm(open_kvm(), KVM_X86_DEFAULT_VM);
 	for (i = 0; i < count; i++) {
 		struct kvm_gmem_persist gmem = {
 			.op = strcmp(argv[1], "create") ? KVM_GMEM_PERSIST_RECLAIM :

@@ -76,6 +76,7 @@
 #include <unistd.h>
 
 #include "pattern.h"
+#include "vmm.h"
 
 /* The guest has no constants in memory, and no SSE switched on. */
 #pragma GCC optimize("no-tree-vectorize", "no-jump-tables")
@@ -450,8 +451,7 @@ static void *map_shared_object(struct vm *vm, const char *name, struct kvm_gmem_
 	int fd;
 
 	if (!vm->holder)
-		vm->holder = xioctl(vm->kvm, KVM_CREATE_VM, KVM_X86_DEFAULT_VM,
-				    "KVM_CREATE_VM");
+		vm->holder = create_vm(vm->kvm, KVM_X86_DEFAULT_VM);
 	gmem.flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED;
 	gmem.size = size;
 	memset(gmem.name, 0, sizeof(gmem.name));
@@ -834,12 +834,8 @@ int main(int argc, char **argv)
 		gmem.nodemask_bits = 64;
 	}
 
-	vm.kvm = open("/dev/kvm", O_RDWR);
-	if (vm.kvm < 0)
-		err(1, "/dev/kvm");
-	vm.fd = ioctl(vm.kvm, KVM_CREATE_VM, vm.private ? KVM_X86_SW_PROTECTED_VM : 0);
-	if (vm.fd < 0)
-		err(1, "KVM_CREATE_VM");
+	vm.kvm = open_kvm();
+	vm.fd = create_vm(vm.kvm, vm.private ? KVM_X86_SW_PROTECTED_VM : KVM_X86_DEFAULT_VM);
 	vm.gmem = gmem.name[0] ? ioctl(vm.fd, KVM_GMEM_PERSIST, &gmem) :
 				 create_unnamed(&vm, &gmem);
 	if (vm.gmem < 0) {

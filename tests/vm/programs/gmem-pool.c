@@ -26,13 +26,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "vmm.h"
+
 #define POOL		"/sys/kernel/mm/gmem_persist/"
 #define MIB		(1UL << 20)
 #define GIB		(1UL << 30)
 #define PAGE		4096UL
 #define MAX_OBJECTS	64
 
-static int kvm, vm;
+static int vm;
 
 static int file_write(const char *name, const char *text)
 {
@@ -355,12 +357,7 @@ static int run_create(uint64_t size, uint64_t granule)
 
 int main(int argc, char **argv)
 {
-	kvm = open("/dev/kvm", O_RDWR);
-	if (kvm < 0)
-		err(1, "/dev/kvm");
-	vm = ioctl(kvm, KVM_CREATE_VM, 0);
-	if (vm < 0)
-		err(1, "KVM_CREATE_VM");
+	vm = create_vm(open_kvm(), KVM_X86_DEFAULT_VM);
 	if (argc == 4 && !strcmp(argv[1], "random"))
 		return run_random(atoi(argv[2]), strtoull(argv[3], NULL, 0));
 	if (argc == 3 && !strcmp(argv[1], "clear"))

@@ -32,6 +32,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "vmm.h"
+
 #define PAGE		4096ULL
 #define GRANULE		(2ULL << 20)
 
@@ -138,14 +140,9 @@ static int pool_fd(uint64_t size)
 		.flags = GUEST_MEMFD_FLAG_PERSIST | GUEST_MEMFD_FLAG_MMAP |
 			 GUEST_MEMFD_FLAG_INIT_SHARED,
 	};
-	int kvm = open("/dev/kvm", O_RDWR), vm, fd;
+	int vm = create_vm(open_kvm(), KVM_X86_DEFAULT_VM);
+	int fd = ioctl(vm, KVM_CREATE_GUEST_MEMFD, &gmem);
 
-	if (kvm < 0)
-		err(1, "/dev/kvm");
-	vm = ioctl(kvm, KVM_CREATE_VM, 0);
-	if (vm < 0)
-		err(1, "KVM_CREATE_VM");
-	fd = ioctl(vm, KVM_CREATE_GUEST_MEMFD, &gmem);
 	if (fd < 0)
 		err(1, "KVM_CREATE_GUEST_MEMFD");
 	return fd;
