@@ -14,79 +14,44 @@
  */
 #include <err.h>
 #include <fcntl.h>
-#include <libfdt.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define PAGE	4096UL
-#define WINDOW	(64UL << 20)
+#include "record.h"
 
-/* include/linux/kho/abi/gmem_persist.h and kexec_handover.h */
-struct header {
-	uint64_t magic;
-	uint32_t state;
-	uint32_t crc;
-	uint64_t generation;
-	uint64_t fdt_size;
-	uint32_t fdt_crc;
-	uint32_t reserved;
-	uint64_t first_chunk;
-	uint32_t total_pages;
-	uint16_t flags;
-	uint16_t order;
-};
+#define PAGE	4096ULL
+#define WINDOW	(64ULL << 20)
 
+/* The pages of what kho_preserve_vmalloc() keeps: kexec_handover.h, with addresses for pointers */
 struct chunk {
-	uint64_t next;
-	uint64_t phys[PAGE / 8 - 1];
-};
-
-struct object {
-	uint8_t uuid[16];
-	uint64_t size, granule, flags, generation, epoch;
-	uint32_t vm_class, uid, gid, mode;
-	uint64_t parent, ctime;
-	uint32_t reserved, crc;
+	u64 next;
+	u64 phys[PAGE / 8 - 1];
 };
 
 static int mem;
 
-static void *map(uint64_t phys)
+static void *map(u64 phys)
 {
 	void *p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, mem, phys);
 
 	if (p == MAP_FAILED)
-		err(1, "mmap of %#lx", phys);
+		err(1, "mmap of %#llx", phys);
 	return p;
-}
-
-static uint32_t crc32(uint32_t crc, const void *p, size_t size)
-{
-	const uint8_t *byte = p;
-
-	while (size--) {
-		crc ^= *byte++;
-		for (int i = 0; i < 8; i++)
-			crc = crc >> 1 ^ (crc & 1 ? 0xedb88320 : 0);
-	}
-	return crc;
 }
 
 /*
  * The header page: the page of System RAM that reads like the blob that KHO shows.
  * (KHO also shows its root tree, but cut to the length that it had at boot.)
  */
-static struct header *find_header(void)
+static struct gmem_persist_header *find_header(void)
 {
 	int blob_fd = open("/sys/kernel/debug/kho/out/sub_fdts/gmem-persist", O_RDONLY);
 	FILE *iomem = fopen("/proc/iomem", "r");
-	uint64_t start, end, at, off;
-	struct header blob;
+	struct gmem_persist_header blob;
+	u64 start, end, at, off;
 	char line[256];
 
 	if (blob_fd < 0 || read(blob_fd, &blob, sizeof(blob)) != sizeof(blob))
@@ -94,17 +59,17 @@ static struct header *find_header(void)
 	if (!iomem)
 		err(1, "/proc/iomem");
 	while (fgets(line, sizeof(line), iomem)) {
-		if (sscanf(line, "%lx-%lx : System RAM", &start, &end) != 2 ||
+		if (sscanf(line, "%llx-%llx : System RAM", &start, &end) != 2 ||
 		    !strstr(line, " : System RAM"))
 			continue;
 		start = (start + PAGE - 1) & -PAGE;
 		end = (end + 1) & -PAGE;
 		for (at = start; at < end; at += WINDOW) {
-			uint64_t size = end - at < WINDOW ? end - at : WINDOW;
+			u64 size = end - at < WINDOW ? end - at : WINDOW;
 			char *p = mmap(NULL, size, PROT_READ, MAP_SHARED, mem, at);
 
 			if (p == MAP_FAILED)
-				err(1, "mmap of %#lx", at);
+				err(1, "mmap of %#llx", at);
 			for (off = 0; off < size; off += PAGE)
 				if (!memcmp(p + off, &blob, sizeof(blob)))
 					return map(at + off);
@@ -114,102 +79,128 @@ static struct header *find_header(void)
 	errx(1, "the header is nowhere in memory");
 }
 
-/* Copy the tree from its pages, or back into them. */
-static void copy_tree(const struct header *header, char *tree, int back)
+/* Copy the record from its pages, or back into them. */
+static void copy_record(const struct gmem_persist_header *header, char *record, bool back)
 {
-	struct chunk *chunk = map(header->first_chunk);
-	uint64_t done = 0;
+	struct chunk *chunk = map(header->fdt.first);
+	u64 done = 0;
 
+	if (header->fdt.order)
+		errx(1, "the record lies in large pages");
 	for (unsigned int i = 0; done < header->fdt_size; i++) {
-		uint64_t n = header->fdt_size - done < PAGE ? header->fdt_size - done : PAGE;
+		u64 n = header->fdt_size - done < PAGE ? header->fdt_size - done : PAGE;
 		char *page;
 
 		if (i == sizeof(chunk->phys) / sizeof(chunk->phys[0])) {
 			chunk = map(chunk->next);
 			i = 0;
 		}
-		if (header->order)
-			errx(1, "the record lies in large pages");
 		page = map(chunk->phys[i]);
 		if (back)
-			memcpy(page, tree + done, n);
+			memcpy(page, record + done, n);
 		else
-			memcpy(tree + done, page, n);
+			memcpy(record + done, page, n);
 		munmap(page, PAGE);
 		done += n;
 	}
 }
 
-static void *prop(char *tree, const char *object, const char *name, int *len)
+/* The record as the next kernel would read it */
+static void read_record(const char *record, size_t size, struct gmem_record *rec)
 {
-	int node;
+	static struct gmem_range ranges[64];
+	struct gmem_extents pool = { .r = ranges, .cap = sizeof(ranges) / sizeof(ranges[0]) };
+	FILE *file = fopen("/sys/kernel/mm/gmem_persist/extents", "r");
+	const char *bad;
+	u64 first, last;
 
-	fdt_for_each_subnode(node, tree, 0) {
-		const char *called = fdt_getprop(tree, node, "name", NULL);
-
-		if (called && !strcmp(called, object))
-			return fdt_getprop_w(tree, node, name, len);
-	}
-	errx(1, "no object %s in the record", object);
+	if (!file)
+		err(1, "the pool's extents");
+	while (fscanf(file, "%llx-%llx", &first, &last) == 2)
+		if (gmem_extents_add(&pool, first, last + 1 - first))
+			errx(1, "too many extents");
+	fclose(file);
+	bad = gmem_record_read(record, size, &pool, rec);
+	if (bad)
+		errx(1, "%s", bad);
 }
 
-static void fix_object(char *tree, const char *name)
+static struct gmem_record_object *find(const struct gmem_record *rec, const char *name)
 {
-	struct object *meta, copy;
-	uint32_t crc;
-	void *ranges;
-	int len;
+	for (unsigned int i = 0; i < rec->nr_objects; i++)
+		if (!rec->objects[i].bad && !strcmp(rec->objects[i].name, name))
+			return &rec->objects[i];
+	errx(1, "no object %s in the record", name);
+}
 
-	meta = prop(tree, name, "meta", &len);
-	memcpy(&copy, meta, sizeof(copy));
-	copy.crc = 0;
-	ranges = prop(tree, name, "ranges", &len);
-	crc = crc32(~0, name, strlen(name) + 1);
-	crc = crc32(crc, &copy, sizeof(copy));
-	crc = crc32(crc, ranges, len);
-	memcpy((char *)meta + offsetof(struct object, crc), &crc, sizeof(crc));
+/* Where these bytes are in the record */
+static char *find_bytes(char *record, size_t size, const void *bytes, size_t len)
+{
+	char *p = memmem(record, size, bytes, len);
+
+	if (!p)
+		errx(1, "the record does not contain it");
+	return p;
+}
+
+/* Write it anew, with checksums that are right. */
+static void write_record(struct gmem_record *rec, char *record, size_t size)
+{
+	size_t room = gmem_record_size(rec);
+	char *buf = malloc(room);
+
+	if (!buf)
+		err(1, "malloc");
+	if (gmem_record_write(rec, buf, room) != (int)size)
+		errx(1, "the record has another length");
+	memcpy(record, buf, size);
+	free(buf);
 }
 
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
-	struct header *header;
-	char *tree, *p;
-	int len, other;
+	struct gmem_persist_header *header;
+	struct gmem_record_object *obj;
+	struct gmem_record rec;
+	char *record, *p;
+	size_t size;
 
 	mem = open("/dev/mem", O_RDWR);
 	if (mem < 0)
 		err(1, "/dev/mem");
 	header = find_header();
-	tree = malloc(header->fdt_size);
-	if (!tree)
+	size = header->fdt_size;
+	record = malloc(size);
+	if (!record)
 		err(1, "malloc");
-	copy_tree(header, tree, 0);
+	copy_record(header, record, false);
+	read_record(record, size, &rec);
 
 	if (!strcmp(what, "header")) {
 		header->magic ^= 1;
 		return 0;
 	} else if (!strcmp(what, "tree")) {
-		tree[header->fdt_size / 2] ^= 1;
-		copy_tree(header, tree, 1);
+		record[size / 2] ^= 1;
+		copy_record(header, record, true);
 		return 0;
 	} else if (!strcmp(what, "object") && argc == 3) {
-		p = prop(tree, argv[2], "meta", &len);
-		p[offsetof(struct object, size) + 3] ^= 1;
+		obj = find(&rec, argv[2]);
+		p = find_bytes(record, size, &obj->meta, sizeof(obj->meta));
+		p[offsetof(struct gmem_persist_object, size) + 3] ^= 1;
 	} else if (!strcmp(what, "overlap") && argc == 4) {
-		/* Ranges of the same number; the first one is stolen. */
-		p = prop(tree, argv[2], "ranges", &len);
-		memcpy(p, prop(tree, argv[3], "ranges", &other), 8);
-		fix_object(tree, argv[2]);
+		/* Where the other one's memory begins; their ranges are of one size. */
+		find(&rec, argv[2])->ranges.r[0].base = find(&rec, argv[3])->ranges.r[0].base;
+		write_record(&rec, record, size);
 	} else if (!strcmp(what, "version")) {
-		p = fdt_getprop_w(tree, 0, "compatible", &len);
-		p[len - 2]++;
+		p = find_bytes(record, size, GMEM_PERSIST_COMPATIBLE,
+			       sizeof(GMEM_PERSIST_COMPATIBLE));
+		p[sizeof(GMEM_PERSIST_COMPATIBLE) - 2]++;
 	} else {
 		errx(2, "usage: gmem-corrupt header|tree|object NAME|overlap A B|version");
 	}
-	copy_tree(header, tree, 1);
-	header->fdt_crc = crc32(~0, tree, header->fdt_size);
-	header->crc = 0;
-	header->crc = crc32(~0, header, sizeof(*header));
+	copy_record(header, record, true);
+	header->fdt_crc = gmem_record_crc(record, size);
+	header->crc = gmem_record_header_crc(header);
 	return 0;
 }
