@@ -37,7 +37,7 @@ stressor() {
 		skip "stress-ng: $name" "this version has none"
 		return
 	}
-	check "stress-ng: $name" stress-ng --quiet --temp-path $fs/dir --verify --timeout 2 \
+	check "stress-ng: $name" stress-ng --quiet --temp-path $fs/dir --verify --timeout 1 \
 		"--$name" 2 "$@"
 }
 

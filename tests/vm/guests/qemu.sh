@@ -24,7 +24,7 @@ exits() {
 status_is() { [ "$(gmem-vm status "$1" 2>/dev/null)" = "$2" ]; }
 
 # sum NAME: of all its memory
-sum() { sha256sum < "$fs/$1"; }
+sum() { gmem-sum < "$fs/$1"; }
 
 # save NAME COMMAND...: by that, and note how far it was
 save() {
