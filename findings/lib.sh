@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What findings share. Sourced, with "set -euo pipefail" already in force; $work is then a
+# folder that goes when the script ends.
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export LC_ALL=C PYTHONDONTWRITEBYTECODE=1
+
+# changed WHAT: it is not as it was seen. gone WHAT: nothing can be said
+changed() { echo "CHANGED: $*"; exit 1; }
+gone() { echo "SKIP: $*"; exit 4; }
+
+# package FOLDER SUITE NAME=VERSION: that Debian package, unpacked to $work/FOLDER
+package() {
+	mkdir -p "$work/$1" "$work/deb-$1"
+	(cd "$work/deb-$1" && "$here/../scripts/private-apt" "$work/apt-$2" "$2" -- \
+		download -qq "$3") > "$work/log" 2>&1 ||
+		{ tail -n 3 "$work/log"; gone "$3 is not to be had from $2 any more"; }
+	dpkg-deb -x "$work/deb-$1"/*.deb "$work/$1"
+}
