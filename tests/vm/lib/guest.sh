@@ -32,9 +32,25 @@ by() {
 	su "$user" -c "export GMEM_DIR=$fs/tenant GMEM_RUN=/tmp/tenant; exec $*"
 }
 
+# The QEMU that runs guests, a word of scripts/qemu: of the command line, gmem.qemu=, or the
+# distribution's. Any other one is on the disk guest-versions.
+qemu=$(tr ' ' '\n' < /proc/cmdline | sed -n 's/^gmem.qemu=//p' | tail -n 1)
+qemu=${qemu:-distribution}
+
+# with_qemu WORD COMMAND...: as if that one were what is installed
+with_qemu() {
+	local status=0
+	export WITH_QEMU="$1"
+	shift
+	"$@" || status=$?
+	unset WITH_QEMU
+	return $status
+}
+
 # qemu_guest NAME MEMORY SET: a guest for gmem-vm; SET is its working set in MiB
 qemu_guest() {
 	cat > $GMEM_CONF/"$1.conf" <<-EOF
+		QEMU=/qemu/\${WITH_QEMU:-$qemu}/qemu-system-x86_64
 		MEMORY=$2
 		PATIENCE=300
 		QEMU_ARGS="-nodefaults -no-user-config -display none -vga none -nic none -smp 1
@@ -50,7 +66,7 @@ vmm=$(tr ' ' '\n' < /proc/cmdline | sed -n 's/^gmem.vmm=//p' | tail -n 1)
 vmm_version() {
 	case $vmm in
 	gmem-vmm) echo "gmem-vmm" ;;
-	*)	qemu-system-x86_64 --version | head -n 1 ;;
+	*)	"/qemu/$qemu/qemu-system-x86_64" --version | head -n 1 ;;
 	esac
 }
 
