@@ -21,3 +21,26 @@ package() {
 		{ tail -n 3 "$work/log"; gone "$3 is not to be had from $2 any more"; }
 	dpkg-deb -x "$work/deb-$1"/*.deb "$work/$1"
 }
+
+# closure FOLDER SUITE[,SUITE] NAME=VERSION: the same of the last suite, with all that it depends
+# on, as if nothing were installed here
+closure() {
+	mkdir -p "$work/$1" "$work/deb-$1" "$work/nothing"
+	: > "$work/nothing/status"
+	"$here/../scripts/private-apt" "$work/apt-$1" "$2" -- install --yes -qq --download-only \
+		--no-install-recommends -t "${2##*,}" \
+		-o Dir::State::status="$work/nothing/status" \
+		-o Dir::Cache::archives="$work/deb-$1" "$3" > "$work/log" 2>&1 ||
+		{ tail -n 3 "$work/log"; gone "$3 is not to be had from ${2##*,} any more"; }
+	for deb in "$work/deb-$1"/*.deb; do
+		dpkg-deb -x "$deb" "$work/$1"
+	done
+}
+
+# by_loader FOLDER PROGRAM ARGUMENT...: run it with the libraries that were unpacked with it
+by_loader() {
+	local root=$work/$1 program=$work/$1/$2
+	shift 2
+	"$root/usr/lib64/ld-linux-x86-64.so.2" --library-path "$root/usr/lib/x86_64-linux-gnu" \
+		"$program" "$@"
+}
