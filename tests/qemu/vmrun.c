@@ -30,8 +30,17 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-/* The newest of the API that all QEMUs from 10.0 on take */
+/*
+ * QEMU 10.0 takes plugins of version 2 to 4 of the API, 11.1 those of version 7 only. It looks
+ * when it has loaded the plugin, so that this can still choose, by a function of the newer one.
+ */
 EXPORT int qemu_plugin_version = 4;
+
+__attribute__((constructor)) static void choose_version(void)
+{
+	if (dlsym(RTLD_DEFAULT, "qemu_plugin_set_pc"))
+		qemu_plugin_version = 7;
+}
 
 static void (*qemu_vmrun)(void *env, int aflag, int next_eip_addend);
 static void (*qemu_bql_lock)(const char *file, int line);
