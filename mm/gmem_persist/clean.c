@@ -92,6 +92,7 @@ static int stop_job(void *arg)
 {
 	const struct clean_job *job = arg;
 
+	gmem_stop_here("alloc-clear");
 	if (READ_ONCE(job->err))
 		return job->err;
 	if (signal_pending(job->creator))
@@ -259,6 +260,7 @@ static int stop_worker(void *arg)
 {
 	const struct clean_worker *worker = arg;
 
+	gmem_stop_here("clean-clear");
 	return READ_ONCE(worker->leave) || !may_work() ? -EAGAIN : 0;
 }
 
@@ -345,7 +347,9 @@ static int clean_node(void *arg)
 		started = ktime_get_ns();
 		bytes = worker->part.size;
 		err = clean_part(worker);
+		gmem_stop_here("clean-cleared");
 		part_done(worker, !err);
+		gmem_stop_here("clean-marked");
 		if (err == -ENOMEM)
 			schedule_timeout_idle(HZ);
 		pace(bytes, started);

@@ -62,5 +62,6 @@ void __init gmem_debugfs_init(void *current_one, void *refused)
 	struct dentry *dir = debugfs_create_dir("gmem_persist", NULL);
 
 	debugfs_create_file("record", 0400, dir, current_one, &record_fops);
+	gmem_stop_init(dir);
 	debugfs_create_file("record_refused", 0400, dir, refused, &record_fops);
 }

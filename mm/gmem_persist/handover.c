@@ -310,6 +310,7 @@ int gmem_handover_update(void)
 	if (err)
 		return err;
 
+	gmem_stop_here("record-built");	/* gmem_pool.lock is held */
 	set_header(&next, gmem_pool.holders ? GMEM_PERSIST_STATE_SEALED :
 					      GMEM_PERSIST_STATE_OPEN);
 	free_blob(&current_blob);
@@ -398,6 +399,7 @@ static int freeze(enum gmem_holder holder)
 	}
 
 	WRITE_ONCE(gmem_pool.holders, gmem_pool.holders | BIT(holder));
+	gmem_stop_here("before-seal");	/* gmem_pool.lock is held */
 	if (header)
 		set_state(GMEM_PERSIST_STATE_SEALED);
 	return 0;

@@ -25,6 +25,7 @@
 #include "arena.h"
 #include "extent.h"
 #include "record.h"
+#include "stop.h"
 
 /* Who wants the layout of the pool to stand still. */
 enum gmem_holder {

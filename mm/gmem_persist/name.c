@@ -222,6 +222,7 @@ int gmem_object_unlink(struct gmem_object *obj)
 		/* Nobody else frees it meanwhile. */
 		obj->pins++;
 	}
+	gmem_stop_here("unlink-recorded");
 	finish_unlink(obj);
 	return 0;
 }
@@ -351,6 +352,7 @@ int gmem_object_rename(struct gmem_object *obj, struct gmem_object *dir, const c
 			err = err ?: change_places(obj, &to, target, exchange);
 		}
 	}
+	gmem_stop_here("rename-recorded");
 	if (target && !exchange && !err) {
 		finish_unlink(target);
 	} else if (target) {

@@ -446,6 +446,7 @@ static struct gmem_object *prepare(const char *name, bool awaited,
 	shrink_ranges(obj);
 	err = index_ranges(obj);
 	err = err ?: gmem_sysfs_add_object(obj);
+	gmem_stop_here("alloc-taken");
 	err = err ?: gmem_clean_object(obj);
 	if (err) {
 		give_up(obj, false);
@@ -461,9 +462,11 @@ static struct gmem_object *create(const struct gmem_object_params *params)
 
 	if (IS_ERR(obj))
 		return obj;
+	gmem_stop_here("object-cleared");
 	/* One reference is the list's, one the view's. */
 	ihold(obj->inode);
 	err = publish(obj);
+	gmem_stop_here("object-recorded");
 	if (err) {
 		give_up(obj, false);
 		put_object(obj);
@@ -660,8 +663,10 @@ static void drop_use(struct gmem_object *obj, enum use use)
 	}
 	mutex_unlock(&gmem_pool.lock);
 
-	if (last)
-		remove_object(obj);
+	if (!last)
+		return;
+	gmem_stop_here("last-use-freed");
+	remove_object(obj);
 }
 
 /**
@@ -693,6 +698,7 @@ static int retire(struct gmem_object *obj)
 		obj->state = GMEM_LIVE;
 		return err;
 	}
+	gmem_stop_here("discard-recorded");	/* gmem_pool.lock is held */
 	free_ranges(obj, true);
 	return 0;
 }
@@ -768,6 +774,7 @@ int gmem_object_discard(const char *name)
 		if (err)
 			return err;
 	}
+	gmem_stop_here("discard-freed");
 	remove_object(obj);
 	return 0;
 }
@@ -937,6 +944,7 @@ int gmem_object_populate(struct gmem_object *obj,
 		return PTR_ERR(donor);
 
 	err = adopt(obj, donor, false);
+	gmem_stop_here("populate-recorded");
 	if (!err)
 		/* From here on it may be mapped. */
 		i_size_write(obj->inode, obj->meta.size);
@@ -985,6 +993,7 @@ static int copy_memory(struct gmem_object *to, struct gmem_object *from, u64 siz
 			return -EIO;
 		if (fatal_signal_pending(current))
 			return -EINTR;
+		gmem_stop_here("resize-copy");
 		err = gmem_window_walk(PFN_PHYS(gmem_object_pfn(from, index, NULL)),
 				       SZ_2M, copy_from_piece, &copying);
 		if (err)
@@ -1015,9 +1024,12 @@ int gmem_object_resize(struct gmem_object *obj, u64 size)
 	if (IS_ERR(donor))
 		return PTR_ERR(donor);
 
+	gmem_stop_here("resize-cleared");
 	err = copy_memory(donor, obj, min3(size, obj->meta.size,
 					   (u64)i_size_read(obj->inode)));
+	gmem_stop_here("resize-copied");
 	err = err ?: adopt(obj, donor, size > 0);
+	gmem_stop_here("resize-recorded");
 	/* Whichever memory it is, there is something in it. */
 	give_up(donor, true);
 	return err;

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Replacing the host at a named moment, for tests.
+ */
+
+/**
+ * DOC: stop here
+ *
+ * What survives a kexec must be right whenever that comes, and the moments that matter are
+ * too short to be met by chance. So the code names them, by a line gmem_stop_here("name"),
+ * which is a *point*. A test loads the next kernel as usual, arms one point and does what
+ * leads there::
+ *
+ *	echo "resize-copy:3 kexec" > /sys/kernel/debug/gmem_persist/stop
+ *
+ * and at the third time from now on that somebody comes there, the host is replaced. Without
+ * a number it is the first time. "off" disarms. Reading the file tells how often which point
+ * was passed since boot, and what is armed. There are two modes:
+ *
+ * kexec
+ *	Whoever came there is held, and another task takes the ordinary way of kexec, with the
+ *	reboot notifiers, and so the pool's own freeze, and with the shutdown of devices.
+ *	The point must not hold a lock that this way needs, which of the pool's is
+ *	gmem_pool.lock, and must be allowed to sleep.
+ * now
+ *	The host is left as it is, as in a crash: no freeze, no notifier, no shutdown, and
+ *	other CPUs are taken out of whatever they do by an NMI. It works with any lock held and
+ *	in atomic context, as long as the boot CPU takes interrupts: the next kernel
+ *	could not start the CPUs from another one.
+ *
+ * Points with gmem_pool.lock held, and so for "now" only, say so in a comment.
+ *
+ * If nobody has left after a minute there is a warning, and things go on: the test has failed.
+ */
+#define pr_fmt(fmt) "gmem_persist: " fmt
+
+#include "stop.h"
+
+#include <linux/completion.h>
+#include <linux/debugfs.h>
+#include <linux/err.h>
+#include <linux/init.h>
+#include <linux/kexec.h>
+#include <linux/printk.h>
+#include <linux/reboot.h>
+#include <linux/seq_file.h>
+#include <linux/smp.h>
+#include <linux/spinlock.h>
+#include <linux/string.h>
+#include <linux/suspend.h>
+#include <linux/uaccess.h>
+#include <linux/workqueue.h>
+
+#define MAX_POINTS	32
+#define NAME_SIZE	32
+#define PATIENCE	(60 * HZ)
+
+/* Passed in any context, and seldom. */
+static DEFINE_RAW_SPINLOCK(lock);
+
+/* Those that were passed, each with how often; under @lock. */
+static struct {
+	const char *name;
+	unsigned long passed;
+} points[MAX_POINTS];
+
+/* The armed one; @left is 0 if there is none; under @lock. */
+static struct {
+	char name[NAME_SIZE];
+	unsigned int left;
+	bool now;
+} armed;
+
+static const char * const modes[] = { "kexec", "now" };
+
+static DECLARE_COMPLETION(came_back);
+
+static void leave_by_kexec(struct work_struct *work)
+{
+	int err;
+
+	/* As reboot() does */
+	mutex_lock(&system_transition_mutex);
+	err = kernel_kexec();
+	mutex_unlock(&system_transition_mutex);
+	pr_err("stop: no kexec (%pe)\n", ERR_PTR(err));
+	complete(&came_back);
+}
+
+static DECLARE_WORK(kexec_work, leave_by_kexec);
+
+/* Like __crash_kexec(), but for the image of an ordinary kexec. */
+static void leave_now(void *unused)
+{
+	struct pt_regs regs;
+
+	crash_setup_regs(&regs, NULL);
+	machine_crash_shutdown(&regs);
+	machine_kexec(kexec_image);
+}
+
+static DEFINE_PER_CPU(call_single_data_t, leave_csd) = CSD_INIT(leave_now, NULL);
+
+/* Count, and say whether this is the moment. */
+static bool is_time(const char *name, bool *now)
+{
+	unsigned int i;
+
+	guard(raw_spinlock_irqsave)(&lock);
+
+	for (i = 0; i < MAX_POINTS && points[i].name; i++)
+		if (!strcmp(points[i].name, name))
+			break;
+	if (!WARN_ON_ONCE(i == MAX_POINTS)) {
+		points[i].name = name;
+		points[i].passed++;
+	}
+	if (!armed.left || strcmp(armed.name, name))
+		return false;
+	*now = armed.now;
+	return !--armed.left;
+}
+
+/**
+ * gmem_stop_here - a moment at which a test may want to replace the host
+ * @name: of the moment; a literal
+ *
+ * Context: any for mode "now", process context for mode "kexec"; see above.
+ */
+void gmem_stop_here(const char *name)
+{
+	bool now;
+
+	if (!is_time(name, &now))
+		return;
+	pr_notice("stop: at %s, %s\n", name, modes[now]);
+	if (WARN_ON(!kexec_image))
+		return;
+	if (!now) {
+		schedule_work(&kexec_work);
+		wait_for_completion_timeout(&came_back, PATIENCE);
+		WARN(1, "stop: nobody left at %s\n", name);
+		return;
+	}
+	local_irq_disable();
+	smp_call_function_single_async(reboot_cpu, this_cpu_ptr(&leave_csd));
+	for (;;)
+		cpu_relax();
+}
+
+static int stop_show(struct seq_file *m, void *unused)
+{
+	unsigned int i;
+
+	guard(raw_spinlock_irqsave)(&lock);
+
+	for (i = 0; i < MAX_POINTS && points[i].name; i++)
+		seq_printf(m, "%s %lu\n", points[i].name, points[i].passed);
+	if (armed.left)
+		seq_printf(m, "armed: %s:%u %s\n", armed.name, armed.left,
+			   modes[armed.now]);
+	return 0;
+}
+
+/* "name[:N] mode" */
+static int arm(char *text)
+{
+	char *name = strsep(&text, " ");
+	char *times = name;
+	unsigned int left = 1;
+	int mode;
+
+	strsep(&times, ":");
+	mode = text ? match_string(modes, ARRAY_SIZE(modes), text) : -EINVAL;
+	if (mode < 0 || !name[0] || strlen(name) >= NAME_SIZE)
+		return -EINVAL;
+	if (times && (kstrtouint(times, 10, &left) || !left))
+		return -EINVAL;
+
+	guard(raw_spinlock_irqsave)(&lock);
+	strscpy(armed.name, name);
+	armed.left = left;
+	armed.now = mode;
+	return 0;
+}
+
+static ssize_t stop_write(struct file *file, const char __user *from, size_t count,
+			  loff_t *pos)
+{
+	char text[NAME_SIZE + 32] = {};
+	int err = 0;
+
+	if (count >= sizeof(text))
+		return -EINVAL;
+	if (copy_from_user(text, from, count))
+		return -EFAULT;
+	if (sysfs_streq(text, "off"))
+		scoped_guard(raw_spinlock_irqsave, &lock)
+			armed.left = 0;
+	else
+		err = arm(strim(text));
+	return err ?: count;
+}
+
+DEFINE_SHOW_STORE_ATTRIBUTE(stop);
+
+/**
+ * gmem_stop_init - let tests arm a point
+ * @dir: the directory of debugfs in which the file will be
+ */
+void __init gmem_stop_init(struct dentry *dir)
+{
+	debugfs_create_file("stop", 0600, dir, NULL, &stop_fops);
+}
