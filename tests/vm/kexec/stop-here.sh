@@ -1,0 +1,234 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# vm: mem=6G timeout=400 append="kho=on kho_scratch=128M,128M,128M gmem_persist=1G gmem_persist.clean=0" flavours="release"
+# vm kexec:
+# vm now:
+#
+# The host is replaced in the middle of something, at the points that the kernel names
+# (mm/gmem_persist/stop.c): at one in each kernel, and the next one looks at what it found.
+#
+# kexec: by an ordinary kexec, whose way out is taken by another task. What was complete
+# is there, byte for byte; what was not has never been; and what an owner has written is in
+# nothing that is called clean.
+#
+# now: as in a crash, with the record not sealed. The next kernel believes nothing of
+# it, so all is quarantined, as it is, until the operator says so. The last kernel but one
+# keeps it so, and the last one has no pool and can look at what is in its memory.
+#
+# To add a point, add a line to the table of a case: what leads there, with prepare() and
+# lead_to() knowing how, and the point, with found() saying what is right in the next kernel.
+. /tests/lib/test.sh
+. /tests/lib/pool.sh
+fs=/gmem
+[ ! -e "$pool" ] || . /tests/lib/files.sh
+
+M=$((1 << 20))
+stop=/sys/kernel/debug/gmem_persist/stop
+
+# points: one for each kernel, in this order: what leads there, and the point
+points() {
+	case $CASE in
+	kexec)	cat <<-'END' ;;
+		create alloc-taken
+		clear alloc-clear:3
+		create object-cleared
+		create object-recorded
+		populate populate-recorded
+		grow resize-cleared
+		grow resize-copy:2
+		grow resize-copied
+		grow resize-recorded
+		discard discard-freed
+		unlink unlink-recorded
+		unlink last-use-freed
+		rename rename-recorded
+		clean clean-clear:3
+		clean clean-cleared
+		clean clean-marked
+		END
+	now)	cat <<-'END' ;;
+		clear alloc-clear:3
+		create record-built
+		create object-recorded
+		grow resize-copy:2
+		discard discard-recorded
+		clean clean-clear:3
+		freeze before-seal
+		look nowhere
+		END
+	esac
+}
+
+# text NAME: what a file of data has in it, 4 MiB, of a pattern that is nowhere else
+text() {
+	yes "what $1 wrote" | head -c 65536 > /tmp/64k
+	cat /tmp/64k /tmp/64k /tmp/64k /tmp/64k /tmp/64k /tmp/64k /tmp/64k /tmp/64k > /tmp/512k
+	cat /tmp/512k /tmp/512k /tmp/512k /tmp/512k /tmp/512k /tmp/512k /tmp/512k /tmp/512k
+}
+
+# holds NAME: the file has that in it
+holds() { text "$1" | cmp -s - "$fs/$1"; }
+
+# write_file NAME: make it
+write_file() { text "$1" > "$fs/$1" && sync "$fs/$1"; }
+
+# zeroes NAME: all of an object is zero
+zeroes() { gmem-file "$fs/$1" ro map zero > /tmp/zero; }
+
+# clean_is_clean: whoever is given all that is called clean finds nothing in it
+clean_is_clean() {
+	local clean
+	clean=$(cat "$pool/clean_bytes")
+	[ "$clean" -gt 0 ] || return
+	gmem-file $fs/probe new "truncate=${clean}B" && zeroes probe
+	set -- $?
+	rm -f $fs/probe
+	return "$1"
+}
+
+# all_clean: have all that is free cleaned
+all_clean() {
+	write clean_background 1
+	# The time limit of the test is that of this wait.
+	until is dirty_bytes 0; do :; done
+	write clean_background 0
+}
+
+# witnesses_are_there, make_witnesses: a guest's memory, and data, both complete. Most of the
+# pool is another object's, so that not much is left to be looked through.
+make_witnesses() {
+	gmem-file $fs/most new truncate=896 && gmem-file $fs/memory new truncate=8 map fill=31 > /tmp/witness && write_file data
+}
+witnesses_are_there() {
+	gmem-file $fs/memory ro map verify=31 > /tmp/witness && holds data
+}
+
+# dirty_but MIB: what is free was written to, but for so much
+dirty_but() {
+	gmem-file $fs/dirty new "truncate=$(($(cat "$pool/clean_bytes") - $1 * M))B" map fill=33 &&
+		rm $fs/dirty
+}
+
+# What leads to the points, and what is right in the next kernel.
+prepare() {
+	case $1 in
+	grow)	check "grows: 4 MiB of data" write_file grows ;;
+	discard|unlink|rename)
+		check "goes: an object" gmem-file $fs/goes new truncate=8 map fill=32 ;;
+	clear|clean)
+		check "dirty memory" dirty_but 8 ;;
+	esac
+}
+lead_to() {
+	case $1 in
+	clear|create) vmm create new size=16M seed=34 fill ;;
+	populate) gmem-file $fs/new new truncate=16 map fill=34 ;;
+	grow)	echo more >> $fs/grows ;;
+	discard) write discard goes ;;
+	unlink)	rm $fs/goes ;;
+	rename)	mv $fs/goes $fs/went ;;
+	clean)	write clean_background 1; all_clean ;;
+	freeze)	write frozen 1 ;;
+	esac
+}
+found() {
+	case $1 in
+	object-recorded|populate-recorded)
+		check "new: it is there, as it was made" is objects/new/size $((16 * M))
+		check "new: zero" zeroes new
+		rm $fs/new
+		;;
+	alloc-*|object-cleared)	check "new: it never was" test ! -e $fs/new ;;
+	resize-*)
+		check "grows: what was written" holds grows
+		rm $fs/grows
+		;;
+	discard-*|unlink-*|last-use-*)	check "goes: it is gone" test ! -e $fs/goes ;;
+	rename-*)
+		check "goes: it went" test ! -e $fs/goes
+		check "went: it is there" gmem-file $fs/went ro map verify=32
+		rm $fs/went
+		;;
+	esac
+}
+
+# The copy is in memory that the record, sealed since, calls clean.
+leaks() {
+	[ "${1%:*}" = resize-copy ] || [ "${1%:*}" = resize-copied ]
+}
+
+# sealed POINT: what the next kernel finds after an ordinary kexec
+sealed() {
+	check "nothing is quarantined" is quarantined_bytes 0
+	check "the pool adds up" adds_up
+	check "the witnesses are there" witnesses_are_there
+	found "${1%:*}"
+	if ! leaks "$1"; then
+		check "clean memory is clean" clean_is_clean
+	elif clean_is_clean; then
+		fail "clean memory is clean, which is known not to be so: leaks() is wrong now"
+	else
+		xfail "clean memory is clean" \
+			"a file of data grows into memory that the record calls clean"
+	fi
+}
+
+# look_at_it: have a look at it, by a kernel that does not protect it
+look_at_it() {
+	next_stage elfcorehdr=0xf0000
+}
+
+# as_it_was: what that kernel sees
+as_it_was() {
+	# shellcheck disable=SC2046	# words
+	set -- $(word gmem.memory)
+	check "it is not System RAM" off_ram "$@"
+	check "a witness lies in RAM as it was" look verify 31 "$@"
+	check "every byte was compared" grep -q "^look_compared=$((8 * M - 4096))$" /tmp/look
+}
+
+# unsealed: and after none
+unsealed() {
+	check "logged" logged "record refused: it is not sealed: all of the pool is quarantined"
+	check "all is quarantined" is quarantined_bytes $((1024 * M))
+	check "the pool adds up" adds_up
+	check "no objects" test -z "$(ls "$pool/objects")"
+	check "nothing to be had" vmm_fails ENOSPC create new size=2M
+	write clean_background 1
+	check "nothing to be cleaned" is dirty_bytes 0
+	write clean_background 0
+	[ "$next" != "look nowhere" ] || look_at_it
+	check "the operator releases it" write release all
+	check "it is dirty, all of it" is dirty_bytes $((1024 * M))
+	check "and zero to whoever gets it" vmm create new size=128M allzero
+	check "discard" write discard new
+}
+
+# In place of the pool, a kernel that was told to be for a crash dump has but its memory.
+if [ ! -e "$pool" ]; then
+	as_it_was
+	exit 0
+fi
+[ -e $stop ] || skip_all "a kernel without points to stop at"
+
+# What was in the last kernel, and what comes in this one
+points > /tmp/points
+last=
+[ "$STAGE" = 1 ] || last=$(sed -n "$((STAGE - 1))p" /tmp/points)
+next=$(sed -n "${STAGE}p" /tmp/points)
+
+if [ -n "$last" ]; then
+	echo "# stopped at ${last#* }, found:"
+	if [ "$CASE" = now ]; then unsealed; else sealed "${last#* }"; fi
+fi
+[ -n "$next" ] || exit 0
+
+[ -e $fs/memory ] || check "witnesses" make_witnesses
+all_clean
+prepare "${next% *}"
+require "load the next kernel" load_stage \
+	"gmem.memory=$(ranges objects/memory/extents | tr ' ' ',')"
+require "arm ${next#* }" sh -c "echo '${next#* } $CASE' > $stop"
+drain
+lead_to "${next% *}"
+fail "stopped at ${next#* }"
