@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# vm: mem=6G timeout=400 append="kho=on kho_scratch=128M,128M,128M gmem_persist=1G gmem_persist.clean=0" flavours="release"
+# vm: mem=8G timeout=400 append="kho=on kho_scratch=512M,1G,512M gmem_persist=1G gmem_persist.clean=0" flavours="release"
 # vm kexec:
 # vm now:
 #
