@@ -126,7 +126,10 @@ ssize_t gmem_data_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	return done;
 }
 
-/* Let there be memory for that many bytes. */
+/*
+ * Let there be memory for that many bytes. If what follows fails, it stays with the file, as
+ * after posix_fallocate(): the length and the contents are what they were.
+ */
 static int reserve(struct gmem_object *obj, u64 bytes)
 {
 	const u64 need = ALIGN(bytes, SZ_2M);

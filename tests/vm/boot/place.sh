@@ -8,7 +8,7 @@
 # vm several: append="gmem_persist=1G,1G,zeroed,1G"
 #   Several sizes are added up; the kernel lies anywhere, and the pool around it.
 #
-# vm base: append="nokaslr gmem_persist=1G,1G!0x200000000,1G!5G"
+# vm base: quick=1 append="nokaslr gmem_persist=1G,1G!0x200000000,1G!5G"
 #   Sizes with an address lie there, and one without, although it stands first, goes
 #   elsewhere.
 #

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
-# vm: mem=8G timeout=300 append="gmem_persist=1G kho=on gmem_persist.clean=0" flavours="release debug"
+# vm: quick=1 mem=8G timeout=300 append="gmem_persist=1G kho=on gmem_persist.clean=0" flavours="release debug"
 #
 # Files of data in gmemfs: what is written is what is read, also under the next kernel.
 . /tests/lib/test.sh

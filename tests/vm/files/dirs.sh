@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
-# vm: mem=8G timeout=300 append="gmem_persist=2G,zeroed kho=on" flavours="release debug"
+# vm: quick=1 mem=8G timeout=300 append="gmem_persist=2G,zeroed kho=on" flavours="release debug"
 #
 # Directories of gmemfs, renaming, tenants, and mount options. The first kernel makes a tree
 # of which the second must find every name, owner, mode, length and time as it was.

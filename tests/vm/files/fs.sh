@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
-# vm: mem=8G timeout=300 append="gmem_persist=2G,zeroed kho=on" flavours="release debug"
+# vm: quick=1 mem=8G timeout=300 append="gmem_persist=2G,zeroed kho=on" flavours="release debug"
 #
 # Objects as files. The first kernel does all that can be done with them; the second
 # finds them as they were.

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
-# vm: mem=6G virtual=1 smp=1 timeout=300 disk=guest append="kho=on kho_scratch=512M,1G,512M gmem_persist=1G,zeroed" flavours="release"
+# vm: quick=1 mem=6G virtual=1 smp=1 timeout=300 disk=guest append="kho=on kho_scratch=512M,1G,512M gmem_persist=1G,zeroed" flavours="release"
 #
 # tools/gmem_persist/gmem-vmm boots Linux in bound memory, saves it, and lets it go on under
 # the next kernel, and the one after that; the same with a small guest in private memory.

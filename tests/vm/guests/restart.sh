@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
 # vm: mem=6G virtual=1 smp=1 timeout=400 append="gmem_persist=1G,zeroed kho=on" disk=guest flavours="release"
-# vm qemu: append="gmem.vmm=qemu"
+# vm qemu: quick=1 append="gmem.vmm=qemu"
 # vm gmem-vmm: append="gmem.vmm=gmem-vmm"
 # vm host-11: append="gmem.vmm=qemu" host_qemu=11
 #

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# vm: mem=7G timeout=120 append="kho=on gmem_persist=2G crashkernel=384M" flavours="release debug" panics="sysrq triggered crash"
+# vm: quick=1 mem=7G timeout=120 append="kho=on gmem_persist=2G crashkernel=384M" flavours="release debug" panics="sysrq triggered crash"
 #
 # The host crashes. The crash kernel, which gets gmem_persist= like any other, leaves
 # the pool alone, and the dump does not contain it.

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# vm: mem=7G timeout=120 append="kho=on gmem_persist=3G nokaslr" flavours="release" expects="gmem_persist: the next kernel gets no handover: it will find all of the pool quarantined"
+# vm: quick=1 mem=7G timeout=120 append="kho=on gmem_persist=3G nokaslr" flavours="release" expects="gmem_persist: the next kernel gets no handover: it will find all of the pool quarantined"
 #
 # kexec_load(): the memory map that the next kernel gets is kexec-tools' work, and that
 # has no word for a pool. The next kernel must keep off it all the same.

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# vm: mem=6G timeout=120 append="kho=on kho_scratch=128M,128M,128M gmem_persist=1G gmem_persist.clean=0" flavours="release debug"
+# vm: quick=1 mem=6G timeout=120 append="kho=on kho_scratch=128M,128M,128M gmem_persist=1G gmem_persist.clean=0" flavours="release debug"
 #
 # What needs pages, and so does not work on persistent memory; what works instead.
 . /tests/lib/test.sh

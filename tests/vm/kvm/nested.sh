@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
-# vm: mem=8G timeout=300 append="gmem_persist=2G kho=on gmem_persist.clean=0" flavours="release debug"
+# vm: quick=1 mem=8G timeout=300 append="gmem_persist=2G kho=on gmem_persist.clean=0" flavours="release debug"
 #
 # Guests of a guest whose memory is persistent; then, on the next kernel, a guest whose
 # page tables KVM shadows because nested paging is switched off.

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
-# vm: mem=8G timeout=300 append="gmem_persist=3G kho=on kho_scratch=128M,128M,128M gmem_persist.clean=0" flavours="release debug"
+# vm: quick=1 mem=8G timeout=300 append="gmem_persist=3G kho=on kho_scratch=128M,128M,128M gmem_persist.clean=0" flavours="release debug"
 #
 # The pool as user space sees it, and all that KVM may do with it. The pool is dirty
 # at power-on, so that memory is really cleared. There is no kexec here; the small

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
-# vm: mem=8G timeout=300 append="kho=on kho_scratch=512M,1G,512M gmem_persist=3G gmem_persist.clean=0" flavours="release debug"
+# vm: quick=1 mem=8G timeout=300 append="kho=on kho_scratch=512M,1G,512M gmem_persist=3G gmem_persist.clean=0" flavours="release debug"
 #
 # A guest with private and with shared memory, over a kexec. Both sides are objects; which
 # pages are private is forgotten with the VM, so the VMM notes it in a third one.

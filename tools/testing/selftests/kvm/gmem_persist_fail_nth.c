@@ -651,6 +651,25 @@ static void check_data_file(void)
 	gmem_check(copy, 0, SIZE, 8, SEED_HOST);
 }
 
+static void check_length(off_t length)
+{
+	struct stat st;
+
+	TEST_ASSERT(!fstat(fd, &st) && st.st_size == length, "the length is %ld, not %ld",
+		    (long)st.st_size, (long)length);
+}
+
+static void check_empty_file(void)
+{
+	check_length(0);
+}
+
+static void check_data_file_and_length(void)
+{
+	check_length(SIZE);
+	check_data_file();
+}
+
 static void new_file_for_other_cgroup(void)
 {
 	new_closed_file();
@@ -1050,13 +1069,15 @@ static const struct operation operations[] = {
 	{ "file: exchange", new_two_files, run_exchange, remove_both },
 	{ "file: rename into a directory", new_file_and_dir, run_move, remove_moved },
 
-	{ "data: write to an empty file", new_file, run_write_first, remove_file },
+	/* Memory that data has got to grow stays with the file, for the next time. */
+	{ "data: write to an empty file", new_file, run_write_first, remove_file,
+	  check_empty_file, .keeps = true },
 	{ "data: write over", new_data_file, run_write_over, remove_file, check_data_file },
 	{ "data: write to a longer one", new_data_file, run_write_growing, remove_file,
 	  check_data_file },
 	{ "data: read", new_data_file, run_read, remove_file, check_data_file },
 	{ "data: ftruncate, longer", new_data_file, run_truncate_longer, remove_file,
-	  check_data_file },
+	  check_data_file_and_length, .keeps = true },
 	{ "data: ftruncate, shorter", new_long_data_file, run_truncate_shorter, remove_file,
 	  check_data_file },
 	{ "data: ftruncate to nothing", new_data_file, run_truncate_to_nothing, remove_file,
