@@ -7,12 +7,14 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-# release or debug, for: config build shell test-vm
+# release or debug, for: config build shell test-vm again
 FLAVOUR ?= release
 # The same, or kcsan, for: stress
 STRESS_FLAVOUR := $(if $(filter command line,$(origin FLAVOUR)),$(FLAVOUR),debug)
 
 export LINUX_TARBALL LINUX_SRC POOL FAULT VMM QUICK LOAD
+# No folders of compiled scripts beside the scripts
+export PYTHONDONTWRITEBYTECODE = 1
 
 # Each script uses all CPUs by itself.
 .NOTPARALLEL:
@@ -80,7 +82,7 @@ test-vm: build ## one VM test: make test-vm T=name (FLAVOUR=release|debug)
 	@scripts/run-vm --flavour $(FLAVOUR) --test $(T) --echo
 
 again: build ## one VM test N times (10): how often it passes (T=name, FLAVOUR=release|debug, LOAD=1: on a busy machine)
-	@scripts/again $(T) $(or $(N),10) $(FLAVOUR)
+	@scripts/again "$(T)" $(or $(N),10) $(FLAVOUR)
 
 stress: ## many VMMs at once, at random (TIME=seconds, 1800; FLAVOUR=debug, release, kcsan; SEED=n)
 	@$(MAKE) build FLAVOUR=$(STRESS_FLAVOUR)

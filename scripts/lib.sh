@@ -83,7 +83,8 @@ one_at_a_time() {
 	mkdir -p "$build/lock"
 	exec 9>"$build/lock/$1"
 	flock --nonblock 9 || {
-		say "waiting for another make ($1) ..."
+		# Some scripts print a path, and no more.
+		say "waiting for another make ($1) ..." >&2
 		flock 9
 	}
 }

@@ -30,7 +30,8 @@ KEYS = {
                 "kernel gets more. However busy the machine is, it does not run out sooner",
                 "120"),
     "append": ("words for the kernel's command line", ""),
-    "flavours": ("the kernels that it is run on by make test", "release debug"),
+    "flavours": ("the kernels that it is run on by make test; bench: none, it measures",
+                 "release debug"),
     "quick": ("1: make test QUICK=1 runs it, too", ""),
     "smp": ("CPUs; all but the first are switched on before the test begins", "2"),
     "qemu": ("further arguments of QEMU", ""),
@@ -64,6 +65,8 @@ def _head(path):
                 break
             match = HEAD.match(line)
             if not match:
+                if re.match(r"#\s*vm\b", line):
+                    raise BadTest(f"{os.path.relpath(path, TOP)}: cannot be read: {line.strip()}")
                 continue
             words = {}
             for word in shlex.split(match.group(2)):
@@ -95,11 +98,13 @@ def _tests_of(path):
     if cases:
         return {f"{script}-{case}": (script, case, _merge(common, words))
                 for case, words in cases.items()}
-    return {script: (script, "", common)} if common else {}
+    if not common:
+        raise BadTest(f"{os.path.relpath(path, TOP)} has no '# vm:' line")
+    return {script: (script, "", common)}
 
 
 class Test:
-    """One test: name, topic, script, case, and its words as attributes."""
+    """One test: name, topic, script, case, and its words, also those that are a default."""
 
     def __init__(self, topic, name, found):
         self.topic = topic
@@ -107,20 +112,26 @@ class Test:
         self.script, self.case, self.declared = found
         self.words = {**{key: default for key, (_, default) in KEYS.items()}, **self.declared}
 
+        wrong = set(self.words["flavours"].split()) - {*FLAVOURS, "bench"}
+        if wrong:
+            raise BadTest(f"{name}: no such flavours: {' '.join(wrong)}")
+
     def runs_on(self, flavour):
         return flavour in self.words["flavours"].split()
 
 
 def all_tests():
     """{name: Test} of everything below tests/vm/"""
-    tests = {}
+    tests, scripts = {}, {}
     for topic in sorted(os.listdir(VM_TESTS)):
         folder = os.path.join(VM_TESTS, topic)
-        if topic == "lib" or not os.path.isdir(folder):
+        if topic in ("lib", "programs") or not os.path.isdir(folder):
             continue
         for file in sorted(os.listdir(folder)):
             if not file.endswith(".sh"):
                 continue
+            if scripts.setdefault(file, topic) != topic:
+                raise BadTest(f"{file} is in {topic}/ and in {scripts[file]}/")
             for name, found in _tests_of(os.path.join(folder, file)).items():
                 if name in tests:
                     raise BadTest(f"two tests are called {name}")
@@ -128,25 +139,27 @@ def all_tests():
     return tests
 
 
-def run(name, flavour, tag, *more):
-    """Run a test by scripts/run-vm, with further arguments of that. Returns what it found, as
-    in its JSON but with "name" for "test"; the logs are build/log/{vm,run-vm}-TAG.log."""
+def run(name, tag, *options, show=False):
+    """Run a test by scripts/run-vm with these options, of which the default is the release
+    kernel. Returns what it found, as in its JSON, which is build/results/vm-TAG.json. What it
+    says is shown, or goes to build/log/run-vm-TAG.log."""
     result = os.path.join(TOP, "build", "results", f"vm-{tag}.json")
     log = os.path.join(TOP, "build", "log", f"run-vm-{tag}.log")
     for path in (result, log):
         os.makedirs(os.path.dirname(path), exist_ok=True)
     if os.path.exists(result):
         os.unlink(result)
-    with open(log, "w", encoding="utf-8") as file:
-        status = subprocess.run(
-            [os.path.join(TOP, "scripts", "run-vm"), "--flavour", flavour, "--test", name,
-             "--json", result, "--log", os.path.join(TOP, "build", "log", f"vm-{tag}.log"),
-             *more], stdout=file, stderr=subprocess.STDOUT, check=False).returncode
+    command = [os.path.join(TOP, "scripts", "run-vm"), "--test", name, "--json", result,
+               "--log", os.path.join(TOP, "build", "log", f"vm-{tag}.log"), *options]
+    if show:
+        status = subprocess.run(command, check=False).returncode
+    else:
+        with open(log, "w", encoding="utf-8") as file:
+            status = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT,
+                                    check=False).returncode
     if not os.path.exists(result):
-        return {"name": name, "flavour": flavour, "verdict": "fail", "seconds": 0.0,
-                "reason": f"run-vm ended with status {status}", "log": os.path.relpath(log, TOP),
-                "subtests": {"ok": 0, "not_ok": 0, "skip": 0}}
+        return {"test": name, "verdict": "fail", "reason": f"run-vm ended with status {status}",
+                "seconds": 0.0, "subtests": {"ok": 0, "not_ok": 0, "skip": 0}, "results": {},
+                "log": os.path.relpath(log, TOP)}
     with open(result, encoding="utf-8") as file:
-        outcome = json.load(file)
-    outcome["name"] = outcome.pop("test")
-    return outcome
+        return json.load(file)

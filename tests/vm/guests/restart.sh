@@ -4,10 +4,12 @@
 # vm: mem=6G virtual=1 smp=1 timeout=400 append="gmem_persist=1G,zeroed kho=on" disk=guest flavours="release"
 # vm qemu: quick=1 append="gmem.vmm=qemu"
 # vm gmem-vmm: append="gmem.vmm=gmem-vmm"
+# vm two-cpus: append="gmem.vmm=gmem-vmm" virtual= smp=2
 # vm host-11: append="gmem.vmm=qemu" host_qemu=11
 #
 # The story that "make demo" tells: a Linux guest goes on while its host gets another
-# kernel, once with each VMM (see guest.sh), and once on a host that a newer QEMU emulates.
+# kernel, once with each VMM (see guest.sh), once on a host with two CPUs that
+# run at the same time, and once on one that a newer QEMU emulates.
 . /tests/lib/test.sh
 . /tests/lib/pool.sh
 . /tests/lib/guest.sh

@@ -2,7 +2,7 @@
 # shellcheck shell=dash
 #
 # For the tests of where the pool lies: what firmware, log, page tables and resource
-# tree say of it. Needs lib.sh and objects.sh.
+# tree say of it. Needs test.sh and pool.sh.
 
 gib=$((1 << 30))
 

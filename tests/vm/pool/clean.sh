@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# vm: mem=8G timeout=300 append="kho=on kho_scratch=512M,1G,512M gmem_persist=3G gmem_persist.clean=0" flavours="release debug"
+# vm: qemu="-cpu max,phys-bits=46" mem=8G timeout=300 append="kho=on kho_scratch=512M,1G,512M gmem_persist=3G gmem_persist.clean=0" flavours="release debug"
 #
 # Whatever was in memory, whoever gets it finds zero: after a discard, after a creator
 # was killed in the middle, after a kexec in the middle of cleaning.

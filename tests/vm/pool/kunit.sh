@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# vm: quick=1 mem=8G timeout=200 append="kho=on gmem_persist=2G kunit.enable=1 kunit.filter_glob=gmem_persist" flavours="release debug"
+# vm: quick=1 mem=8G timeout=200 append="maxcpus=2 kho=on gmem_persist=2G kunit.enable=1 kunit.filter_glob=gmem_persist" flavours="release debug"
 #
 # The KUnit tests, which ran when the kernel booted.
 . /tests/lib/test.sh

@@ -299,12 +299,12 @@ static void sweep(const struct operation *op)
 			refused++;
 			if (!op->keeps)
 				assert_same(&before, when);
-			check_witnesses(SZ_4K);
 			if (op->check)
 				op->check();
 			TEST_ASSERT(op->run() >= 0, "%s: errno %d (%s) when done again", when,
 				    errno, strerror(errno));
 		}
+		check_witnesses(SZ_4K);
 		undo(op);
 		if (!failed)
 			break;
@@ -716,8 +716,11 @@ static int run_file_allocate(void)
 static int run_read(void)
 {
 	static char buf[SZ_64K];
+	int r = pread(fd, buf, sizeof(buf), 0);
 
-	return pread(fd, buf, sizeof(buf), 0);
+	if (r > 0)
+		TEST_ASSERT(!memcmp(buf, data, r), "read: wrong bytes");
+	return r;
 }
 
 static int run_write_memory(void)
