@@ -236,5 +236,5 @@ require "arm ${next#* }" sh -c "echo '${next#* } $CASE' > $stop"
 drain
 lead_to "${next% *}"
 # Whoever came there is held, or gone, and another task leaves. The VM's limit ends that.
-until grep -q '^armed:' $stop; do :; done
+until grep -q '^armed:' $stop; do sleep 0.1; done
 fail "stopped at ${next#* }"
