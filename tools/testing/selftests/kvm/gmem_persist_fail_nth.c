@@ -713,14 +713,27 @@ static int run_file_allocate(void)
 }
 
 /* A part of what was asked for is an answer, too, but not of the wrong bytes. */
-static int run_read(void)
+static int read_of(const char *want)
 {
 	static char buf[SZ_64K];
 	int r = pread(fd, buf, sizeof(buf), 0);
 
 	if (r > 0)
-		TEST_ASSERT(!memcmp(buf, data, r), "read: wrong bytes");
+		TEST_ASSERT(!memcmp(buf, want, r), "read: wrong bytes");
 	return r;
+}
+
+static int run_read(void)
+{
+	return read_of(data);
+}
+
+/* Memory that nobody has written to */
+static int run_read_zeroes(void)
+{
+	static const char zeroes[SZ_64K];
+
+	return read_of(zeroes);
 }
 
 static int run_write_memory(void)
@@ -1059,7 +1072,7 @@ static const struct operation operations[] = {
 	{ "file: truncate to its size", new_file, run_file_populate_by_path, remove_file },
 	{ "file: fallocate", new_file, run_file_allocate, remove_file },
 	{ "file: punch", new_memory_file, run_punch, remove_file, .may_not_allocate = true },
-	{ "file: read", new_memory_file, run_read, remove_file },
+	{ "file: read", new_memory_file, run_read_zeroes, remove_file },
 	{ "file: write", new_memory_file, run_write_memory, remove_file },
 	{ "file: unlink", new_closed_file, run_unlink, nothing_left },
 	{ "file: unlink an open one", new_memory_file, run_unlink, close_unlinked },
