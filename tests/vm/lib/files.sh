@@ -35,6 +35,8 @@ attr() { [ "$(stat -c "$1" "$fs/$2")" = "$3" ]; }
 hold() {
 	local path=$1
 	shift
+	# The child empties it, too, but we may look before that, and find what the last one said.
+	: > /tmp/holding
 	gmem-file "$fs/$path" "$@" hold > /tmp/holding &
 	holder=$!
 	until grep -q holding /tmp/holding; do

@@ -94,6 +94,7 @@ vm_save() {
 own_vmm() {
 	local name=$1
 	shift
+	: > "/tmp/$name.said"	# here, or what the last one said is read
 	gmem-vmm --name "$name" "$@" > "/tmp/$name.console" 2> "/tmp/$name.said" &
 	eval "pid_$name=$!"
 }
