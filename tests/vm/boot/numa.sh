@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # vm: quick=1 mem=13G smp=2,sockets=2 timeout=200 flavours="release debug"
-# vm: append="maxcpus=2 kho=on kho_scratch=512M,1G,512M gmem_persist=1G,2G@0,3G@1,1G@7,zeroed"
+# vm: append="nokaslr maxcpus=2 kho=on kho_scratch=512M,1G,512M gmem_persist=1G,2G@0,3G@1,1G@7,zeroed"
 # vm: qemu="-object memory-backend-ram,id=n0,size=6656M,reserve=off -numa node,nodeid=0,cpus=0,memdev=n0 -object memory-backend-ram,id=n1,size=6656M,reserve=off -numa node,nodeid=1,cpus=1,memdev=n1"
 #
 # Two nodes, whose boundary is no multiple of 1 GiB: the pool lies where it was asked

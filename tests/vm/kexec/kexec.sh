@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# vm: quick=1 mem=8G timeout=300 append="kho=on gmem_persist=4G" flavours="release debug"
+# vm: quick=1 mem=9G timeout=300 append="kho=on gmem_persist=4G" flavours="release debug"
 #
 # Three kernels in a row. The first makes objects of both granules, of a default
 # and of a protected VM, all full of patterns. The second finds all of them, uses

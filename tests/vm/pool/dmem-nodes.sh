@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
-# vm: mem=8G timeout=200 append="gmem_persist=1G@0,1G@1" flavours="release debug" qemu="-object memory-backend-ram,id=m0,size=5G -object memory-backend-ram,id=m1,size=3G -numa node,memdev=m0,cpus=0-1 -numa node,memdev=m1"
+# vm: mem=8G timeout=200 append="nokaslr gmem_persist=1G@0,1G@1" flavours="release debug" qemu="-object memory-backend-ram,id=m0,size=5G -object memory-backend-ram,id=m1,size=3G -numa node,memdev=m0,cpus=0-1 -numa node,memdev=m1"
 #
 # A pool on two nodes: each is a region with accounts and limits of its own.
 . /tests/lib/test.sh
