@@ -103,6 +103,23 @@ def _tests_of(path):
     return {script: (script, "", common)}
 
 
+# Memory below the hole for devices, of which no pool takes any; and the two GiB that KASLR can
+# spoil: the pool takes whole GiB, and a kernel may lie across two.
+BESIDE_POOL = 5
+
+
+def _pool_may_not_fit(words):
+    """Does it depend on where KASLR puts the kernel whether the pool is had whole?"""
+    append = words["append"]
+    sizes = re.findall(r"gmem_persist=(\S+)", append)
+    if not sizes or "nokaslr" in append.split():
+        return False
+    pool = sum(int(size) for size in re.findall(r"(?:^|,)(\d+)G", sizes[-1]))
+    memory = words["big"] or words["mem"]
+    mib = int(memory[:-1]) * {"G": 1024, "M": 1}[memory[-1]]
+    return pool << 10 < mib < (pool + BESIDE_POOL) << 10
+
+
 class Test:
     """One test: name, topic, script, case, and its words, also those that are a default."""
 
@@ -115,6 +132,8 @@ class Test:
         wrong = set(self.words["flavours"].split()) - {*FLAVOURS, "bench"}
         if wrong:
             raise BadTest(f"{name}: no such flavours: {' '.join(wrong)}")
+        if _pool_may_not_fit(self.words):
+            raise BadTest(f"{name}: needs {BESIDE_POOL}G beside the pool, or nokaslr")
 
     def runs_on(self, flavour):
         return flavour in self.words["flavours"].split()

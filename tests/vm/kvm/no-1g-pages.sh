@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# vm: mem=6G timeout=120 append="kho=on gmem_persist=2G@0,zeroed" flavours="release" qemu="-cpu max,phys-bits=46,-pdpe1gb"
+# vm: mem=7G timeout=120 append="kho=on gmem_persist=2G@0,zeroed" flavours="release" qemu="-cpu max,phys-bits=46,-pdpe1gb"
 #
 # A CPU without 1 GiB pages: granules of 1 GiB can be had all the same, and user space
 # maps them by smaller leaves. (Not run: the guest; its page table has 1 GiB pages.)

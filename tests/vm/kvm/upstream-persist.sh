@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
-# vm: mem=6G timeout=400 append="kho=on kho_scratch=128M,128M,128M gmem_persist=2G trace_event=gmem_persist:gmem_create" flavours="release debug"
+# vm: mem=7G timeout=400 append="kho=on kho_scratch=128M,128M,128M gmem_persist=2G trace_event=gmem_persist:gmem_create" flavours="release debug"
 #
 # Upstream's tests of guest_memfd on a host with a pool: on ordinary memory, where
 # nothing may be different, and on persistent memory.

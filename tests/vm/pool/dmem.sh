@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
-# vm: quick=1 mem=6G timeout=300 append="kho=on gmem_persist.clean=0 gmem_persist=2G" flavours="release debug"
+# vm: quick=1 mem=7G timeout=300 append="kho=on gmem_persist.clean=0 gmem_persist=2G" flavours="release debug"
 #
 # Who pays for the pool's memory, with real cgroups: what is charged and when, what a
 # limit stops and what it does not. The second kernel knows no cgroups, so what came

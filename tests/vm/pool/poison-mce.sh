@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
-# vm: mem=6G append="gmem_persist=2G,zeroed kho=on mce=100000000" flavours="release"
+# vm: mem=7G append="gmem_persist=2G,zeroed kho=on mce=100000000" flavours="release"
 # vm: qemu="-cpu Skylake-Server-v1,phys-bits=46 -chardev socket,id=mon,path=build/mce.socket,server=on,wait=off -mon chardev=mon -chardev socket,id=com,path=build/mce.socket -device isa-serial,chardev=com,index=2"
 #
 # A machine check, by QEMU's mce command, takes the way of a real one: from the exception

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
-# vm: quick=1 mem=6G timeout=300 append="gmem_persist=2G,zeroed gmem_persist.clean=0 kho=on" flavours="release debug"
+# vm: quick=1 mem=7G timeout=300 append="gmem_persist=2G,zeroed gmem_persist.clean=0 kho=on" flavours="release debug"
 #
 # Memory errors in the pool, as far as a machine without any can have them: the kernel is
 # told by hard_offline_page. Three kernels: the first gets errors in memory of every kind,

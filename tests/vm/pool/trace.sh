@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
-# vm: quick=1 mem=6G timeout=200 append="kho=on gmem_persist.clean=0 gmem_persist=2G trace_event=gmem_persist" flavours="release debug"
+# vm: quick=1 mem=7G timeout=200 append="kho=on gmem_persist.clean=0 gmem_persist=2G trace_event=gmem_persist" flavours="release debug"
 #
 # The tracepoints: each thing that happens to an object leaves its event, with the
 # figures that the VMM or sysfs tell as well.
