@@ -12,7 +12,7 @@ FLAVOUR ?= release
 # The same, or kcsan, for: stress
 STRESS_FLAVOUR := $(if $(filter command line,$(origin FLAVOUR)),$(FLAVOUR),debug)
 
-export LINUX_TARBALL LINUX_SRC POOL FAULT VMM QUICK LOAD
+export LINUX_TARBALL LINUX_SRC POOL FAULT VMM QUICK LOAD BEFORE
 # No folders of compiled scripts beside the scripts
 export PYTHONDONTWRITEBYTECODE = 1
 
@@ -20,7 +20,7 @@ export PYTHONDONTWRITEBYTECODE = 1
 .NOTPARALLEL:
 
 .PHONY: again bench-restart help deps linux config build unit frag fuzz selftests initramfs demo test test-vm \
-	stress boots bench-pool bench-kvm check shell series clean distclean
+	stress boots bench-pool bench-kvm bench-scale check shell series clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,10 @@ bench-pool: ## how fast memory is cleared and given out (build/results/pool.json
 bench-kvm: ## what memory costs a VMM and its guest, beside today's guest_memfd (build/results/kvm.json)
 	@$(MAKE) build FLAVOUR=release
 	@scripts/bench-kvm
+
+bench-scale: ## operations beside 65,536 objects, and a kexec with them (build/results/scale.json; BEFORE=commit: keep the figures)
+	@$(MAKE) build FLAVOUR=release
+	@scripts/bench-scale
 
 bench-restart: ## how long a guest is away, by the size of its memory (VMM=qemu or gmem-vmm; build/results/restart.json)
 	@$(MAKE) build FLAVOUR=release
