@@ -19,9 +19,9 @@
  *   free_bytes                          of Linux's memory
  *
  * Those of the first three lines are medians, of creation from a quarter of TIMES: it leaves
- * the others beside each until all are done. It gets clean memory, if the pool was clean. Making and ending a VM, and closing what it got, is in none of the times
- * but that of fill, which needs one VM. A fill, or a storm, that takes longer than SECONDS
- * stops there.
+ * the others beside each until all are done. It gets clean memory, if the pool was clean.
+ * Making and ending a VM, and closing what it got, is in none of the times but that of fill,
+ * which needs one VM. A fill, or a storm, that takes longer than SECONDS stops there.
  *
  * Exit status: 0; 3 if fewer objects could be made (why=NAME, or why=time); 1 with a message.
  */
