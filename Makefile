@@ -19,7 +19,7 @@ export PYTHONDONTWRITEBYTECODE = 1
 # Each script uses all CPUs by itself.
 .NOTPARALLEL:
 
-.PHONY: again bench-restart help deps linux config build unit frag fuzz selftests initramfs demo test test-vm \
+.PHONY: again bench-restart help deps linux config build unit frag fuzz mutants selftests initramfs demo test test-vm \
 	stress boots bench-pool bench-kvm bench-scale check shell series clean distclean
 
 help: ## this list
@@ -57,6 +57,9 @@ fuzz: linux ## fuzz the allocator and what reads foreign bytes (TIME=seconds, de
 
 frag: linux ## simulate months of a fleet's VMs: what is left of 1 GiB capacity, by policy
 	@scripts/unit-tests frag
+
+mutants: linux ## mistakes in the pure logic that the unit tests do not notice (F="arena record", NUMBER=80 of each, TIME=600)
+	@scripts/unit-tests mutants
 
 demo: ## the story: a Linux guest survives a kexec of its host (VMM=qemu, gmem-vmm or payload, POOL=size, FAULT=corrupt-record)
 	@$(MAKE) build FLAVOUR=release

@@ -14,11 +14,15 @@
 struct file;
 struct gmem_consumer;
 struct gmem_object;
+struct gmem_view;
 struct inode;
 struct vm_area_struct;
 
 /* Length of an object's name with its terminating NUL. */
 #define GMEM_NAME_SIZE 64
+
+/* Length of a token, which says who changed an object's memory last. */
+#define GMEM_TOKEN_SIZE 16
 
 /**
  * struct gmem_object_params - what a caller asks an object to be
@@ -46,14 +50,23 @@ struct gmem_object_params {
  * @size: its size in bytes
  * @granule: %SZ_2M or %SZ_1G
  * @generation: how many handovers to a next kernel it has survived
- * @epoch: how often its VM view has been claimed, or its file been opened for writing, this
- *	time included
  */
 struct gmem_object_info {
 	u64 size;
 	u64 granule;
 	u64 generation;
-	u64 epoch;
+};
+
+/**
+ * struct gmem_view_info - which object a view is of, and what its memory is known by
+ * @uuid: of the object
+ * @token: the token that stood when the view began; 0 if it created the object
+ * @own_token: the token that stands from the view's first write on
+ */
+struct gmem_view_info {
+	u8 uuid[16];
+	u8 token[GMEM_TOKEN_SIZE];
+	u8 own_token[GMEM_TOKEN_SIZE];
 };
 
 /**
@@ -93,9 +106,6 @@ bool gmem_persist_enabled(void);
 bool gmem_persist_is_pool_pfn(unsigned long pfn);
 bool gmem_persist_overlaps(u64 base, u64 size);
 
-/* Kexec: a kernel to be booted has been loaded. */
-void gmem_persist_kexec_loaded(bool takes_kho);
-
 /* Objects and their VM view */
 struct gmem_object *gmem_object_create(const struct gmem_object_params *params);
 struct gmem_object *gmem_object_claim(const struct gmem_object_params *params);
@@ -108,9 +118,17 @@ unsigned long gmem_object_pfn(struct gmem_object *obj, pgoff_t index,
 			      int *max_order);
 bool gmem_object_is_bad(struct gmem_object *obj, pgoff_t index);
 int gmem_object_punch(struct gmem_object *obj, u64 offset, u64 size);
-int gmem_object_mmap(struct gmem_object *obj, struct vm_area_struct *vma);
 void gmem_object_attach(struct gmem_object *obj, struct gmem_consumer *consumer);
 void gmem_object_detach(struct gmem_object *obj, struct gmem_consumer *consumer);
+
+/* What a VM does with the memory */
+struct gmem_view *gmem_view_begin(struct gmem_object *obj, const struct file *handle,
+				  bool created);
+void gmem_view_end(struct gmem_view *view);
+void gmem_view_write(struct gmem_view *view);
+int gmem_view_punch(struct gmem_view *view, u64 offset, u64 size);
+int gmem_view_mmap(struct gmem_view *view, struct vm_area_struct *vma);
+void gmem_view_get_info(struct gmem_view *view, struct gmem_view_info *info);
 
 #else
 
@@ -131,8 +149,6 @@ static inline bool gmem_persist_overlaps(u64 base, u64 size)
 {
 	return false;
 }
-
-static inline void gmem_persist_kexec_loaded(bool takes_kho) { }
 
 #endif /* CONFIG_GMEM_PERSIST */
 

@@ -3,7 +3,7 @@
  * What the pool of persistent guest memory needs from an architecture: a memory
  * map that every later kernel reads before it touches memory, and in which the
  * pool can be marked so that all of them, also those that know nothing of it,
- * leave it alone.
+ * leave it alone; and a way to forget a mapping on one CPU only.
  */
 #ifndef _LINUX_GMEM_PERSIST_ARCH_H
 #define _LINUX_GMEM_PERSIST_ARCH_H
@@ -68,5 +68,15 @@ void gmem_arch_unmap_range(u64 base, u64 size);
  * as a power-on.
  */
 bool gmem_arch_from_kexec(void);
+
+/**
+ * gmem_arch_flush_local - forget one mapping of the kernel on this CPU
+ * @addr: an address in the page, or in the leaf, whose entry has been cleared
+ *
+ * No other CPU is disturbed.
+ *
+ * Context: the caller stays on this CPU.
+ */
+void gmem_arch_flush_local(unsigned long addr);
 
 #endif /* _LINUX_GMEM_PERSIST_ARCH_H */

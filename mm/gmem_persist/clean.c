@@ -12,7 +12,8 @@
  *   CPUs, cleans free memory in the background, so that most objects find theirs
  *   clean. The operator can slow it down or switch it off.
  * - Creation clears what is still dirty of its own memory, on several CPUs of the
- *   nodes that the memory is on. A signal, a freeze or a reboot ends it.
+ *   nodes that the memory is on. Threads of the creator's own do that: in its cgroup, of
+ *   its priority, on the CPUs that it may use. A signal, a freeze or a reboot ends it.
  *
  * What is being cleaned is dirty until it is clean, in sysfs and in the record, so
  * that a kexec at any moment is safe. It stays free as well: whoever is given
@@ -20,18 +21,21 @@
  */
 #include "internal.h"
 
+#include <linux/atomic.h>
+#include <linux/completion.h>
+#include <linux/cpumask.h>
 #include <linux/kthread.h>
 #include <linux/math64.h>
 #include <linux/minmax.h>
 #include <linux/moduleparam.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/task.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/timekeeping.h>
 #include <linux/topology.h>
 #include <linux/wait.h>
-#include <linux/workqueue.h>
 
 #include <trace/events/gmem_persist.h>
 
@@ -68,24 +72,25 @@ static int clear_part(const struct gmem_range *part, int (*stop)(void *), void *
  */
 
 /**
- * struct clean_job - clearing the memory of an object
- * @obj: the object
+ * struct clean_job - clearing memory that was taken
+ * @ranges: the memory
  * @creator: who waits for it, and whose signals end it
+ * @killable: only fatal ones do
  * @err: why it ends early
  * @i: the range that is being handed out
  * @offset: where in it the next part begins
+ * @busy: how many are at work on it
+ * @done: nobody is any more
  */
 struct clean_job {
-	struct gmem_object *obj;
+	const struct gmem_extents *ranges;
 	struct task_struct *creator;
+	bool killable;
 	int err;		/* under gmem_pool.lock, read without */
 	unsigned int i;		/* under gmem_pool.lock */
 	u64 offset;		/* likewise */
-};
-
-struct clean_helper {
-	struct work_struct work;
-	struct clean_job *job;
+	atomic_t busy;
+	struct completion done;
 };
 
 static int stop_job(void *arg)
@@ -95,7 +100,8 @@ static int stop_job(void *arg)
 	gmem_stop_here("alloc-clear");
 	if (READ_ONCE(job->err))
 		return job->err;
-	if (signal_pending(job->creator))
+	if (job->killable ? fatal_signal_pending(job->creator) :
+			    signal_pending(job->creator))
 		return -EINTR;
 	/* A reboot does not wait for anybody. */
 	if (gmem_pool_frozen())
@@ -103,10 +109,10 @@ static int stop_job(void *arg)
 	return 0;
 }
 
-/* The next part of the object's memory that is not known to be zero. */
+/* The next part of the memory that is not known to be zero. */
 static bool next_part(struct clean_job *job, struct gmem_range *part)
 {
-	const struct gmem_extents *x = &job->obj->ranges;
+	const struct gmem_extents *x = job->ranges;
 
 	lockdep_assert_held(&gmem_pool.lock);
 
@@ -134,46 +140,73 @@ static void work_on(struct clean_job *job)
 	struct gmem_range part;
 	int err;
 
-	mutex_lock(&gmem_pool.lock);
+	spin_lock(&gmem_pool.lock);
 	while (!job->err && next_part(job, &part)) {
-		mutex_unlock(&gmem_pool.lock);
+		spin_unlock(&gmem_pool.lock);
 		err = clear_part(&part, stop_job, job);
-		mutex_lock(&gmem_pool.lock);
+		spin_lock(&gmem_pool.lock);
+		/* The record stands still then. */
+		if (!err && gmem_pool.holders)
+			err = -EBUSY;
 		if (!err)
 			gmem_arena_set_clean(&gmem_pool.arena, part.base,
 					     part.size);
 		else if (!job->err)
 			WRITE_ONCE(job->err, err);
 	}
-	mutex_unlock(&gmem_pool.lock);
+	spin_unlock(&gmem_pool.lock);
 	gmem_clean_kick();
 }
 
-static void help(struct work_struct *work)
+/* Signals are nothing to this thread: the creator looks for them, and it ends soon. */
+static int gmem_clean_help(void *arg)
 {
-	work_on(container_of(work, struct clean_helper, work)->job);
+	static const char name[TASK_COMM_LEN] = "gmem_clear";
+	struct clean_job *job = arg;
+
+	set_task_comm(current, name);
+	work_on(job);
+	if (atomic_dec_and_test(&job->busy))
+		complete(&job->done);
+	do_exit(0);
 }
 
-/* How many CPUs of a node are worth asking for @bytes on it. */
-static unsigned int threads_for(int nid, u64 bytes)
+/*
+ * A thread of the creator's process, which never sees user space: what it does is counted,
+ * limited and scheduled as what the creator does. io_uring has such threads, too. One of
+ * vhost's would not do: it may be stopped or frozen before it ends, and the creator would
+ * wait for it meanwhile.
+ */
+static bool gmem_clean_start_helper(struct clean_job *job, const struct cpumask *cpus)
 {
-	unsigned int cpus = nid == NUMA_NO_NODE ? num_online_cpus() :
-						  nr_cpus_node(nid);
+	struct task_struct *task = create_io_thread(gmem_clean_help, job, NUMA_NO_NODE);
+
+	if (IS_ERR(task))
+		return false;
+	set_cpus_allowed_ptr(task, cpus);
+	atomic_inc(&job->busy);
+	wake_up_new_task(task);
+	return true;
+}
+
+/* How many CPUs of @cpus are worth asking for @bytes. */
+static unsigned int threads_for(const struct cpumask *cpus, u64 bytes)
+{
 	unsigned int max = READ_ONCE(gmem_clean_threads) ?: MAX_THREADS;
 
-	return min3((u64)max, (u64)max(cpus, 1U), div_u64(bytes, PART_SIZE) + 1);
+	return min3((u64)max, (u64)cpumask_weight(cpus), div_u64(bytes, PART_SIZE) + 1);
 }
 
-static u64 dirty_bytes_on(const struct gmem_object *obj, int nid)
+static u64 dirty_bytes_on(const struct gmem_extents *x, int nid)
 {
 	struct gmem_range rest, part;
 	u64 bytes = 0;
 	unsigned int i;
 
-	guard(mutex)(&gmem_pool.lock);
+	guard(spinlock)(&gmem_pool.lock);
 
-	for (i = 0; i < obj->ranges.nr; i++) {
-		rest = obj->ranges.r[i];
+	for (i = 0; i < x->nr; i++) {
+		rest = x->r[i];
 		while (rest.size && gmem_arena_next_dirty(&gmem_pool.arena, rest.base,
 							  rest.size, &part)) {
 			if (gmem_arena_nid(&gmem_pool.arena, part.base) == nid)
@@ -185,46 +218,66 @@ static u64 dirty_bytes_on(const struct gmem_object *obj, int nid)
 	return bytes;
 }
 
+/* Ask CPUs of the nodes that the memory is on, which the creator may use. */
+static void gmem_clean_get_help(struct clean_job *job)
+{
+	bool creator_counts = false;
+	cpumask_var_t cpus;
+	unsigned int i, n, nr = 0;
+
+	/* Those of the kernel have no process, and io_uring's would pass on what they are. */
+	if (current->flags & (PF_KTHREAD | PF_USER_WORKER))
+		return;
+	if (!alloc_cpumask_var(&cpus, GFP_KERNEL))
+		return;
+	for (i = 0; i < gmem_pool.arena.nr_nodes; i++) {
+		const int nid = gmem_pool.arena.nodes[i].nid;
+		const u64 bytes = dirty_bytes_on(job->ranges, nid);
+
+		if (!bytes)
+			continue;
+		/* The node may have no CPUs, or none that the creator may use. */
+		if (nid == NUMA_NO_NODE ||
+		    !cpumask_and(cpus, current->cpus_ptr, cpumask_of_node(nid)))
+			cpumask_copy(cpus, current->cpus_ptr);
+		n = threads_for(cpus, bytes);
+		/* The creator itself is the first. */
+		if (!creator_counts)
+			n--;
+		creator_counts = true;
+		for (; n && nr < MAX_THREADS; n--, nr++)
+			if (!gmem_clean_start_helper(job, cpus))
+				break;
+	}
+	free_cpumask_var(cpus);
+}
+
 /**
- * gmem_clean_object - clear what must be cleared of a new object
- * @obj: the object, which nobody else knows yet
+ * gmem_clean_ranges - clear what must be cleared of memory that was taken
+ * @x: the memory, which nobody else knows yet
+ * @killable: only a fatal signal ends it, not any one
  *
  * What has been cleaned stays clean, also if this is interrupted.
  *
  * Context: process context, may take seconds; takes gmem_pool.lock.
- * Return: 0, -EINTR (a signal), -EBUSY (somebody froze the pool), -ENOMEM (no
- * kernel memory for a mapping).
+ * Return: 0, -EINTR (a signal), -EBUSY (somebody froze the pool).
  */
-int gmem_clean_object(struct gmem_object *obj)
+int gmem_clean_ranges(const struct gmem_extents *x, bool killable)
 {
-	struct clean_job job = { .obj = obj, .creator = current };
-	struct clean_helper *helpers;
-	unsigned int i, k, n, nr = 0;
-	bool creator_counts = false;
+	struct clean_job job = {
+		.ranges = x,
+		.creator = current,
+		.killable = killable,
+		.busy = ATOMIC_INIT(1),
+	};
 
-	/* The creator itself is the first; without help it just takes longer. */
-	helpers = kcalloc(MAX_THREADS, sizeof(*helpers), GFP_KERNEL);
-	for (i = 0; helpers && i < gmem_pool.arena.nr_nodes; i++) {
-		int nid = gmem_pool.arena.nodes[i].nid;
-		u64 bytes = dirty_bytes_on(obj, nid);
-
-		n = bytes ? threads_for(nid, bytes) : 0;
-		if (n && !creator_counts) {
-			creator_counts = true;
-			n--;
-		}
-		for (k = 0; k < n && nr < MAX_THREADS; k++, nr++) {
-			helpers[nr].job = &job;
-			INIT_WORK(&helpers[nr].work, help);
-			queue_work_node(nid, system_dfl_long_wq, &helpers[nr].work);
-		}
-	}
-
+	init_completion(&job.done);
+	/* Without help it just takes longer. */
+	gmem_clean_get_help(&job);
 	work_on(&job);
-	/* Nothing is left to do for those that have not begun. */
-	for (i = 0; i < nr; i++)
-		cancel_work_sync(&helpers[i].work);
-	kfree(helpers);
+	/* Nothing is left to do, but somebody may still be about his last part. */
+	if (!atomic_dec_and_test(&job.busy))
+		wait_for_completion(&job.done);
 	return job.err;
 }
 
@@ -281,7 +334,7 @@ static bool take_part(struct clean_worker *worker)
 	if (rate)
 		max = clamp_t(u64, (u64)rate * SZ_1M / 10, SZ_2M, max);
 
-	guard(mutex)(&gmem_pool.lock);
+	guard(spinlock)(&gmem_pool.lock);
 	worker->leave = false;
 	return may_work() &&
 	       gmem_arena_find_dirty(&gmem_pool.arena, worker->nid,
@@ -290,16 +343,14 @@ static bool take_part(struct clean_worker *worker)
 
 static void part_done(struct clean_worker *worker, bool clean)
 {
-	guard(mutex)(&gmem_pool.lock);
+	guard(spinlock)(&gmem_pool.lock);
 
-	if (clean)
+	/* A record that is sealed stands still: then it is cleaned again. */
+	if (clean && !gmem_pool.holders)
 		gmem_arena_set_clean(&gmem_pool.arena, worker->part.base,
 				     worker->part.size);
 	worker->part.size = 0;
 	wake_up_all(&leave_wait);
-	/* All done: worth telling the next kernel, which else cleans it again. */
-	if (!has_work(worker) && !gmem_pool.holders)
-		gmem_handover_update();
 }
 
 /* No faster than the operator allows. */
@@ -350,8 +401,6 @@ static int clean_node(void *arg)
 		gmem_stop_here("clean-cleared");
 		part_done(worker, !err);
 		gmem_stop_here("clean-marked");
-		if (err == -ENOMEM)
-			schedule_timeout_idle(HZ);
 		pace(bytes, started);
 	}
 	return 0;
@@ -405,10 +454,10 @@ void gmem_clean_leave(const struct gmem_extents *x)
 			prepare_to_wait(&leave_wait, &wait, TASK_UNINTERRUPTIBLE);
 			WRITE_ONCE(worker->leave, true);
 			set_user_nice(worker->task, 0);
-			mutex_unlock(&gmem_pool.lock);
+			spin_unlock(&gmem_pool.lock);
 			schedule();
 			finish_wait(&leave_wait, &wait);
-			mutex_lock(&gmem_pool.lock);
+			spin_lock(&gmem_pool.lock);
 		}
 	}
 }

@@ -9,18 +9,18 @@
  * A file is given one of two kinds of memory, by what is done first to it while it is
  * empty: ftruncate() or fallocate() makes it a guest's memory, which keeps its size and can
  * be mapped; write() makes it *data*, which is as long as what was written, can be truncated
- * to any length, and is neither mapped nor used by a VM. Truncated to 0 it is empty again,
- * unless there is no kernel memory to note that. A VMM keeps there what it must know to go
- * on with a guest.
+ * to any length, and is neither mapped nor used by a VM. Truncated to 0 it is empty again.
+ * A VMM keeps there what it must know to go on with a guest.
  *
- * Data that needs more memory gets other memory, twice as large, and what was written is
- * copied there; it is for the state of VMMs, not for disks. The memory is in granules of
- * 2 MiB.
+ * Data that needs more memory gets more behind what it has, and nothing is moved or copied.
+ * fallocate() with FALLOC_FL_KEEP_SIZE makes room ahead, also in an empty file, which it
+ * makes data. The memory is in granules of 2 MiB.
  *
  * A guest's memory that the host shares can be read and written, too, within its size.
  *
- * Bytes are copied through a window of kernel address space, under the lock of the inode
- * and no other, so that user memory may be anything, also a mapping of the pool.
+ * Bytes pass through a buffer, since a window to the pool's memory is open for no longer than
+ * it takes to copy them, and user memory may be slow to come. That is copied under the lock of
+ * the inode and no other, so that it may be anything, also a mapping of the pool.
  */
 #include "internal.h"
 
@@ -30,21 +30,63 @@
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
 #include <linux/sizes.h>
+#include <linux/slab.h>
 #include <linux/uio.h>
 
-static int copy_piece(void *addr, u64 size, void *arg)
-{
-	struct iov_iter *iter = arg;
-	size_t done = iov_iter_rw(iter) == WRITE ? copy_from_iter(addr, size, iter) :
-						   copy_to_iter(addr, size, iter);
+/* So much is copied at a time. */
+#define BUFFER_SIZE	SZ_32K
 
-	return done == size ? 0 : -EFAULT;
+/**
+ * struct gmem_data_copying - bytes on their way from or to user memory
+ * @iter: where they come from, or go to
+ * @buffer: what they pass through
+ * @size: length of that in bytes
+ */
+struct gmem_data_copying {
+	struct iov_iter *iter;
+	void *buffer;
+	size_t size;
+};
+
+static int gmem_data_copy_out(u64 phys, u64 size, void *arg)
+{
+	const struct gmem_data_copying *copying = arg;
+
+	while (size) {
+		const size_t len = min(size, copying->size);
+		const size_t got = gmem_window_read(copying->buffer, phys, len);
+
+		if (copy_to_iter(copying->buffer, got, copying->iter) < got)
+			return -EFAULT;
+		if (got < len)
+			return -EIO;
+		phys += len;
+		size -= len;
+	}
+	return 0;
 }
 
-static int clear_piece(void *addr, u64 size, void *arg)
+static int gmem_data_copy_in(u64 phys, u64 size, void *arg)
 {
-	memset(addr, 0, size);
+	const struct gmem_data_copying *copying = arg;
+
+	while (size) {
+		const size_t len = min(size, copying->size);
+		const size_t got = copy_from_iter(copying->buffer, len, copying->iter);
+
+		gmem_window_write(phys, copying->buffer, got);
+		gmem_stop_here("data-written");
+		if (got < len)
+			return -EFAULT;
+		phys += len;
+		size -= len;
+	}
 	return 0;
+}
+
+static int clear_piece(u64 phys, u64 size, void *arg)
+{
+	return gmem_zero(phys, size, NULL, NULL);
 }
 
 /*
@@ -52,7 +94,7 @@ static int clear_piece(void *addr, u64 size, void *arg)
  * granule, and with no bad page in it.
  */
 static int walk(struct gmem_object *obj, u64 offset, u64 size,
-		int (*fn)(void *addr, u64 size, void *arg), void *arg)
+		int (*fn)(u64 phys, u64 size, void *arg), void *arg)
 {
 	while (size) {
 		const u64 page = PAGE_ALIGN_DOWN(offset);
@@ -67,7 +109,7 @@ static int walk(struct gmem_object *obj, u64 offset, u64 size,
 			return -EINTR;
 		len = min(len, page + good - offset);
 		phys = PFN_PHYS(gmem_object_pfn(obj, offset >> PAGE_SHIFT, NULL));
-		err = gmem_window_walk_user(phys + offset_in_page(offset), len, fn, arg);
+		err = fn(phys + offset_in_page(offset), len, arg);
 		if (err)
 			return err;
 		cond_resched();
@@ -81,21 +123,32 @@ static int walk(struct gmem_object *obj, u64 offset, u64 size,
 static ssize_t copy(struct gmem_object *obj, u64 offset, u64 size, struct iov_iter *iter)
 {
 	const size_t before = iov_iter_count(iter);
-	int err = walk(obj, offset, size, copy_piece, iter);
+	struct gmem_data_copying copying = {
+		.iter = iter,
+		.size = min(size, BUFFER_SIZE),
+	};
+	int err;
 
+	copying.buffer = kmalloc(copying.size, GFP_KERNEL);
+	if (!copying.buffer)
+		return -ENOMEM;
+	err = walk(obj, offset, size, iov_iter_rw(iter) == WRITE ? gmem_data_copy_in :
+								   gmem_data_copy_out, &copying);
+	/* What was in the pool shall be in the pool only. */
+	kfree_sensitive(copying.buffer);
 	return (ssize_t)(before - iov_iter_count(iter)) ?: err;
 }
 
 static bool is_memory(const struct gmem_object *obj)
 {
-	return obj->ranges.nr && !obj->data;
+	return obj->ranges.nr && !gmem_object_is_data(obj);
 }
 
 static bool is_shared(const struct gmem_object *obj)
 {
 	const u64 flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED;
 
-	return (obj->meta.flags & flags) == flags;
+	return (obj->ser->flags & flags) == flags;
 }
 
 /**
@@ -127,64 +180,104 @@ ssize_t gmem_data_read_iter(struct kiocb *iocb, struct iov_iter *to)
 }
 
 /*
- * Let there be memory for that many bytes. If what follows fails, it stays with the file, as
- * after posix_fallocate(): the length and the contents are what they were.
+ * Let there be memory for that many bytes. What is too much, also because of what follows
+ * fails, is given back by gmem_data_trim().
  */
-static int reserve(struct gmem_object *obj, u64 bytes)
+static int gmem_data_reserve(struct gmem_object *obj, u64 bytes)
 {
 	const u64 need = ALIGN(bytes, SZ_2M);
-	const u64 twice = 2 * obj->meta.size;
+	const u64 twice = 2 * obj->ser->size;
 	int err = -ENOSPC;
 
-	if (need <= obj->meta.size)
+	if (need <= obj->ser->size)
 		return 0;
-	/* So that a file is not copied for each granule that it grows by. */
+	/* So that there are not as many pieces as granules */
 	if (need < twice)
-		err = gmem_object_resize(obj, twice);
+		err = gmem_object_grow(obj, twice);
 	if (err == -ENOSPC || err == -EDQUOT)
-		err = gmem_object_resize(obj, need);
+		err = gmem_object_grow(obj, need);
 	return err;
 }
 
-/* Give back what is no longer needed, unless it is little, or there is no memory for it. */
-static void trim(struct gmem_object *obj)
+/* Give back what is neither needed nor reserved, unless it is little. */
+static void gmem_data_trim(struct gmem_object *obj)
 {
-	const u64 need = ALIGN(i_size_read(obj->inode), SZ_2M);
+	const u64 need = ALIGN(max_t(u64, i_size_read(obj->inode), obj->reserved), SZ_2M);
 
-	if (obj->ranges.nr && need <= obj->meta.size / 2)
-		gmem_object_resize(obj, need);
+	if (obj->ranges.nr && need <= obj->ser->size / 2)
+		gmem_object_shrink(obj, need);
 }
 
 /* Make it longer; what is between the old and the new end reads zero. */
-static int extend(struct gmem_object *obj, u64 length)
+static int gmem_data_extend(struct gmem_object *obj, u64 length)
 {
 	const u64 old = i_size_read(obj->inode);
-	int err = reserve(obj, length);
+	int err = gmem_data_reserve(obj, length);
 
-	if (!err && length > old)
-		err = walk(obj, old, length - old, clear_piece, NULL);
+	if (err || length <= old)
+		return err;
+	return walk(obj, old, length - old, clear_piece, NULL);
+}
+
+/**
+ * gmem_data_fallocate - reserve memory for data
+ * @inode: of an object that holds data, or has no memory
+ * @end: so many bytes will be written without -ENOSPC or -EDQUOT, until it is truncated or
+ *	this kernel ends; its length does not change
+ *
+ * Context: process context; the inode's lock is held.
+ * Return: 0, or an error of gmem_data_write_iter().
+ */
+int gmem_data_fallocate(struct inode *inode, u64 end)
+{
+	struct gmem_object *obj = gmem_fs_inode_object(inode);
+	int err = gmem_data_reserve(obj, end);
+
+	if (!err)
+		obj->reserved = max(obj->reserved, end);
 	return err;
 }
 
-static ssize_t write(struct gmem_object *obj, u64 offset, u64 count,
+/* To a guest's memory, of which there is as much as there is. */
+static ssize_t write_memory(struct gmem_view *view, u64 offset, u64 count,
+			    struct iov_iter *from)
+{
+	struct gmem_object *obj = view->obj;
+	const u64 size = i_size_read(obj->inode);
+	ssize_t done;
+
+	if (!is_shared(obj))
+		return -EPERM;
+	if (offset >= size)
+		return -ENOSPC;
+	done = gmem_view_begin_write(view);
+	if (done)
+		return done;
+	done = copy(obj, offset, min(count, size - offset), from);
+	gmem_view_end_write(view);
+	return done;
+}
+
+static ssize_t write(struct gmem_view *view, u64 offset, u64 count,
 		     struct iov_iter *from)
 {
+	struct gmem_object *obj = view->obj;
 	const u64 size = i_size_read(obj->inode);
 	ssize_t done;
 	int err;
 
 	if (gmem_pool_frozen())
 		return -EBUSY;
-	if (is_memory(obj)) {
-		if (!is_shared(obj))
-			return -EPERM;
-		if (offset >= size)
-			return -ENOSPC;
-		return copy(obj, offset, min(count, size - offset), from);
-	}
+	if (is_memory(obj))
+		return write_memory(view, offset, count, from);
 
-	err = reserve(obj, offset + count);
-	err = err ?: extend(obj, offset);
+	/* No memory is taken, and cleared, for what cannot be read. */
+	count -= fault_in_iov_iter_readable(from, count);
+	if (!count)
+		return -EFAULT;
+	err = gmem_data_reserve(obj, offset + count);
+	if (!err)
+		err = gmem_data_extend(obj, offset);
 	done = err ?: copy(obj, offset, count, from);
 	if (done > 0) {
 		/* Also if it is as long as before: it is newer. */
@@ -192,7 +285,7 @@ static ssize_t write(struct gmem_object *obj, u64 offset, u64 count,
 		if (err)
 			done = err;
 	}
-	trim(obj);
+	gmem_data_trim(obj);
 	return done;
 }
 
@@ -203,8 +296,8 @@ static ssize_t write(struct gmem_object *obj, u64 offset, u64 count,
  *
  * Return: how many bytes, or -EPERM (private memory is not written to), -ENOSPC (behind
  * the end of a guest's memory, or of the pool's), -EDQUOT (a limit of the caller's dmem
- * cgroup), -EBUSY (the pool is frozen), -EFBIG, -EFAULT, -EIO (a memory error), -EINTR,
- * -ENOMEM.
+ * cgroup), -EBUSY (the pool is frozen, or a guest's memory has another writer), -EFBIG,
+ * -EFAULT, -EIO (a memory error), -EINTR, -ENOMEM.
  */
 ssize_t gmem_data_write_iter(struct kiocb *iocb, struct iov_iter *from)
 {
@@ -216,10 +309,11 @@ ssize_t gmem_data_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	done = generic_write_checks(iocb, from);
 	if (done > 0) {
 		err = file_remove_privs(iocb->ki_filp);
-		done = err ?: write(inode->i_private, iocb->ki_pos, done, from);
+		done = err ?: write(iocb->ki_filp->private_data, iocb->ki_pos, done,
+				    from);
 	}
 	if (done > 0)
-		inode_set_mtime_to_ts(inode, inode_set_ctime_current(inode));
+		gmem_fs_touch(inode);
 	inode_unlock(inode);
 	if (done <= 0)
 		return done;
@@ -240,11 +334,13 @@ int gmem_data_truncate(struct inode *inode, u64 size)
 	struct gmem_object *obj = inode->i_private;
 	int err;
 
-	err = extend(obj, size);
-	err = err ?: gmem_object_set_length(obj, size);
-	if (err)
-		return err;
-	inode_set_mtime_to_ts(inode, inode_set_ctime_current(inode));
-	trim(obj);
-	return 0;
+	err = gmem_data_extend(obj, size);
+	if (!err)
+		err = gmem_object_set_length(obj, size);
+	if (!err) {
+		obj->reserved = 0;
+		gmem_fs_touch(inode);
+	}
+	gmem_data_trim(obj);
+	return err;
 }

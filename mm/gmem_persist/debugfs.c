@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The record as it is, for tools/gmem_persist/gmemctl/: /sys/kernel/debug/gmem_persist/
+ * The record as it is, for tools/gmem_persist/gmemctl/, and what tests make go wrong:
+ * /sys/kernel/debug/gmem_persist/
  */
 #include "internal.h"
 
 #include <linux/debugfs.h>
+#include <linux/fault-inject.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
@@ -19,7 +21,7 @@ static int record_open(struct inode *inode, struct file *file)
 	if (!copy)
 		return -ENOMEM;
 	/* Of one moment, however it is read. */
-	err = gmem_handover_copy_record(inode->i_private, copy);
+	err = gmem_tables_copy(copy);
 	if (err) {
 		kfree(copy);
 		return err;
@@ -54,14 +56,14 @@ static const struct file_operations record_fops = {
 
 /**
  * gmem_debugfs_init - show the record
- * @current_one: what the next kernel gets
- * @refused: what came from the last one; has nothing in it if nothing of that was refused
+ *
+ * Context: boot.
  */
-void __init gmem_debugfs_init(void *current_one, void *refused)
+void __init gmem_debugfs_init(void)
 {
 	struct dentry *dir = debugfs_create_dir("gmem_persist", NULL);
 
-	debugfs_create_file("record", 0400, dir, current_one, &record_fops);
+	debugfs_create_file("record", 0400, dir, NULL, &record_fops);
 	gmem_stop_init(dir);
-	debugfs_create_file("record_refused", 0400, dir, refused, &record_fops);
+	fault_create_debugfs_attr("fail_read", dir, &gmem_window_fail_read);
 }

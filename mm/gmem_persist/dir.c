@@ -12,11 +12,6 @@ static const char *dentry_name(const struct dentry *dentry)
 	return (const char *)dentry->d_name.name;
 }
 
-static void touch(struct inode *dir)
-{
-	inode_set_mtime_to_ts(dir, inode_set_ctime_current(dir));
-}
-
 static struct dentry *gmem_lookup(struct inode *dir, struct dentry *dentry,
 				  unsigned int flags)
 {
@@ -54,7 +49,7 @@ static int create(struct inode *dir, struct dentry *dentry, umode_t mode)
 	int err = gmem_object_create_file(dir, dentry, mode);
 
 	if (!err)
-		touch(dir);
+		gmem_fs_touch(dir);
 	return err;
 }
 
@@ -77,7 +72,7 @@ static int gmem_unlink(struct inode *dir, struct dentry *dentry)
 
 	if (err)
 		return err;
-	touch(dir);
+	gmem_fs_touch(dir);
 	inode_set_ctime_current(inode);
 	return 0;
 }
@@ -96,9 +91,12 @@ static int gmem_rename(struct mnt_idmap *idmap, struct inode *old_dir,
 				 gmem_fs_inode_object(new_dir), dentry_name(new_dentry),
 				 target ? gmem_fs_inode_object(target) : NULL,
 				 flags & RENAME_EXCHANGE);
-	if (!err)
-		simple_rename_timestamp(old_dir, old_dentry, new_dir, new_dentry);
-	return err;
+	if (err)
+		return err;
+	simple_rename_timestamp(old_dir, old_dentry, new_dir, new_dentry);
+	gmem_object_save_times(old_dir);
+	gmem_object_save_times(new_dir);
+	return 0;
 }
 
 /* The position is the number of the last inode that was told of. */
@@ -129,6 +127,8 @@ const struct file_operations gmem_dir_fops = {
 	.read = generic_read_dir,
 	.iterate_shared = gmem_iterate,
 	.fsync = noop_fsync,
+	.unlocked_ioctl = gmem_info_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
 };
 
 const struct inode_operations gmem_dir_iops = {

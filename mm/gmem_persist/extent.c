@@ -6,7 +6,8 @@
 /**
  * DOC: extents
  *
- * What is quarantined, and all of a record, is sets of ranges. A set is a sorted array of
+ * The memory of an object is a list of ranges, in the order of its offsets. The pool, what
+ * is quarantined or retired, and the bad pages are sets of ranges. A set is a sorted array of
  * disjoint, never adjacent ranges, so that there is exactly one way to write a
  * given set down, looking something up is a binary search, and the number of
  * entries follows fragmentation and not the amount of memory: 1 TiB in one

@@ -9,6 +9,8 @@
 #include <linux/kvm.h>
 #include <linux/mm.h>
 
+#include <uapi/linux/gmem_persist.h>
+
 /* What memory is that a file is given: any default VM's, and the host's. */
 #define SHARED_FLAGS	(GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED)
 #define DEFAULT_CLASS	0
@@ -24,21 +26,56 @@ struct gmem_object *gmem_fs_inode_object(const struct inode *inode)
 	return inode->i_private;
 }
 
+/**
+ * gmem_file_is_view - does an open file use the object that it shows
+ * @file: of gmemfs
+ *
+ * Return: true if so; false for a directory, and for a file with access mode 3, which can be
+ * asked what it is and nothing else.
+ */
+bool gmem_file_is_view(const struct file *file)
+{
+	return file->f_op == &gmem_file_fops && file->f_mode & (FMODE_READ | FMODE_WRITE);
+}
+
+/**
+ * gmem_fs_touch - a file or directory has been changed now
+ * @inode: its inode
+ *
+ * Context: process context; takes gmem_pool.lock.
+ */
+void gmem_fs_touch(struct inode *inode)
+{
+	inode_set_mtime_to_ts(inode, inode_set_ctime_current(inode));
+	gmem_object_save_times(inode);
+}
+
 static int gmem_file_open(struct inode *inode, struct file *file)
 {
 	const bool exclusive = (file->f_flags & (O_EXCL | O_CREAT)) == O_EXCL;
 	const bool write = file->f_mode & FMODE_WRITE;
+	struct gmem_object *obj = gmem_fs_inode_object(inode);
+	int err;
 
+	if (!gmem_file_is_view(file))
+		return 0;
 	/* Who may only read keeps nobody out. */
 	if (exclusive && !write)
 		return -EINVAL;
 	/* There is no cache to bypass. */
 	file->f_mode |= FMODE_CAN_ODIRECT;
-	return gmem_object_open(gmem_fs_inode_object(inode), write, exclusive);
+	err = gmem_object_open(obj, write, exclusive);
+	if (err)
+		return err;
+	file->private_data = gmem_view_open(obj);
+	return 0;
 }
 
 static int gmem_file_release(struct inode *inode, struct file *file)
 {
+	if (!gmem_file_is_view(file))
+		return 0;
+	gmem_view_close(file->private_data);
 	gmem_object_close(gmem_fs_inode_object(inode));
 	return 0;
 }
@@ -49,9 +86,9 @@ static int gmem_file_mmap(struct file *file, struct vm_area_struct *vma)
 
 	/* Private memory has no file that could be read or mapped. */
 	if (!i_size_read(file_inode(file)) ||
-	    (obj->meta.flags & SHARED_FLAGS) != SHARED_FLAGS)
+	    (obj->ser->flags & SHARED_FLAGS) != SHARED_FLAGS)
 		return -ENODEV;
-	return gmem_object_mmap(obj, vma);
+	return gmem_view_mmap(file->private_data, vma);
 }
 
 /* Data gets another length; an empty file gets the size that it keeps. */
@@ -66,19 +103,32 @@ static int set_size(struct inode *inode, loff_t size)
 	nodemask_t nodes;
 	int err;
 
-	if (size == i_size_read(inode))
+	/* As elsewhere, room that was reserved goes. */
+	if (size == i_size_read(inode) && !obj->reserved)
 		return 0;
 	if (gmem_pool_frozen())
 		return -EBUSY;
-	if (obj->data)
+	if (gmem_object_is_data(obj))
 		return gmem_data_truncate(inode, size);
 	if (gmem_fs_options(&params.granule, &nodes))
 		params.nodes = &nodes;
 	err = gmem_object_populate(obj, &params);
 	if (!err)
-		inode_set_mtime_to_ts(inode, inode_set_ctime_current(inode));
+		gmem_fs_touch(inode);
 	/* It has memory, and that stays as it is. */
 	return err == -EEXIST ? -EPERM : err;
+}
+
+/* A guest's memory has all that it will have. */
+static int gmem_file_reserve(struct inode *inode, u64 end)
+{
+	struct gmem_object *obj = gmem_fs_inode_object(inode);
+
+	if (gmem_pool_frozen())
+		return -EBUSY;
+	if (obj->ranges.nr && !gmem_object_is_data(obj))
+		return end > obj->ser->size ? -EPERM : 0;
+	return gmem_data_fallocate(inode, end);
 }
 
 static long gmem_file_fallocate(struct file *file, int mode, loff_t offset,
@@ -91,11 +141,18 @@ static long gmem_file_fallocate(struct file *file, int mode, loff_t offset,
 	case FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE:
 		if (!PAGE_ALIGNED(offset) || !PAGE_ALIGNED(len))
 			return -EINVAL;
-		/* Data could get other memory meanwhile. */
+		/* Data could be truncated meanwhile. */
 		inode_lock(inode);
-		err = gmem_object_punch(gmem_fs_inode_object(inode), offset, len);
+		err = gmem_view_punch(file->private_data, offset, len);
 		if (!err)
-			inode_set_mtime_to_ts(inode, inode_set_ctime_current(inode));
+			gmem_fs_touch(inode);
+		inode_unlock(inode);
+		return err;
+	case FALLOC_FL_KEEP_SIZE:
+		inode_lock(inode);
+		err = inode_newsize_ok(inode, offset + len);
+		if (!err)
+			err = gmem_file_reserve(inode, offset + len);
 		inode_unlock(inode);
 		return err;
 	case 0:
@@ -111,14 +168,15 @@ static long gmem_file_fallocate(struct file *file, int mode, loff_t offset,
 	}
 }
 
-static int gmem_file_flush(struct file *file, fl_owner_t id)
+static long gmem_file_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	return file->f_mode & FMODE_WRITE ? gmem_object_sync() : 0;
-}
-
-static int gmem_file_fsync(struct file *file, loff_t start, loff_t end, int datasync)
-{
-	return gmem_object_sync();
+	switch (cmd) {
+	case GMEM_PERSIST_GET_VIEW:
+	case GMEM_PERSIST_SHARE:
+		return gmem_view_ioctl(file, cmd, arg);
+	default:
+		return gmem_info_ioctl(file, cmd, arg);
+	}
 }
 
 const struct file_operations gmem_file_fops = {
@@ -129,9 +187,11 @@ const struct file_operations gmem_file_fops = {
 	.write_iter = gmem_data_write_iter,
 	.splice_read = copy_splice_read,
 	.splice_write = iter_file_splice_write,
+	.unlocked_ioctl = gmem_file_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
 	.mmap = gmem_file_mmap,
-	.flush = gmem_file_flush,
-	.fsync = gmem_file_fsync,
+	/* All is where it has to be. */
+	.fsync = noop_fsync,
 	.fallocate = gmem_file_fallocate,
 };
 
@@ -210,9 +270,11 @@ int gmem_fs_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr
 			gmem_object_set_attr(obj, inode->i_uid, inode->i_gid,
 					     inode->i_mode);
 	}
-	if (!err)
-		setattr_copy(idmap, inode, attr);
-	return err;
+	if (err)
+		return err;
+	setattr_copy(idmap, inode, attr);
+	gmem_object_save_times(inode);
+	return 0;
 }
 
 /**
@@ -232,8 +294,8 @@ int gmem_fs_getattr(struct mnt_idmap *idmap, const struct path *path, struct kst
 	const struct gmem_object *obj = gmem_fs_inode_object(inode);
 
 	generic_fillattr(idmap, mask, inode, stat);
-	stat->blksize = obj->meta.granule ?: PAGE_SIZE;
-	stat->btime = ns_to_timespec64(obj->meta.ctime);
+	stat->blksize = obj->ser->granule ?: PAGE_SIZE;
+	stat->btime = ns_to_timespec64(obj->ser->ctime);
 	stat->result_mask |= STATX_BTIME;
 	return 0;
 }

@@ -11,26 +11,25 @@
  * memory can be claimed by its name there. The file's inode is the object's own inode,
  * so all of its mappings, made by whomever, hang on one address_space.
  *
- * 1. open(O_CREAT) makes a file without memory. ftruncate(), or fallocate(), gives it
- *    memory for a guest, once: the layout of that does not change. write() makes it a
- *    file of data instead, see below. The record knows of it from then on.
+ * 1. open(O_CREAT) makes a file without memory, which the record knows from then on.
+ *    ftruncate(), or fallocate(), gives it memory for a guest, once: the layout of that does
+ *    not change. write(), or fallocate() with FALLOC_FL_KEEP_SIZE, makes it a file of data
+ *    instead, see below.
  * 2. An open file is a *handle*: a view without a VM. Any number of handles may be
  *    there beside the one VM that uses the object, unless one was opened exclusively
  *    (``O_EXCL`` without ``O_CREAT``, as for block devices). A handle can be mapped if
  *    guests and the host share the memory.
- * 3. To open a file for writing raises the epoch, as any claim does. A handle that is
- *    open for reading and writing takes the place of a name, and of CAP_SYS_ADMIN, in
- *    the ioctl.
+ * 3. A handle that is open for reading and writing takes the place of a name, and of
+ *    CAP_SYS_ADMIN, in the ioctl. Opening and mapping it changes nothing; writing does, see
+ *    view.c.
  * 4. unlink() takes the name away, as POSIX has it, and the memory is freed with the
  *    last view. The operator's ``discard`` differs: it refuses while there are views.
  *
  * 5. mkdir() makes a directory, and chown() makes it a tenant's. Nobody else can look into
- *    it then; sysfs tells others that there is something, but not what. What is in a
- *    directory is claimed by a handle only.
+ *    it then. What is in a directory is claimed by a handle only.
  *
- * Names, owners and modes survive a kexec, and so does the time of the last change, as it was
- * when the record was made: a freeze makes a new one. To write to mapped memory does not
- * change its time.
+ * Names, owners and modes survive a kexec, and so does the time of the last change. To write
+ * to mapped memory does not change its time.
  *
  * Files are looked up in the pool's list of objects, which is what counts, and a
  * dentry lives no longer than it is used and is asked each time whether it still tells
@@ -84,7 +83,7 @@ static void gmem_evict_inode(struct inode *inode)
 	truncate_inode_pages_final(&inode->i_data);
 	clear_inode(inode);
 	if (obj)
-		kobject_put(&obj->kobj);
+		gmem_object_free(obj);
 }
 
 static int gmem_statfs(struct dentry *dentry, struct kstatfs *buf)
@@ -97,8 +96,9 @@ static int gmem_statfs(struct dentry *dentry, struct kstatfs *buf)
 	buf->f_blocks = div_u64(stat.pool, SZ_2M);
 	buf->f_bfree = div_u64(stat.clean + stat.dirty, SZ_2M);
 	buf->f_bavail = buf->f_bfree;
-	buf->f_files = GMEM_RECORD_MAX_OBJECTS;
-	buf->f_ffree = GMEM_RECORD_MAX_OBJECTS - READ_ONCE(gmem_pool.nr_named);
+	/* As many as there is memory for */
+	buf->f_files = READ_ONCE(gmem_pool.nr_named) + buf->f_bfree;
+	buf->f_ffree = buf->f_bfree;
 	buf->f_namelen = GMEM_NAME_SIZE - 1;
 	return 0;
 }
@@ -276,24 +276,26 @@ static const struct address_space_operations gmem_aops = {
 
 /**
  * gmem_fs_new_inode - make an object's inode
- * @obj: the object; the inode takes over the first reference to its kobject
+ * @obj: the object, which lives as long as the inode
+ * @ser: what the record says of it
  *
  * Return: the inode, or NULL: no memory.
  */
-struct inode *gmem_fs_new_inode(struct gmem_object *obj)
+struct inode *gmem_fs_new_inode(struct gmem_object *obj, const struct gmem_object_ser *ser)
 {
+	const bool dir = ser->kind == GMEM_PERSIST_KIND_DIRECTORY;
 	struct inode *inode = new_inode(gmem_mnt->mnt_sb);
 
 	if (!inode)
 		return NULL;
 	inode->i_private = obj;
-	inode->i_mode = obj->meta.mode;
-	inode->i_uid = make_kuid(&init_user_ns, obj->meta.uid);
-	inode->i_gid = make_kgid(&init_user_ns, obj->meta.gid);
-	inode->i_size = obj->meta.size;
-	inode_set_bytes(inode, obj->meta.size);
-	inode->i_op = gmem_object_is_dir(obj) ? &gmem_dir_iops : &gmem_file_iops;
-	inode->i_fop = gmem_object_is_dir(obj) ? &gmem_dir_fops : &gmem_file_fops;
+	inode->i_mode = ser->mode;
+	inode->i_uid = make_kuid(&init_user_ns, ser->uid);
+	inode->i_gid = make_kgid(&init_user_ns, ser->gid);
+	inode->i_size = ser->size;
+	inode_set_bytes(inode, ser->size);
+	inode->i_op = dir ? &gmem_dir_iops : &gmem_file_iops;
+	inode->i_fop = dir ? &gmem_dir_fops : &gmem_file_fops;
 	inode->i_mapping->a_ops = &gmem_aops;
 	/* No folios will ever be in there. */
 	mapping_set_inaccessible(inode->i_mapping);

@@ -2,11 +2,24 @@
 /*
  * What the files of the core share. Nobody outside includes this.
  *
- * Locks: gmem_pool.lock protects everything in struct gmem_pool but @ranges, which
- * never changes after boot, and the fields of an object that say so. It is taken
- * inside of an object's invalidate lock, of KVM's locks, and of those of kexec and
- * memory_failure(); nothing but memory allocation, KHO, the dmem cgroup with charge.c's
- * own lock, d_instantiate() and kexec_trylock() is called with it held.
+ * Lock ordering:
+ *
+ *  kernel_kexec() / sysfs			(who may sleep here holds none of ours)
+ *    inode->i_rwsem				(size, kind and name of an object)
+ *      mapping->invalidate_lock		(who maps an object, bad pages of it)
+ *        writers_lock of an object	(view.c: who writes to it)
+ *        KVM's mmu_lock
+ *        grow_lock				(slots.c: a table gets longer)
+ *        gmem_pool.lock
+ *          xa_lock of gmem_pool.objects
+ *          dentry->d_lock			(d_instantiate())
+ *          the lock of a waitqueue
+ *    the object's charge_lock			(who pays for it)
+ *      locks of the dmem cgroup
+ *
+ * gmem_pool.lock is a spinlock: what is done under it is bounded, allocates nothing and
+ * cannot be preempted by anybody, so that freezing, claiming and memory_failure() wait for
+ * no tenant, however low his priority is.
  */
 #ifndef _MM_GMEM_PERSIST_INTERNAL_H
 #define _MM_GMEM_PERSIST_INTERNAL_H
@@ -14,10 +27,10 @@
 #define pr_fmt(fmt) "gmem_persist: " fmt
 
 #include <linux/gmem_persist.h>
-#include <linux/kobject.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/numa.h>
+#include <linux/spinlock.h>
 #include <linux/uidgid.h>
 #include <linux/uuid.h>
 #include <linux/xarray.h>
@@ -42,29 +55,32 @@ enum gmem_holder {
  * @quarantined: of unknown contents, not to be had until the operator says so
  * @retired: not to be had before the machine is reset: 2 MiB granules with bad pages
  * @bad_pages: all pages with memory errors, wherever they are
- * @objects: all objects, also unnamed ones
+ * @objects: all objects, also unnamed ones, by the number of their slot
+ * @deferred: objects that ended while the pool was frozen, and keep their memory until then
  * @nr_awaited: how many of them are being created such that a freeze should wait
  * @nr_named: how many of them have, or had, a name
  * @holders: bits of enum gmem_holder; while there is one, the layout stands still
+ * @image: what the kernel that is loaded for kexec gets: 0, the record; -ENOEXEC, nothing;
+ *	-ENOENT if none is loaded; without @lock
  * @generation: how many handovers the pool has seen
- * @error_unrecorded: the record lacks a memory error
- * @data_unrecorded: the record lacks the length of a file of data
+ * @retire_later: a free granule got a bad page while the pool was frozen
  * @ready: the pool can be used
  */
 struct gmem_pool {
-	struct mutex lock;	/* all but @ranges */
+	spinlock_t lock;	/* all but @ranges and @image */
 	struct gmem_extents ranges;
 	struct gmem_arena arena;
 	struct gmem_extents quarantined;
 	struct gmem_extents retired;
 	struct gmem_extents bad_pages;
-	struct list_head objects;
+	struct xarray objects;
+	struct list_head deferred;
 	unsigned int nr_awaited;
 	unsigned int nr_named;
 	unsigned long holders;
+	int image;
 	u64 generation;
-	bool error_unrecorded;
-	bool data_unrecorded;
+	bool retire_later;
 	bool ready;
 };
 
@@ -72,6 +88,7 @@ extern struct gmem_pool gmem_pool;
 
 struct debugfs_blob_wrapper;
 struct dentry;
+struct fault_attr;
 struct file;
 struct gmem_charge;
 struct iattr;
@@ -89,62 +106,108 @@ enum gmem_state {
 
 /**
  * struct gmem_object - one piece of persistent memory
- * @kobj: its directory in sysfs, if it has a name; the inode holds a reference
- * @node: in gmem_pool.objects
- * @name: its name in @parent; empty if it dies with its last view; under gmem_pool.lock
+ * @id: the number of its slot
+ * @ser: its slot in the record, where its attributes are; under gmem_pool.lock. Those that
+ *	never change, and size, granule, flags and VM class once it has memory, are read without
+ * @hash: in the table of names, while it has one
+ * @deferred: in gmem_pool.deferred
  * @parent: the directory that it is in; NULL: the root; under gmem_pool.lock
- * @meta: what the record says of it; epoch, uid, gid and mode under gmem_pool.lock,
- *	the rest constant once it has memory
- * @data: it holds data, as many bytes as the inode says: then its memory may be
- *	replaced, which takes the inode's lock, its invalidate lock and gmem_pool.lock
- * @ranges: its memory in the order of its offsets; constant once it is live and has
- *	some, but for data; under gmem_pool.lock before
+ * @nr_below: of a directory: how many names are in it; under gmem_pool.lock
+ * @ranges: its memory in the order of its offsets, in the record; changes, also while it is
+ *	live if it holds data, under its invalidate lock and gmem_pool.lock
  * @start: offset of each of @ranges; as constant as these
+ * @reserved: of data: for so many bytes it keeps memory; under the inode's lock
  * @bad_pages: which of its pages nobody may access, by their number; set under the
  *	invalidate lock, looked up without
- * @charges: who pays for it, by node; see charge.c for whose it is
+ * @charges: who pays for it, and for what
+ * @charge_lock: protects @charges
  * @state: under gmem_pool.lock
  * @awaited: it counts in gmem_pool.nr_awaited; under gmem_pool.lock
  * @named: it counts in gmem_pool.nr_named; under gmem_pool.lock
  * @vm_view: a VM uses it; under gmem_pool.lock
  * @handles: how many open files of gmemfs show it; under gmem_pool.lock
- * @pins: how many are at work on its name, and keep it there; under gmem_pool.lock
  * @exclusive: the one handle that admits no other; under gmem_pool.lock
- * @unlinked: it loses its name, or has; under gmem_pool.lock
  * @inode: owner of the one address_space, and so of the one invalidate lock, that
  *	all mappings of the object hang on, whoever made them; a reference to it is
- *	one to the object
+ *	one to the object, which ends with the last
  * @consumers: who else maps it; under the invalidate lock
- * @described: of a directory: when it was put into a record last, and
- * @below: what was put there behind it; only while a record is made, under gmem_pool.lock
+ * @writers_lock: protects @writers, and what struct gmem_view says; taken inside of the
+ *	invalidate lock and outside of gmem_pool.lock
+ * @writers: views that can write to it now
  */
 struct gmem_object {
-	struct kobject kobj;
-	struct list_head node;
-	char name[GMEM_NAME_SIZE];
+	u32 id;
+	struct gmem_object_ser *ser;
+	struct hlist_node hash;
+	struct list_head deferred;
 	struct gmem_object *parent;
-	struct gmem_persist_object meta;
-	bool data;
+	unsigned int nr_below;
 	struct gmem_extents ranges;
 	u64 *start;
+	u64 reserved;
 	struct xarray bad_pages;
 	struct gmem_charge *charges;
+	struct mutex charge_lock;	/* @charges */
 	enum gmem_state state;
 	bool awaited;
 	bool named;
 	bool vm_view;
 	unsigned int handles;
-	unsigned int pins;
 	bool exclusive;
-	bool unlinked;
 	struct inode *inode;
 	struct list_head consumers;
-	u64 described;
-	struct gmem_object *below;
+	struct mutex writers_lock;	/* @writers */
+	struct list_head writers;
+};
+
+/* Whoever looks at all objects holds gmem_pool.lock for so many at a time. */
+#define GMEM_OBJECT_BATCH	256
+
+static inline bool gmem_object_is_dir(const struct gmem_object *obj)
+{
+	return obj->ser->kind == GMEM_PERSIST_KIND_DIRECTORY;
+}
+
+/* Has it a name by which it is found, also while that is being taken away? */
+static inline bool gmem_object_named(const struct gmem_object *obj)
+{
+	return !hlist_unhashed(&obj->hash);
+}
+
+static inline bool gmem_object_is_data(const struct gmem_object *obj)
+{
+	return obj->ser->kind == GMEM_PERSIST_KIND_DATA;
+}
+
+/**
+ * struct gmem_view - a use of an object: by a VM, or an open file of gmemfs
+ * @obj: the object
+ * @node: among the object's writers
+ * @found: the token that stood when it began; 0 if it created the object
+ * @own: the token that it takes when it writes, or has taken
+ * @party: views of one number are one writer
+ * @uses: its mappings that may become writable, its writes under way, and its VM; under
+ *	gmem_object.writers_lock, as what follows
+ * @vm: it is a VM's
+ * @shares: it may be a writer beside others; never taken back
+ * @writer: it can write now, and is among the object's writers
+ * @wrote: it has done so, and has taken its token; while it is a writer
+ */
+struct gmem_view {
+	struct gmem_object *obj;
+	struct list_head node;
+	u8 found[GMEM_TOKEN_SIZE];
+	u8 own[GMEM_TOKEN_SIZE];
+	u64 party;
+	unsigned long uses;
+	bool vm;
+	bool shares;
+	bool writer;
+	bool wrote;
 };
 
 /* The memory map has room for so many, beside its own entries. */
-#define GMEM_MAX_EXTENTS	48
+#define GMEM_MAX_EXTENTS	GMEM_PERSIST_MAX_EXTENTS
 
 /* Where the pool comes from, and so what is in it. */
 enum gmem_origin {
@@ -183,36 +246,125 @@ struct gmem_stat {
 
 void gmem_pool_stat(int nid, struct gmem_stat *stat);
 int gmem_extents_reserve(struct gmem_extents *x, unsigned int extra);
-int gmem_pool_release_quarantine(u64 base, u64 size);
 bool gmem_pool_frozen(void);
 
 /* clean.c */
 void gmem_clean_init(void);
 void gmem_clean_kick(void);
-int gmem_clean_object(struct gmem_object *obj);
+int gmem_clean_ranges(const struct gmem_extents *x, bool killable);
 void gmem_clean_leave(const struct gmem_extents *x);
 extern bool gmem_clean_background;
 extern unsigned int gmem_clean_rate;
 extern unsigned int gmem_clean_threads;
 
+/* tables.c */
+const char *gmem_tables_find(void);
+int gmem_tables_make(bool kept);
+void gmem_tables_check_nodes(void);
+int gmem_tables_publish(void);
+void gmem_tables_set_state(u32 state);
+bool gmem_tables_published(void);
+struct gmem_block_ser *gmem_tables_block(unsigned int i);
+void gmem_tables_write_bad(void);
+size_t gmem_tables_size(void);
+int gmem_tables_copy(struct debugfs_blob_wrapper *copy);
+
+void *gmem_tables_alloc(unsigned int order, gfp_t gfp);
+void *gmem_tables_adopt(u64 phys, unsigned int order);
+void gmem_tables_free(void *p);
+int gmem_tables_add_slots(void *slots, unsigned int order);
+
+/* slots.c */
+unsigned int gmem_slot_count(void);
+struct gmem_object_ser *gmem_slot(u32 id);
+int gmem_slot_take(u32 *id);
+int gmem_slot_reserve(u32 id);
+void gmem_slot_free(u32 id);
+struct gmem_range *gmem_list_alloc(unsigned int nr, unsigned int *order);
+struct gmem_range *gmem_list_adopt(const struct gmem_chunk_ser *list);
+void gmem_list_free(struct gmem_range *list);
+void gmem_slots_add(void *slots, unsigned int order);
+void gmem_slots_forget(void);
+void gmem_slot_draw_token(struct gmem_object_ser *slot);
+
+/* restore.c */
+int gmem_restore_prepare(void);
+void gmem_restore(void);
+int gmem_restore_again(void);
+unsigned int gmem_restore_pending(void);
+int gmem_restore_release(u64 base, u64 size);
+
+/* quarantine.c */
+void gmem_quarantine_fill(const unsigned long *owned);
+int gmem_quarantine_release(u64 base, u64 size);
+
+/* backing.c */
+/**
+ * struct gmem_backing - memory that was taken from the pool and is no object's yet
+ * @ranges: the memory, with room from kvmalloc()
+ * @charges: who pays for it
+ * @deferred: given back while the pool was frozen
+ */
+struct gmem_backing {
+	struct gmem_extents ranges;
+	struct gmem_charge *charges;
+	struct list_head deferred;
+};
+
+/**
+ * struct gmem_room - room for the ranges of an object
+ * @list: in the record; NULL: they have room where they are
+ * @order: of the folio of @list
+ * @start: for the offset of each
+ */
+struct gmem_room {
+	struct gmem_range *list;
+	unsigned int order;
+	u64 *start;
+};
+
+struct gmem_backing *gmem_backing_take(u64 size, u64 granule, const nodemask_t *nodes,
+				       bool killable);
+int gmem_backing_check(const struct gmem_backing *b);
+void gmem_backing_give_back(struct gmem_backing *b);
+void gmem_backing_reap(void);
+int gmem_backing_make_room(const struct gmem_backing *b, const struct gmem_object *obj,
+			   struct gmem_room *room);
+void gmem_room_free(struct gmem_room *room);
+void gmem_backing_attach(const struct gmem_backing *b, struct gmem_object *obj,
+			 struct gmem_room *room);
+void gmem_backing_done(struct gmem_backing *b, struct gmem_object *obj);
+void gmem_backing_cut(struct gmem_object *obj, u64 size, struct gmem_room *room);
+void gmem_index_ranges(const struct gmem_extents *x, u64 *start);
+void gmem_free_ranges(const struct gmem_range *r, unsigned int nr, bool all_dirty);
+void gmem_keep_ranges(const struct gmem_extents *x, bool kept);
+
 /* object.c */
 int gmem_object_discard(const char *name);
 int gmem_object_create_file(struct inode *dir, struct dentry *dentry, umode_t mode);
-int gmem_object_populate(struct gmem_object *obj,
-			 const struct gmem_object_params *params);
-int gmem_object_resize(struct gmem_object *obj, u64 size);
-int gmem_object_set_length(struct gmem_object *obj, u64 length);
-int gmem_object_sync(void);
 int gmem_object_open(struct gmem_object *obj, bool write, bool exclusive);
 void gmem_object_close(struct gmem_object *obj);
-void gmem_object_unpin(struct gmem_object *obj);
-struct gmem_object *gmem_object_restore(const struct gmem_record_object *rec,
+bool gmem_object_end_unused(struct gmem_object *obj);
+void gmem_object_remove(struct gmem_object *obj);
+void gmem_object_free(struct gmem_object *obj);
+void gmem_object_hide(struct gmem_object *obj);
+void gmem_object_reap(void);
+struct gmem_object *gmem_object_restore(u32 id, struct gmem_range *list,
 					struct gmem_object *parent);
+int gmem_object_check_params(const struct gmem_object_params *params, bool claim);
+
+/* grow.c */
+int gmem_object_populate(struct gmem_object *obj,
+			 const struct gmem_object_params *params);
+void gmem_object_save_times(struct inode *inode);
+int gmem_object_grow(struct gmem_object *obj, u64 size);
+void gmem_object_shrink(struct gmem_object *obj, u64 size);
+int gmem_object_set_length(struct gmem_object *obj, u64 length);
 
 /* name.c */
-bool gmem_object_is_dir(const struct gmem_object *obj);
 bool gmem_object_visible(const struct gmem_object *obj);
-void gmem_object_key(const struct gmem_object *obj, char key[GMEM_NAME_SIZE]);
+void gmem_name_insert(struct gmem_object *obj);
+void gmem_name_remove(struct gmem_object *obj);
 struct gmem_object *gmem_object_find(const struct gmem_object *dir, const char *name);
 struct inode *gmem_object_lookup(const struct gmem_object *dir, const char *name);
 struct inode *gmem_object_next(const struct gmem_object *dir, u64 ino, char *name);
@@ -223,21 +375,28 @@ int gmem_object_rename(struct gmem_object *obj, struct gmem_object *dir, const c
 int gmem_object_set_attr(struct gmem_object *obj, kuid_t uid, kgid_t gid,
 			 umode_t mode);
 
+/* info.c */
+long gmem_info_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+
 /* data.c */
 ssize_t gmem_data_read_iter(struct kiocb *iocb, struct iov_iter *to);
 ssize_t gmem_data_write_iter(struct kiocb *iocb, struct iov_iter *from);
+int gmem_data_fallocate(struct inode *inode, u64 end);
 int gmem_data_truncate(struct inode *inode, u64 size);
 
 /* fs.c */
 int gmem_fs_init(void);
 bool gmem_fs_options(u64 *granule, nodemask_t *nodes);
-struct inode *gmem_fs_new_inode(struct gmem_object *obj);
+struct inode *gmem_fs_new_inode(struct gmem_object *obj,
+				const struct gmem_object_ser *ser);
 
 /* file.c */
 extern const struct file_operations gmem_file_fops;
 extern const struct inode_operations gmem_file_iops;
+bool gmem_file_is_view(const struct file *file);
 struct gmem_object *gmem_fs_object(const struct file *file);
 struct gmem_object *gmem_fs_inode_object(const struct inode *inode);
+void gmem_fs_touch(struct inode *inode);
 int gmem_fs_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *attr);
 int gmem_fs_getattr(struct mnt_idmap *idmap, const struct path *path, struct kstat *stat,
 		    u32 mask, unsigned int flags);
@@ -248,15 +407,11 @@ extern const struct file_operations gmem_dir_fops;
 extern const struct inode_operations gmem_dir_iops;
 extern const struct inode_operations gmem_root_iops;
 
-/* node.c */
-void gmem_nodes_init(void);
-void gmem_nodes_tell(struct gmem_record *rec);
-void gmem_nodes_check(const struct gmem_record *rec);
-
 /* poison.c */
 int gmem_poison_init(void);
 void gmem_poison_watch(void);
-void gmem_poison_restore(const struct gmem_record *rec);
+void gmem_poison_restore(void);
+void gmem_poison_retire_all(void);
 int gmem_poison_restore_object(struct gmem_object *obj);
 void gmem_poison_retire(u64 base, u64 size);
 bool gmem_poison_hit(const struct gmem_extents *ranges);
@@ -265,35 +420,51 @@ bool gmem_poison_find(const struct gmem_object *obj, u64 addr, pgoff_t *index);
 
 /* mmap.c */
 int gmem_vma_pgoff(struct vm_area_struct *vma, unsigned long pfn, pgoff_t *pgoff);
+
+/* view.c */
+void gmem_object_set_token(struct gmem_object *obj, const u8 token[GMEM_TOKEN_SIZE]);
+struct gmem_view *gmem_view_open(struct gmem_object *obj);
+void gmem_view_close(struct gmem_view *view);
+bool gmem_view_has_written(const struct gmem_view *view);
+int gmem_view_begin_write(struct gmem_view *view);
+void gmem_view_end_write(struct gmem_view *view);
+int gmem_view_map(struct gmem_view *view, bool write);
+int gmem_view_map_write(struct gmem_view *view);
+void gmem_view_unmap(struct gmem_view *view);
+long gmem_view_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+
 /* charge.c */
 int gmem_charge_init(void);
-int gmem_charge(struct gmem_object *obj);
-int gmem_charge_move(struct gmem_object *obj);
-void gmem_charge_swap(struct gmem_object *a, struct gmem_object *b);
-void gmem_uncharge(struct gmem_object *obj);
+struct gmem_charge *gmem_charge_new(void);
+int gmem_charge(struct gmem_charge *c, int nid, u64 size);
+int gmem_charge_object(struct gmem_object *obj);
+void gmem_charge_move(struct gmem_object *obj);
+void gmem_charge_merge(struct gmem_object *obj, struct gmem_charge *c);
+void gmem_charge_fit(struct gmem_object *obj);
+void gmem_uncharge(struct gmem_charge *c);
 
 /* window.c */
-int gmem_window_walk(u64 base, u64 size, int (*fn)(void *addr, u64 size, void *arg),
-		     void *arg);
-int gmem_window_walk_user(u64 base, u64 size,
-			  int (*fn)(void *addr, u64 size, void *arg), void *arg);
+extern struct fault_attr gmem_window_fail_read;
+int gmem_window_init(void);
+size_t gmem_window_read(void *to, u64 from, size_t size);
+void gmem_window_write(u64 to, const void *from, size_t size);
 int gmem_zero(u64 base, u64 size, int (*stop)(void *), void *arg);
 
 /* handover.c */
 void gmem_handover_init(void);
-int gmem_handover_update(void);
-int gmem_handover_freeze(enum gmem_holder holder);
+int gmem_handover_check(void);
+int gmem_handover_freeze(enum gmem_holder holder, bool anyway);
 int gmem_handover_thaw(enum gmem_holder holder);
-size_t gmem_handover_record_size(void);
-int gmem_handover_copy_record(const void *which, struct debugfs_blob_wrapper *copy);
+
+/* leave.c */
+void gmem_leave_init(void);
+const char *gmem_leave_answer(void);
+extern bool gmem_lossy_kexec;
 
 /* debugfs.c */
-void gmem_debugfs_init(void *current_one, void *refused);
+void gmem_debugfs_init(void);
 
 /* sysfs.c */
 int gmem_sysfs_init(void);
-int gmem_sysfs_add_object(struct gmem_object *obj);
-extern const struct kobj_type gmem_object_ktype;
-void gmem_object_free(struct kobject *kobj);
 
 #endif /* _MM_GMEM_PERSIST_INTERNAL_H */

@@ -6,6 +6,8 @@
  * until unmap_mapping_range() takes it away. Large entries are used wherever the
  * address, the offset and the memory are aligned alike, and core mm falls back to
  * smaller ones where not.
+ *
+ * Leaves are read-only until the view has written: see view.c.
  */
 #include "internal.h"
 
@@ -15,26 +17,45 @@
 #include <linux/pagemap.h>
 #include <linux/vmalloc.h>
 
-static vm_fault_t insert_leaf(struct vm_fault *vmf, unsigned long pfn,
-			      unsigned int order)
+static vm_fault_t gmem_mmap_insert(struct vm_fault *vmf, unsigned long pfn,
+				   unsigned int order, bool write)
 {
-	const bool write = vmf->flags & FAULT_FLAG_WRITE;
+	struct vm_area_struct *vma = vmf->vma;
 
+	/* That of the mapping is read-only, as we have pfn_mkwrite(). */
 	if (!order)
-		return vmf_insert_pfn(vmf->vma, vmf->address, pfn);
+		return vmf_insert_pfn_prot(vma, vmf->address, pfn, write ?
+					   vm_get_page_prot(vma->vm_flags) :
+					   vma->vm_page_prot);
 	if (IS_ENABLED(CONFIG_ARCH_SUPPORTS_PMD_PFNMAP) && order == PMD_ORDER)
 		return vmf_insert_pfn_pmd(vmf, pfn, write);
 	/* Core mm asks for this order whether the CPU has such leaves or not. */
 	if (IS_ENABLED(CONFIG_ARCH_SUPPORTS_PUD_PFNMAP) && order == PUD_ORDER &&
-	    arch_vmap_pud_supported(vmf->vma->vm_page_prot))
+	    arch_vmap_pud_supported(vma->vm_page_prot))
 		return vmf_insert_pfn_pud(vmf, pfn, write);
 	return VM_FAULT_FALLBACK;
 }
 
-static vm_fault_t gmem_huge_fault(struct vm_fault *vmf, unsigned int order)
+/*
+ * May the leaf be writable? A write takes the view's token first. The invalidate lock is held
+ * until the leaf is there, so that there is none that rearming does not see.
+ */
+static bool gmem_mmap_writable(struct vm_fault *vmf)
+{
+	struct gmem_view *view = vmf->vma->vm_private_data;
+
+	if (!(vmf->vma->vm_flags & VM_WRITE))
+		return false;
+	if (vmf->flags & FAULT_FLAG_WRITE)
+		gmem_view_write(view);
+	return gmem_view_has_written(view);
+}
+
+static vm_fault_t gmem_mmap_huge_fault(struct vm_fault *vmf, unsigned int order)
 {
 	struct vm_area_struct *vma = vmf->vma;
-	struct gmem_object *obj = vma->vm_private_data;
+	struct gmem_view *view = vma->vm_private_data;
+	struct gmem_object *obj = view->obj;
 	const unsigned long size = PAGE_SIZE << order;
 	const unsigned long addr = ALIGN_DOWN(vmf->address, size);
 	/* A file may show less than the last granule of its object. */
@@ -58,21 +79,74 @@ static vm_fault_t gmem_huge_fault(struct vm_fault *vmf, unsigned int order)
 	if (!order && gmem_object_is_bad(obj, index))
 		ret = VM_FAULT_HWPOISON;
 	else if (order <= max_order)
-		ret = insert_leaf(vmf, pfn, order);
+		ret = gmem_mmap_insert(vmf, pfn, order, gmem_mmap_writable(vmf));
 	filemap_invalidate_unlock_shared(obj->inode->i_mapping);
 	return ret;
 }
 
-static vm_fault_t gmem_fault(struct vm_fault *vmf)
+static vm_fault_t gmem_mmap_fault(struct vm_fault *vmf)
 {
-	return gmem_huge_fault(vmf, 0);
+	return gmem_mmap_huge_fault(vmf, 0);
 }
 
-static const struct vm_operations_struct gmem_vm_ops = {
-	.fault = gmem_fault,
+/*
+ * A write to a small leaf that is read-only. To let core mm make it writable would be too
+ * late: the lock has been let go of by then. So put another one in its place.
+ */
+static vm_fault_t gmem_mmap_mkwrite(struct vm_fault *vmf)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	struct gmem_view *view = vma->vm_private_data;
+	struct gmem_object *obj = view->obj;
+	struct address_space *mapping = obj->inode->i_mapping;
+	const pgoff_t index = linear_page_index(vma, vmf->address);
+	vm_fault_t ret;
+
+	filemap_invalidate_lock_shared(mapping);
+	gmem_view_write(view);
+	unmap_mapping_range(mapping, (loff_t)index << PAGE_SHIFT, PAGE_SIZE, 1);
+	if (gmem_object_is_bad(obj, index))
+		ret = VM_FAULT_HWPOISON;
+	else
+		ret = gmem_mmap_insert(vmf, gmem_object_pfn(obj, index, NULL), 0, true);
+	filemap_invalidate_unlock_shared(mapping);
+	return ret;
+}
+
+/* What may become writable counts, whatever it is now. */
+static bool gmem_mmap_counts(const struct vm_area_struct *vma)
+{
+	return vma->vm_flags & VM_MAYWRITE;
+}
+
+/* It was counted, so this cannot be refused. */
+static void gmem_mmap_open(struct vm_area_struct *vma)
+{
+	if (gmem_mmap_counts(vma))
+		gmem_view_map(vma->vm_private_data, false);
+}
+
+static void gmem_mmap_close(struct vm_area_struct *vma)
+{
+	if (gmem_mmap_counts(vma))
+		gmem_view_unmap(vma->vm_private_data);
+}
+
+static int gmem_mmap_mprotect(struct vm_area_struct *vma, unsigned long start,
+			      unsigned long end, unsigned long newflags)
+{
+	return newflags & VM_WRITE ? gmem_view_map_write(vma->vm_private_data) : 0;
+}
+
+static const struct vm_operations_struct gmem_mmap_vm_ops = {
+	.open = gmem_mmap_open,
+	.close = gmem_mmap_close,
+	.mprotect = gmem_mmap_mprotect,
+	.fault = gmem_mmap_fault,
 #ifdef CONFIG_ARCH_SUPPORTS_HUGE_PFNMAP
-	.huge_fault = gmem_huge_fault,
+	.huge_fault = gmem_mmap_huge_fault,
 #endif
+	.pfn_mkwrite = gmem_mmap_mkwrite,
 };
 
 /**
@@ -86,33 +160,42 @@ static const struct vm_operations_struct gmem_vm_ops = {
  */
 int gmem_vma_pgoff(struct vm_area_struct *vma, unsigned long pfn, pgoff_t *pgoff)
 {
+	const struct gmem_view *view = vma->vm_private_data;
+
 	/* Private memory may be mapped, too, but cannot be accessed there. */
-	if (vma->vm_ops != &gmem_vm_ops ||
-	    !gmem_poison_find(vma->vm_private_data, PFN_PHYS(pfn), pgoff))
+	if (vma->vm_ops != &gmem_mmap_vm_ops ||
+	    !gmem_poison_find(view->obj, PFN_PHYS(pfn), pgoff))
 		return -EFAULT;
 	return *pgoff - vma->vm_pgoff < vma_pages(vma) ? 0 : -EFAULT;
 }
 
 /**
- * gmem_object_mmap - let user space map an object
- * @obj: the object
- * @vma: the mapping; shared, of a file that holds a view and whose mapping is that
+ * gmem_view_mmap - let user space map an object
+ * @view: by which view
+ * @vma: the mapping; shared, of a file that holds the view and whose mapping is that
  *	of the object's inode
  *
  * Access behind the end of the file, and to a page with a memory error, gives SIGBUS.
  *
  * Context: called from the file's mmap method.
- * Return: 0, -EINVAL (not a shared mapping).
+ * Return: 0, -EINVAL (not a shared mapping), -EBUSY (it is to be written to, and there is
+ * another writer).
  */
-int gmem_object_mmap(struct gmem_object *obj, struct vm_area_struct *vma)
+int gmem_view_mmap(struct gmem_view *view, struct vm_area_struct *vma)
 {
+	int err = 0;
+
 	/* VM_SHARED is missing if the file was opened for reading. */
 	if (!(vma->vm_flags & VM_MAYSHARE))
 		return -EINVAL;
+	if (gmem_mmap_counts(vma))
+		err = gmem_view_map(view, vma->vm_flags & VM_WRITE);
+	if (err)
+		return err;
 
 	vm_flags_set(vma, VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
-	vma->vm_private_data = obj;
-	vma->vm_ops = &gmem_vm_ops;
+	vma->vm_private_data = view;
+	vma->vm_ops = &gmem_mmap_vm_ops;
 	return 0;
 }
-EXPORT_SYMBOL_FOR_KVM(gmem_object_mmap);
+EXPORT_SYMBOL_FOR_KVM(gmem_view_mmap);

@@ -8,42 +8,52 @@
  *
  * An object may have a name, which is unique in its directory. A directory is an object
  * without memory. The ioctl knows the names of the root directory only.
- *
- * In sysfs an object goes by its *key*: its name if it is in the root directory, else "#"
- * and its inode number. So what tenants call their files is seen in gmemfs alone, with the
- * permissions that are set there.
- *
- * A name stays taken until no directory of sysfs has it any more, which waits for readers
- * and so cannot be done under gmem_pool.lock. An object that is renamed has no name in sysfs
- * meanwhile, only its number. VFS sees to it that nobody else renames or unlinks it then.
  */
 #include "internal.h"
 
 #include <linux/fs.h>
+#include <linux/hashtable.h>
 #include <linux/stat.h>
+#include <linux/stringhash.h>
 
-/**
- * gmem_object_is_dir - is it a directory
- * @obj: the object
- *
- * Return: true if so.
- */
-bool gmem_object_is_dir(const struct gmem_object *obj)
+/* By parent and name; under gmem_pool.lock. */
+static DEFINE_HASHTABLE(gmem_names, 12);
+
+static unsigned long gmem_name_hash(const struct gmem_object *dir, const char *name)
 {
-	return S_ISDIR(obj->meta.mode);
+	return full_name_hash(dir, name, strlen(name));
 }
 
 /**
- * gmem_object_key - what an object is called in sysfs
- * @obj: the object, which has a name and an inode number
- * @key: set to the key
+ * gmem_name_insert - let an object be found by its name
+ * @obj: the object, which has one
+ *
+ * Context: gmem_pool.lock is held.
  */
-void gmem_object_key(const struct gmem_object *obj, char key[GMEM_NAME_SIZE])
+void gmem_name_insert(struct gmem_object *obj)
 {
+	lockdep_assert_held(&gmem_pool.lock);
+
+	hash_add(gmem_names, &obj->hash, gmem_name_hash(obj->parent, obj->ser->name));
 	if (obj->parent)
-		snprintf(key, GMEM_NAME_SIZE, "#%llu", (u64)obj->inode->i_ino);
-	else
-		strscpy(key, obj->name, GMEM_NAME_SIZE);
+		obj->parent->nr_below++;
+}
+
+/**
+ * gmem_name_remove - an object is not found by its name any more
+ * @obj: the object, which may have none
+ *
+ * Context: gmem_pool.lock is held.
+ */
+void gmem_name_remove(struct gmem_object *obj)
+{
+	lockdep_assert_held(&gmem_pool.lock);
+
+	if (hlist_unhashed(&obj->hash))
+		return;
+	hash_del(&obj->hash);
+	if (obj->parent)
+		obj->parent->nr_below--;
 }
 
 /**
@@ -61,8 +71,8 @@ struct gmem_object *gmem_object_find(const struct gmem_object *dir, const char *
 
 	lockdep_assert_held(&gmem_pool.lock);
 
-	list_for_each_entry(obj, &gmem_pool.objects, node)
-		if (obj->name[0] && obj->parent == dir && !strcmp(obj->name, name))
+	hash_for_each_possible(gmem_names, obj, hash, gmem_name_hash(dir, name))
+		if (obj->parent == dir && !strcmp(obj->ser->name, name))
 			return obj;
 	return NULL;
 }
@@ -76,7 +86,7 @@ struct gmem_object *gmem_object_find(const struct gmem_object *dir, const char *
  */
 bool gmem_object_visible(const struct gmem_object *obj)
 {
-	return obj && obj->state == GMEM_LIVE && obj->name[0] && !obj->unlinked;
+	return obj && obj->state == GMEM_LIVE && gmem_object_named(obj);
 }
 
 static struct gmem_object *find_visible(const struct gmem_object *dir, const char *name)
@@ -102,7 +112,7 @@ bool gmem_object_shown(const struct dentry *dentry, const char *name)
 {
 	const struct inode *inode;
 
-	guard(mutex)(&gmem_pool.lock);
+	guard(spinlock)(&gmem_pool.lock);
 
 	/* It gets an inode under the lock, too. */
 	inode = d_inode(dentry);
@@ -123,13 +133,31 @@ struct inode *gmem_object_lookup(const struct gmem_object *dir, const char *name
 {
 	struct gmem_object *obj;
 
-	guard(mutex)(&gmem_pool.lock);
+	guard(spinlock)(&gmem_pool.lock);
 
 	obj = find_visible(dir, name);
 	if (!obj)
 		return NULL;
 	ihold(obj->inode);
 	return obj->inode;
+}
+
+/* The next one of a directory among the objects with GMEM_OBJECT_BATCH numbers from @id on */
+static struct inode *gmem_name_next_of(const struct gmem_object *dir, u32 id, char *name)
+{
+	struct gmem_object *obj;
+	unsigned long i;
+
+	guard(spinlock)(&gmem_pool.lock);
+
+	xa_for_each_range(&gmem_pool.objects, i, obj, id, id + GMEM_OBJECT_BATCH - 1) {
+		if (obj->parent != dir || !gmem_object_visible(obj))
+			continue;
+		memcpy(name, obj->ser->name, sizeof(obj->ser->name));
+		ihold(obj->inode);
+		return obj->inode;
+	}
+	return NULL;
 }
 
 /**
@@ -143,31 +171,18 @@ struct inode *gmem_object_lookup(const struct gmem_object *dir, const char *name
  */
 struct inode *gmem_object_next(const struct gmem_object *dir, u64 ino, char *name)
 {
-	struct gmem_object *obj;
+	/* Inode numbers are those of slots, and 2. */
+	u32 id = max(ino, 1) - 1;
+	struct inode *inode;
 
-	guard(mutex)(&gmem_pool.lock);
-
-	list_for_each_entry(obj, &gmem_pool.objects, node) {
-		if (obj->inode->i_ino <= ino || obj->parent != dir || !gmem_object_visible(obj))
-			continue;
-		memcpy(name, obj->name, sizeof(obj->name));
-		ihold(obj->inode);
-		return obj->inode;
+	/* Who looks for long lets others in between. */
+	for (; id < gmem_slot_count(); id += GMEM_OBJECT_BATCH) {
+		inode = gmem_name_next_of(dir, id, name);
+		if (inode)
+			return inode;
+		cond_resched();
 	}
 	return NULL;
-}
-
-/* Unlinked ones that are in use are not in it any more. */
-static bool is_empty(const struct gmem_object *dir)
-{
-	struct gmem_object *obj;
-
-	lockdep_assert_held(&gmem_pool.lock);
-
-	list_for_each_entry(obj, &gmem_pool.objects, node)
-		if (obj->parent == dir && !obj->unlinked)
-			return false;
-	return true;
 }
 
 static int may_unlink(const struct gmem_object *obj)
@@ -176,20 +191,21 @@ static int may_unlink(const struct gmem_object *obj)
 
 	if (!gmem_object_visible(obj))
 		return -ENOENT;
-	return gmem_object_is_dir(obj) && !is_empty(obj) ? -ENOTEMPTY : 0;
+	/* There may be more in it than is known. */
+	if (gmem_object_is_dir(obj) && gmem_restore_pending())
+		return -EBUSY;
+	return obj->nr_below ? -ENOTEMPTY : 0;
 }
 
-/* Its name is taken away; with its last view it is freed. The caller has pinned it. */
-static void finish_unlink(struct gmem_object *obj)
+/* Take the name of an object away: true if that was the last that kept it. */
+static bool gmem_name_take_away(struct gmem_object *obj)
 {
-	/* Its name was in use there until now. */
-	kobject_del(&obj->kobj);
-	scoped_guard(mutex, &gmem_pool.lock) {
-		obj->name[0] = '\0';
-		obj->parent = NULL;
-	}
-	clear_nlink(obj->inode);
-	gmem_object_unpin(obj);
+	lockdep_assert_held(&gmem_pool.lock);
+
+	gmem_object_hide(obj);
+	gmem_name_remove(obj);
+	obj->parent = NULL;
+	return gmem_object_end_unused(obj);
 }
 
 /**
@@ -201,29 +217,25 @@ static void finish_unlink(struct gmem_object *obj)
  * Context: process context; takes gmem_pool.lock. The caller holds a reference, and keeps
  * others from renaming or unlinking it, and from creating anything in it.
  * Return: 0, -ENOENT (it has none any more), -ENOTEMPTY (a directory with something in it),
- * -EBUSY (the pool is frozen), -ENOSPC (the record would become too large), -ENOMEM.
+ * -EBUSY (the pool is frozen).
  */
 int gmem_object_unlink(struct gmem_object *obj)
 {
+	bool unused;
 	int err;
 
-	scoped_guard(mutex, &gmem_pool.lock) {
+	scoped_guard(spinlock, &gmem_pool.lock) {
 		if (gmem_pool.holders)
 			return -EBUSY;
 		err = may_unlink(obj);
 		if (err)
 			return err;
-		obj->unlinked = true;
-		err = gmem_handover_update();
-		if (err) {
-			obj->unlinked = false;
-			return err;
-		}
-		/* Nobody else frees it meanwhile. */
-		obj->pins++;
+		unused = gmem_name_take_away(obj);
 	}
 	gmem_stop_here("unlink-recorded");
-	finish_unlink(obj);
+	clear_nlink(obj->inode);
+	if (unused)
+		gmem_object_remove(obj);
 	return 0;
 }
 
@@ -236,44 +248,39 @@ struct place {
 static void get_place(const struct gmem_object *obj, struct place *place)
 {
 	place->dir = obj->parent;
-	strscpy(place->name, obj->name);
+	strscpy(place->name, obj->ser->name);
 }
 
 static void set_place(struct gmem_object *obj, const struct place *place)
 {
+	gmem_name_remove(obj);
 	obj->parent = place->dir;
-	strscpy(obj->name, place->name);
+	obj->ser->parent = place->dir ? place->dir->id + 1 : 0;
+	memset(obj->ser->name, 0, sizeof(obj->ser->name));
+	strscpy(obj->ser->name, place->name);
+	gmem_slot_seal(obj->ser);
+	gmem_name_insert(obj);
 }
 
 /*
  * Put @obj where @target is, or where nobody is if that is NULL; @target loses its name
- * or, with @exchange, gets that of @obj.
+ * or, with @exchange, gets that of @obj. True if nobody wants @target any more.
  */
-static int change_places(struct gmem_object *obj, const struct place *to,
-			 struct gmem_object *target, bool exchange)
+static bool change_places(struct gmem_object *obj, const struct place *to,
+			  struct gmem_object *target, bool exchange)
 {
+	bool unused = false;
 	struct place from;
-	int err;
 
 	lockdep_assert_held(&gmem_pool.lock);
 
 	get_place(obj, &from);
+	if (target && !exchange)
+		unused = gmem_name_take_away(target);
 	set_place(obj, to);
 	if (exchange)
 		set_place(target, &from);
-	else if (target)
-		target->unlinked = true;
-	err = gmem_handover_update();
-	if (err) {
-		set_place(obj, &from);
-		if (exchange)
-			set_place(target, to);
-		else if (target)
-			target->unlinked = false;
-	} else if (target && !exchange) {
-		target->name[0] = '\0';
-	}
-	return err;
+	return unused;
 }
 
 static int may_rename(const struct gmem_object *obj, const struct place *to,
@@ -281,7 +288,8 @@ static int may_rename(const struct gmem_object *obj, const struct place *to,
 {
 	const struct gmem_object *found = gmem_object_find(to->dir, to->name);
 
-	if (gmem_pool.holders)
+	/* The new name may be that of an object that has not been restored. */
+	if (gmem_pool.holders || gmem_restore_pending())
 		return -EBUSY;
 	if (!gmem_object_visible(obj) || (target && !gmem_object_visible(target)))
 		return -ENOENT;
@@ -289,26 +297,6 @@ static int may_rename(const struct gmem_object *obj, const struct place *to,
 	if (found != target)
 		return found && !gmem_object_visible(found) ? -EBUSY : -ESTALE;
 	return target && !exchange ? may_unlink(target) : 0;
-}
-
-/* Let sysfs not call it by its name. */
-static int show_number(struct gmem_object *obj)
-{
-	char number[GMEM_NAME_SIZE];
-
-	snprintf(number, sizeof(number), "#%llu", (u64)obj->inode->i_ino);
-	return obj->parent ? 0 : kobject_rename(&obj->kobj, number);
-}
-
-/* Let sysfs call it by its key again; if that cannot be done, its number will do. */
-static void show_key(struct gmem_object *obj)
-{
-	char key[GMEM_NAME_SIZE];
-
-	gmem_object_key(obj, key);
-	if (strcmp(kobject_name(&obj->kobj), key) && kobject_rename(&obj->kobj, key))
-		pr_warn("no memory to call %s by its name in sysfs: it is %s\n", obj->name,
-			kobject_name(&obj->kobj));
 }
 
 /**
@@ -323,45 +311,28 @@ static void show_key(struct gmem_object *obj)
  * others from renaming or unlinking the two, and from putting a directory into itself.
  * Return: 0, -ENOENT (it has none any more), -ESTALE (the new name is not @target's), an error
  * of gmem_object_unlink() for @target, -EBUSY (the pool is frozen, or an object of that name is
- * being created or discarded), -ENOSPC (the record would become too large), -ENOMEM.
+ * being created or discarded).
  */
 int gmem_object_rename(struct gmem_object *obj, struct gmem_object *dir, const char *name,
 		       struct gmem_object *target, bool exchange)
 {
 	struct place to = { .dir = dir };
+	bool unused;
 	int err;
 
 	strscpy(to.name, name);
-	/* So that neither is discarded */
-	scoped_guard(mutex, &gmem_pool.lock) {
+	scoped_guard(spinlock, &gmem_pool.lock) {
 		err = may_rename(obj, &to, target, exchange);
 		if (err)
 			return err;
-		obj->pins++;
-		if (target)
-			target->pins++;
-	}
-
-	/* So that neither stands in the way of the other there. */
-	err = show_number(obj);
-	if (exchange)
-		err = err ?: show_number(target);
-	if (!err) {
-		scoped_guard(mutex, &gmem_pool.lock) {
-			err = may_rename(obj, &to, target, exchange);
-			err = err ?: change_places(obj, &to, target, exchange);
-		}
+		unused = change_places(obj, &to, target, exchange);
 	}
 	gmem_stop_here("rename-recorded");
-	if (target && !exchange && !err) {
-		finish_unlink(target);
-	} else if (target) {
-		show_key(target);
-		gmem_object_unpin(target);
-	}
-	show_key(obj);
-	gmem_object_unpin(obj);
-	return err;
+	if (target && !exchange)
+		clear_nlink(target->inode);
+	if (unused)
+		gmem_object_remove(target);
+	return 0;
 }
 
 /**
@@ -372,28 +343,18 @@ int gmem_object_rename(struct gmem_object *obj, struct gmem_object *dir, const c
  * @mode: its file type and permissions
  *
  * Context: process context; takes gmem_pool.lock.
- * Return: 0, -EBUSY (the pool is frozen), -ENOSPC (the record would become too large),
- * -ENOMEM; nothing has changed then.
+ * Return: 0, -EBUSY (the pool is frozen).
  */
 int gmem_object_set_attr(struct gmem_object *obj, kuid_t uid, kgid_t gid,
 			 umode_t mode)
 {
-	struct gmem_persist_object old;
-	int err;
-
-	guard(mutex)(&gmem_pool.lock);
+	guard(spinlock)(&gmem_pool.lock);
 
 	if (gmem_pool.holders)
 		return -EBUSY;
-	old = obj->meta;
-	obj->meta.uid = from_kuid(&init_user_ns, uid);
-	obj->meta.gid = from_kgid(&init_user_ns, gid);
-	obj->meta.mode = mode;
-	err = gmem_handover_update();
-	if (err) {
-		obj->meta.uid = old.uid;
-		obj->meta.gid = old.gid;
-		obj->meta.mode = old.mode;
-	}
-	return err;
+	obj->ser->uid = from_kuid(&init_user_ns, uid);
+	obj->ser->gid = from_kgid(&init_user_ns, gid);
+	obj->ser->mode = mode;
+	gmem_slot_seal(obj->ser);
+	return 0;
 }

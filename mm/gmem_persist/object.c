@@ -6,25 +6,29 @@
 /**
  * DOC: life of an object
  *
- * 1. Creation takes granules out of the pool (state *allocating*), clears what is
- *    not known to be zero, puts the object into the record and only then shows
- *    it to anybody (state *live*). All memory is there from then on and stays
- *    where it is; nobody has to wait for memory, or to be told that there is
- *    none, later.
+ * 1. Creation takes a slot of the record, where the object is *hidden* from the next
+ *    kernel, and its name (state *allocating*), takes memory from the pool (backing.c),
+ *    makes the slot *valid* and only then shows the object to anybody (state *live*). All
+ *    memory is there from then on and stays where it is; nobody has to wait for memory, or
+ *    to be told that there is none, later.
  * 2. A *view* is a use of the object. A VM view is claimed by one VM at a time and
- *    goes when the VM's guest_memfd is closed for the last time. Every claim
- *    raises the object's *epoch*: a VMM that saved state beside the memory can
- *    tell whether somebody else has run on the memory since.
+ *    goes when the VM's guest_memfd is closed for the last time. Whoever writes gives
+ *    the object another *token*, see view.c: a VMM that saved state beside the memory
+ *    can tell whether somebody else has changed it since.
  * 3. A named object without views is *parked*: it keeps its contents, over the
  *    death of the VMM and over a kexec. It can be claimed again, by a caller that
  *    asks for what was recorded.
  * 4. A parked object is freed by an explicit *discard*, or when its file is unlinked in
- *    gmemfs, and by nothing else. Its memory becomes dirty. An object without a name is
- *    freed with its last view.
+ *    gmemfs, and by nothing else. Its slot is hidden again first, then its memory becomes
+ *    dirty and free. An object without a name is freed with its last view.
  *
  * Unhappy paths: creation that is interrupted, runs out of memory or meets a
  * freeze gives everything back. A creation in the middle of which the host is
- * replaced never was: in the record its memory is dirty.
+ * replaced never was: its slot is hidden, its memory is nobody's. What ends while the pool is
+ * frozen, when the record stands still, is *deferred*: it keeps slot and memory until the
+ * thaw.
+ *
+ * Only creation and growth allocate. All else changes the slot, and cannot fail for memory.
  *
  * The object owns one inode, and so the one address_space that all mappings of
  * the memory hang on; a view borrows it.
@@ -37,290 +41,152 @@
 #include <linux/kvm_types.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
-#include <linux/sched/signal.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/timekeeping.h>
-#include <linux/topology.h>
 #include <linux/uidgid.h>
 
 #include <trace/events/gmem_persist.h>
 
-/* A punch holds the invalidate lock no longer than clearing this much takes. */
-#define PUNCH_CHUNK		SZ_1G
+/* Ended for good while the pool was frozen, but for their slots; under gmem_pool.lock. */
+static LIST_HEAD(gmem_object_dead);
 
-/* Release function of the kobject, to which the inode held the last reference. */
-void gmem_object_free(struct kobject *kobj)
+/**
+ * gmem_object_free - the inode of an object is gone
+ * @obj: the object
+ *
+ * In a frozen pool its slot stays until the thaw.
+ *
+ * Context: process context; takes gmem_pool.lock.
+ */
+void gmem_object_free(struct gmem_object *obj)
 {
-	struct gmem_object *obj = container_of(kobj, struct gmem_object, kobj);
+	struct gmem_range *list = NULL;
 
+	if (obj->ser) {
+		scoped_guard(spinlock, &gmem_pool.lock) {
+			if (gmem_pool.holders) {
+				list_add(&obj->deferred, &gmem_object_dead);
+				return;
+			}
+			if (obj->ser->list.phys)
+				list = obj->ranges.r;
+			memset(obj->ser, 0, sizeof(*obj->ser));
+		}
+		gmem_slot_free(obj->id);
+	}
+	if (list)
+		gmem_list_free(list);
 	xa_destroy(&obj->bad_pages);
-	kvfree(obj->ranges.r);
 	kvfree(obj->start);
 	kfree(obj);
 }
 
-static void put_object(struct gmem_object *obj)
+static void gmem_object_put(struct gmem_object *obj)
 {
 	iput(obj->inode);
 }
 
-static bool has_views(const struct gmem_object *obj)
+static bool gmem_object_has_views(const struct gmem_object *obj)
 {
 	return obj->vm_view || obj->handles;
 }
 
-static bool in_use(const struct gmem_object *obj)
+/* An object in a slot, with one reference; @ser is what the slot says, or will say. */
+static struct gmem_object *gmem_object_alloc(u32 id, const struct gmem_object_ser *ser)
 {
-	return has_views(obj) || obj->pins;
-}
-
-/* A new object with one reference, and with nothing in it. */
-static struct gmem_object *new_object(const char *name,
-				      const struct gmem_persist_object *meta)
-{
-	struct gmem_object *obj = kzalloc_obj(*obj);
+	struct gmem_object *obj = kzalloc_obj(*obj, GFP_KERNEL_ACCOUNT);
 	struct inode *inode;
 
 	if (!obj)
-		return ERR_PTR(-ENOMEM);
+		return NULL;
 
-	kobject_init(&obj->kobj, &gmem_object_ktype);
-	INIT_LIST_HEAD(&obj->node);
+	INIT_HLIST_NODE(&obj->hash);
+	INIT_LIST_HEAD(&obj->deferred);
 	INIT_LIST_HEAD(&obj->consumers);
+	mutex_init(&obj->writers_lock);
+	INIT_LIST_HEAD(&obj->writers);
 	xa_init(&obj->bad_pages);
-	strscpy(obj->name, name);
-	obj->meta = *meta;
+	mutex_init(&obj->charge_lock);
+	obj->id = id;
 	obj->state = GMEM_ALLOCATING;
 
-	inode = gmem_fs_new_inode(obj);
+	inode = gmem_fs_new_inode(obj, ser);
 	if (!inode) {
-		kobject_put(&obj->kobj);
-		return ERR_PTR(-ENOMEM);
+		kfree(obj);
+		return NULL;
 	}
+	/* 1 is the root directory. */
+	inode->i_ino = id + 2;
 	obj->inode = inode;
 	return obj;
 }
 
-/* Give the room back that the ranges did not need, if that is easily done. */
-static void shrink_ranges(struct gmem_object *obj)
+/* Let @obj be known by its slot and its name. */
+static void gmem_object_insert(struct gmem_object *obj)
 {
-	const size_t size = array_size(obj->ranges.nr, sizeof(*obj->ranges.r));
-	struct gmem_range *r = kvmalloc(size, GFP_KERNEL | __GFP_NOWARN);
-
-	if (ZERO_OR_NULL_PTR(r))
-		return;
-	memcpy(r, obj->ranges.r, size);
-	/* It is in the list already, and a memory error may be looking. */
-	scoped_guard(mutex, &gmem_pool.lock) {
-		swap(obj->ranges.r, r);
-		obj->ranges.cap = obj->ranges.nr;
-	}
-	kvfree(r);
-}
-
-/* Note at which offset each range of the object begins. */
-static int index_ranges(struct gmem_object *obj)
-{
-	u64 offset = 0;
-	unsigned int i;
-
-	obj->start = kvmalloc_array(obj->ranges.nr, sizeof(*obj->start),
-				    GFP_KERNEL);
-	if (!obj->start)
-		return -ENOMEM;
-	for (i = 0; i < obj->ranges.nr; i++) {
-		obj->start[i] = offset;
-		offset += obj->ranges.r[i].size;
-	}
-	return 0;
-}
-
-static void insert_object(struct gmem_object *obj)
-{
-	/* 1 is the root directory. The list is sorted by it. */
-	static u64 last_ino = 1;
-
 	lockdep_assert_held(&gmem_pool.lock);
 
-	obj->inode->i_ino = ++last_ino;
-	list_add_tail(&obj->node, &gmem_pool.objects);
-	obj->named = obj->name[0];
+	/* Room for it has been made. */
+	WARN_ON(xa_is_err(xa_store(&gmem_pool.objects, obj->id, obj, GFP_ATOMIC)));
+	obj->named = obj->ser->name[0];
 	gmem_pool.nr_named += obj->named;
+	if (obj->named)
+		gmem_name_insert(obj);
 }
 
-static void delete_object(struct gmem_object *obj)
+static void gmem_object_delete(struct gmem_object *obj)
 {
 	lockdep_assert_held(&gmem_pool.lock);
 
-	list_del(&obj->node);
-	/* Also if it has been unlinked since: who keeps it open makes all others wait. */
+	xa_erase(&gmem_pool.objects, obj->id);
+	gmem_name_remove(obj);
 	gmem_pool.nr_named -= obj->named;
 }
 
-/*
- * Give the memory back. It must not be in the record as the object's any more.
- * Without @all_dirty, what has been cleaned of it is known to be still clean.
- */
-static void free_ranges(struct gmem_object *obj, bool all_dirty)
-{
-	unsigned int i;
-
-	lockdep_assert_held(&gmem_pool.lock);
-
-	for (i = 0; i < obj->ranges.nr; i++) {
-		const struct gmem_range *r = &obj->ranges.r[i];
-
-		WARN_ON(gmem_arena_free(&gmem_pool.arena, r->base, r->size,
-					all_dirty));
-		gmem_poison_retire(r->base, r->size);
-	}
-	gmem_clean_kick();
-}
-
-/*
- * Take @obj out of sysfs and out of the list. Its name stays taken until its
- * directory is gone, which waits for readers and so cannot be done under the lock.
- */
-static void remove_object(struct gmem_object *obj)
-{
-	if (obj->ranges.nr)
-		trace_gmem_free(obj->name, obj->meta.size, obj->meta.granule,
-				obj->meta.epoch);
-	gmem_uncharge(obj);
-	clear_nlink(obj->inode);
-	if (obj->kobj.state_in_sysfs)
-		kobject_del(&obj->kobj);
-
-	scoped_guard(mutex, &gmem_pool.lock)
-		delete_object(obj);
-	put_object(obj);
-}
-
-/* The nearest node to the caller's of those in @nodes, which loses it. */
-static int next_node_to_use(nodemask_t *nodes)
-{
-	const int here = numa_node_id();
-	int best = NUMA_NO_NODE;
-	int nid;
-
-	for_each_node_mask(nid, *nodes)
-		if (best == NUMA_NO_NODE ||
-		    node_distance(here, nid) < node_distance(here, best))
-			best = nid;
-	if (best != NUMA_NO_NODE)
-		node_clear(best, *nodes);
-	return best;
-}
-
-/* How much can be had from @nodes, or from anywhere if that is NULL; @left is from where. */
-static u64 capacity_of(u64 granule, const nodemask_t *nodes, nodemask_t *left)
-{
-	const struct gmem_arena *arena = &gmem_pool.arena;
-	u64 capacity = 0;
-	unsigned int i;
-	int nid;
-
-	lockdep_assert_held(&gmem_pool.lock);
-
-	nodes_clear(*left);
-	for (i = 0; i < arena->nr_nodes; i++) {
-		nid = arena->nodes[i].nid;
-		if (nodes && (nid == NUMA_NO_NODE || !node_isset(nid, *nodes)))
-			continue;
-		capacity += gmem_arena_capacity(arena, nid, granule);
-		if (nid != NUMA_NO_NODE)
-			node_set(nid, *left);
-	}
-	return capacity;
-}
-
-/* Take all of @obj's memory from @nodes, or from anywhere if that is NULL. */
-static int take_memory(struct gmem_object *obj, const nodemask_t *nodes)
-{
-	const u64 granule = obj->meta.granule;
-	struct gmem_arena *arena = &gmem_pool.arena;
-	u64 need = obj->meta.size;
-	nodemask_t left;
-	int nid;
-
-	if (capacity_of(granule, nodes, &left) < need)
-		return -ENOSPC;
-	if (!need)
-		return 0;
-
-	/* Memory of which nobody knows the node comes last: then all else is used. */
-	do {
-		nid = next_node_to_use(&left);
-		need -= gmem_arena_alloc(arena, nid, need, granule, &obj->ranges);
-	} while (need && nid != NUMA_NO_NODE);
-	return WARN_ON(need) ? -ENOSPC : 0;
-}
-
-/* May @obj come into the pool now, under its name? */
-static int may_enter(const struct gmem_object *obj)
+/* May an object come into the pool now, under its name? */
+static int gmem_object_may_enter(const struct gmem_object *dir, const char *name)
 {
 	lockdep_assert_held(&gmem_pool.lock);
 
 	if (gmem_pool.holders)
 		return -EBUSY;
-	if (!obj->name[0])
+	if (!name[0])
 		return 0;
-	if (gmem_object_find(obj->parent, obj->name))
-		return -EEXIST;
-	return gmem_pool.nr_named == GMEM_RECORD_MAX_OBJECTS ? -ENOSPC : 0;
+	/* It may be the name of an object that has not been restored. */
+	if (gmem_restore_pending())
+		return -EBUSY;
+	return gmem_object_find(dir, name) ? -EEXIST : 0;
 }
 
-/* Take memory for @obj, and its name, out of the pool. */
-static int allocate(struct gmem_object *obj, const nodemask_t *nodes)
+/* Put a new object, hidden, into its slot. */
+static int gmem_object_enter(struct gmem_object *obj, const struct gmem_object_ser *ser,
+			     struct gmem_object *dir, bool awaited)
 {
 	int err;
 
-	guard(mutex)(&gmem_pool.lock);
+	guard(spinlock)(&gmem_pool.lock);
 
-	err = may_enter(obj);
-	err = err ?: take_memory(obj, nodes);
+	err = gmem_object_may_enter(dir, ser->name);
 	if (err)
 		return err;
-	/* Before the lock is let go of, or others would find no memory meanwhile. */
-	err = gmem_charge(obj);
-	if (err) {
-		free_ranges(obj, false);
-		return err;
-	}
-
-	insert_object(obj);
-	gmem_pool.nr_awaited += obj->awaited;
-	gmem_clean_leave(&obj->ranges);
-	gmem_clean_kick();
+	obj->ser = gmem_slot(obj->id);
+	*obj->ser = *ser;
+	obj->ser->state = GMEM_PERSIST_SLOT_HIDDEN;
+	obj->ser->parent = dir ? dir->id + 1 : 0;
+	obj->ser->born = gmem_pool.generation;
+	gmem_slot_draw_token(obj->ser);
+	gmem_slot_seal(obj->ser);
+	obj->ranges.r = (struct gmem_range *)obj->ser->ranges;
+	obj->ranges.cap = GMEM_PERSIST_INLINE_RANGES;
+	obj->parent = dir;
+	obj->awaited = awaited;
+	gmem_pool.nr_awaited += awaited;
+	gmem_object_insert(obj);
 	return 0;
 }
 
-/* May the memory that was taken for @obj be shown to anybody? */
-static int check_memory(const struct gmem_object *obj)
-{
-	struct gmem_range part;
-	unsigned int i;
-
-	lockdep_assert_held(&gmem_pool.lock);
-
-	/* Frozen since: the next kernel was told that this memory is dirty. */
-	if (gmem_pool.holders)
-		return -EBUSY;
-	/* Nobody maps it yet: better none than one with a hole in it. */
-	if (gmem_poison_hit(&obj->ranges))
-		return -EHWPOISON;
-	/* What everything rests on. */
-	for (i = 0; i < obj->ranges.nr; i++)
-		if (WARN_ON_ONCE(gmem_arena_next_dirty(&gmem_pool.arena,
-						       obj->ranges.r[i].base,
-						       obj->ranges.r[i].size,
-						       &part)))
-			return -EIO;
-	return 0;
-}
-
-static void not_awaited(struct gmem_object *obj)
+static void gmem_object_not_awaited(struct gmem_object *obj)
 {
 	lockdep_assert_held(&gmem_pool.lock);
 
@@ -328,31 +194,103 @@ static void not_awaited(struct gmem_object *obj)
 	obj->awaited = false;
 }
 
-/* Show a finished object to the world; its first view is the caller's. */
-static int publish(struct gmem_object *obj)
+/**
+ * gmem_object_hide - let the next kernel not learn of an object
+ * @obj: the object
+ *
+ * Context: gmem_pool.lock is held; the pool is not frozen.
+ */
+void gmem_object_hide(struct gmem_object *obj)
 {
-	int err;
+	lockdep_assert_held(&gmem_pool.lock);
 
-	guard(mutex)(&gmem_pool.lock);
-
-	err = check_memory(obj);
-	if (err)
-		return err;
-
-	obj->state = GMEM_LIVE;
-	obj->vm_view = true;
-	obj->meta.epoch = 1;
-	err = gmem_handover_update();
-	if (err) {
-		obj->state = GMEM_ALLOCATING;
-		obj->vm_view = false;
-		return err;
-	}
-	not_awaited(obj);
-	return 0;
+	if (obj->ser->state != GMEM_PERSIST_SLOT_VALID)
+		return;
+	obj->ser->state = GMEM_PERSIST_SLOT_HIDDEN;
+	gmem_slot_seal(obj->ser);
+	/* From now on it is dirty for the next kernel. */
+	gmem_keep_ranges(&obj->ranges, false);
 }
 
-static int check_params(const struct gmem_object_params *params, bool claim)
+/* Let the next kernel learn of an object, all of whose memory is there and zero, or written. */
+static void gmem_object_unhide(struct gmem_object *obj)
+{
+	lockdep_assert_held(&gmem_pool.lock);
+
+	gmem_keep_ranges(&obj->ranges, true);
+	obj->ser->state = GMEM_PERSIST_SLOT_VALID;
+	gmem_slot_seal(obj->ser);
+}
+
+/**
+ * gmem_object_remove - free an object that has come to its end
+ * @obj: the object, which is hidden and which nobody finds or uses; the pool's reference goes
+ *
+ * In a frozen pool that is done later.
+ *
+ * Context: process context; takes gmem_pool.lock.
+ */
+void gmem_object_remove(struct gmem_object *obj)
+{
+	struct address_space *mapping = obj->inode->i_mapping;
+	const u64 size = obj->ser->size;
+	bool frozen;
+
+	/* memory_failure() may be looking for a page of it. */
+	filemap_invalidate_lock(mapping);
+	scoped_guard(spinlock, &gmem_pool.lock) {
+		frozen = gmem_pool.holders;
+		if (frozen) {
+			list_add(&obj->deferred, &gmem_pool.deferred);
+			break;
+		}
+		gmem_free_ranges(obj->ranges.r, obj->ranges.nr, true);
+		obj->ranges.nr = 0;
+	}
+	filemap_invalidate_unlock(mapping);
+	if (frozen)
+		return;
+	if (size)
+		trace_gmem_free(obj->ser->name, size, obj->ser->granule);
+	gmem_uncharge(obj->charges);
+	obj->charges = NULL;
+	clear_nlink(obj->inode);
+
+	scoped_guard(spinlock, &gmem_pool.lock)
+		gmem_object_delete(obj);
+	gmem_object_put(obj);
+}
+
+/**
+ * gmem_object_reap - free what ended while the pool was frozen
+ *
+ * Context: process context; takes gmem_pool.lock.
+ */
+void gmem_object_reap(void)
+{
+	struct gmem_object *obj, *next;
+	LIST_HEAD(dead);
+	LIST_HEAD(list);
+
+	scoped_guard(spinlock, &gmem_pool.lock) {
+		list_splice_init(&gmem_pool.deferred, &list);
+		list_splice_init(&gmem_object_dead, &dead);
+	}
+	/* Frozen again meanwhile, they go back where they were. */
+	list_for_each_entry_safe(obj, next, &list, deferred)
+		gmem_object_remove(obj);
+	list_for_each_entry_safe(obj, next, &dead, deferred)
+		gmem_object_free(obj);
+}
+
+/**
+ * gmem_object_check_params - are these possible
+ * @params: what an object shall be
+ * @claim: it is there already: a size need not be given
+ *
+ * Return: 0 or -EINVAL (name, size, granule or nodes).
+ */
+int gmem_object_check_params(const struct gmem_object_params *params, bool claim)
 {
 	const u64 granule = params->granule ?: SZ_2M;
 
@@ -368,116 +306,142 @@ static int check_params(const struct gmem_object_params *params, bool claim)
 	return 0;
 }
 
-static struct gmem_persist_object new_meta(umode_t mode)
+/* A new object without memory, hidden, that has its name and one reference. */
+static struct gmem_object *gmem_object_new(struct gmem_object *dir, const char *name,
+					   struct gmem_object_ser *ser, bool awaited)
 {
-	struct gmem_persist_object meta = {
-		.uid = from_kuid(&init_user_ns, current_fsuid()),
-		.gid = from_kgid(&init_user_ns, current_fsgid()),
-		.mode = mode,
-		.ctime = ktime_get_real_ns(),
-	};
-
-	generate_random_uuid(meta.uuid);
-	return meta;
-}
-
-/* Give everything back that an object has taken which nobody has seen; see free_ranges(). */
-static void give_up(struct gmem_object *obj, bool all_dirty)
-{
-	mutex_lock(&gmem_pool.lock);
-	free_ranges(obj, all_dirty);
-	obj->state = GMEM_DISCARDING;
-	not_awaited(obj);
-	mutex_unlock(&gmem_pool.lock);
-	remove_object(obj);
-}
-
-/*
- * Make room for as many ranges as there are granules, in a pool that is all in pieces, on
- * the caller's account. Not for what cannot be had anyway, as allocate() will say.
- */
-static int reserve_ranges(struct gmem_object *obj, const nodemask_t *nodes)
-{
-	const u64 granule = obj->meta.granule;
-	const unsigned int nr = div64_u64(obj->meta.size, granule);
-	nodemask_t left;
+	struct gmem_object *obj;
+	u32 id;
 	int err;
 
-	scoped_guard(mutex, &gmem_pool.lock) {
-		err = may_enter(obj);
-		if (!err && capacity_of(granule, nodes, &left) < obj->meta.size)
-			err = -ENOSPC;
+	/* Better now than when all has been made. */
+	scoped_guard(spinlock, &gmem_pool.lock)
+		err = gmem_object_may_enter(dir, name);
+	if (err)
+		return ERR_PTR(err);
+	err = gmem_slot_take(&id);
+	if (err)
+		return ERR_PTR(err);
+
+	strscpy(ser->name, name);
+	ser->ctime = ktime_get_real_ns();
+	ser->mtime = ser->ctime;
+	generate_random_uuid(ser->uuid);
+	obj = gmem_object_alloc(id, ser);
+	if (!obj) {
+		gmem_slot_free(id);
+		return ERR_PTR(-ENOMEM);
 	}
-	if (err || !nr)
+	err = xa_reserve(&gmem_pool.objects, id, GFP_KERNEL);
+	if (!err) {
+		err = gmem_object_enter(obj, ser, dir, awaited);
+		if (err)
+			xa_release(&gmem_pool.objects, id);
+	}
+	if (err) {
+		/* The slot has not become its. */
+		gmem_slot_free(id);
+		gmem_object_put(obj);
+		return ERR_PTR(err);
+	}
+	return obj;
+}
+
+/* Give everything back that an object has taken which nobody has seen. */
+static void gmem_object_give_up(struct gmem_object *obj)
+{
+	scoped_guard(spinlock, &gmem_pool.lock) {
+		obj->state = GMEM_DISCARDING;
+		gmem_object_not_awaited(obj);
+		if (!gmem_pool.holders)
+			gmem_object_hide(obj);
+	}
+	gmem_object_remove(obj);
+}
+
+static void gmem_object_own(struct gmem_object_ser *ser, umode_t mode)
+{
+	ser->uid = from_kuid(&init_user_ns, current_fsuid());
+	ser->gid = from_kgid(&init_user_ns, current_fsgid());
+	ser->mode = mode;
+}
+
+/* Give a new object its memory and show it to the world; its first view is the caller's. */
+static int gmem_object_publish(struct gmem_object *obj, struct gmem_backing *b,
+			       struct gmem_room *room)
+{
+	int err;
+
+	guard(spinlock)(&gmem_pool.lock);
+
+	err = gmem_backing_check(b);
+	if (err)
 		return err;
-	obj->ranges.r = kvmalloc_array(nr, sizeof(*obj->ranges.r), GFP_KERNEL_ACCOUNT);
-	if (!obj->ranges.r)
-		return -ENOMEM;
-	obj->ranges.cap = nr;
+
+	gmem_backing_attach(b, obj, room);
+	if (obj->ser->name[0])
+		gmem_object_unhide(obj);
+	else
+		gmem_slot_seal(obj->ser);
+	obj->state = GMEM_LIVE;
+	obj->vm_view = true;
+	gmem_object_not_awaited(obj);
 	return 0;
 }
 
-/*
- * An object with its memory, cleared, to be published, or to be given up. If it is @awaited,
- * the operator is asked to freeze a little later.
- */
-static struct gmem_object *prepare(const char *name, bool awaited,
-				   const struct gmem_object_params *params)
+static int gmem_object_fill(struct gmem_object *obj, const struct gmem_object_params *params)
 {
-	struct gmem_persist_object meta = new_meta(S_IFREG | 0600);
+	struct gmem_backing *b;
+	struct gmem_room room;
+	int err;
+
+	b = gmem_backing_take(params->size, params->granule ?: SZ_2M, params->nodes, false);
+	if (IS_ERR(b))
+		return PTR_ERR(b);
+	gmem_stop_here("object-cleared");
+	err = gmem_backing_make_room(b, obj, &room);
+	if (!err) {
+		err = gmem_object_publish(obj, b, &room);
+		gmem_room_free(&room);
+	}
+	gmem_stop_here("object-recorded");
+	if (err)
+		gmem_backing_give_back(b);
+	else
+		gmem_backing_done(b, obj);
+	return err;
+}
+
+static struct gmem_object *gmem_object_create_by_name(const struct gmem_object_params *params)
+{
+	struct gmem_object_ser ser = {
+		.granule = params->granule ?: SZ_2M,
+		.flags = params->flags,
+		.vm_class = params->vm_class,
+	};
 	struct gmem_object *obj;
 	int err;
 
-	meta.size = params->size;
-	meta.granule = params->granule ?: SZ_2M;
-	meta.flags = params->flags;
-	meta.vm_class = params->vm_class;
-	obj = new_object(name, &meta);
+	gmem_object_own(&ser, S_IFREG | 0600);
+	obj = gmem_object_new(NULL, params->name ?: "", &ser, true);
 	if (IS_ERR(obj))
 		return obj;
-
-	obj->awaited = awaited;
-	err = reserve_ranges(obj, params->nodes);
-	err = err ?: allocate(obj, params->nodes);
-	if (err) {
-		put_object(obj);
-		return ERR_PTR(err);
-	}
-	shrink_ranges(obj);
-	err = index_ranges(obj);
-	err = err ?: gmem_sysfs_add_object(obj);
-	gmem_stop_here("alloc-taken");
-	err = err ?: gmem_clean_object(obj);
-	if (err) {
-		give_up(obj, false);
-		return ERR_PTR(err);
-	}
-	return obj;
-}
-
-static struct gmem_object *create(const struct gmem_object_params *params)
-{
-	struct gmem_object *obj = prepare(params->name ?: "", true, params);
-	int err;
-
-	if (IS_ERR(obj))
-		return obj;
-	gmem_stop_here("object-cleared");
-	/* One reference is the list's, one the view's. */
+	/* One reference is the pool's, one the view's. */
 	ihold(obj->inode);
-	err = publish(obj);
-	gmem_stop_here("object-recorded");
+	i_size_write(obj->inode, params->size);
+	inode_set_bytes(obj->inode, params->size);
+	err = gmem_object_fill(obj, params);
 	if (err) {
-		give_up(obj, false);
-		put_object(obj);
+		gmem_object_give_up(obj);
+		gmem_object_put(obj);
 		return ERR_PTR(err);
 	}
 	return obj;
 }
 
-static struct gmem_object *claim(const struct gmem_object_params *params);
+static struct gmem_object *gmem_object_do_claim(const struct gmem_object_params *params);
 
-static struct gmem_object *create_by_handle(const struct gmem_object_params *params)
+static struct gmem_object *gmem_object_create_by_handle(const struct gmem_object_params *params)
 {
 	struct gmem_object *obj = gmem_fs_object(params->handle);
 	int err;
@@ -485,11 +449,11 @@ static struct gmem_object *create_by_handle(const struct gmem_object_params *par
 	inode_lock(obj->inode);
 	err = gmem_object_populate(obj, params);
 	inode_unlock(obj->inode);
-	return err ? ERR_PTR(err) : claim(params);
+	return err ? ERR_PTR(err) : gmem_object_do_claim(params);
 }
 
 /* Either a name or a handle says which object is meant. */
-static int check_handle(const struct gmem_object_params *params, bool claim)
+static int gmem_object_check_handle(const struct gmem_object_params *params, bool claim)
 {
 	if (!params->handle)
 		return claim && (!params->name || !params->name[0]) ? -EINVAL : 0;
@@ -511,8 +475,8 @@ static int check_handle(const struct gmem_object_params *params, bool claim)
  * ERR_PTR(): -EINVAL (name, size, granule or nodes), -EBADF (the handle is no file of
  * gmemfs that is open for reading and writing), -EEXIST (the name is taken, or the
  * handle's object has memory), -ENOENT (the handle's object has been discarded),
- * -ENOSPC (not enough free memory in this granule on these nodes, 4096 names, or
- * the record would become too large), -EDQUOT (a limit of the caller's dmem cgroup,
+ * -ENOSPC (not enough free memory in this granule on these nodes, or no more
+ * objects are possible), -EDQUOT (a limit of the caller's dmem cgroup,
  * or of one above it, would be exceeded), -EBUSY (the pool is frozen), -EINTR (a
  * signal), -EHWPOISON (a memory error hit the memory meanwhile; there is other),
  * -ENODEV (there is no pool), -ENOMEM (no kernel memory for the bookkeeping), -EIO (a
@@ -526,59 +490,52 @@ struct gmem_object *gmem_object_create(const struct gmem_object_params *params)
 
 	if (!gmem_persist_enabled())
 		return ERR_PTR(-ENODEV);
-	err = check_handle(params, false);
-	err = err ?: check_params(params, false);
+	err = gmem_object_check_handle(params, false);
+	if (err)
+		return ERR_PTR(err);
+	err = gmem_object_check_params(params, false);
 	if (err)
 		return ERR_PTR(err);
 
-	obj = params->handle ? create_by_handle(params) : create(params);
-	trace_gmem_create(params->name ?: "", params->size,
-			  params->granule ?: SZ_2M, !IS_ERR(obj),
+	obj = params->handle ? gmem_object_create_by_handle(params) :
+			       gmem_object_create_by_name(params);
+	trace_gmem_create(params->name ?: "", params->size, params->granule ?: SZ_2M,
 			  ktime_get_ns() - start, PTR_ERR_OR_ZERO(obj));
 	return obj;
 }
 EXPORT_SYMBOL_FOR_KVM(gmem_object_create);
 
-static bool matches(const struct gmem_object *obj,
-		    const struct gmem_object_params *params)
+static bool gmem_object_matches(const struct gmem_object *obj,
+				const struct gmem_object_params *params)
 {
-	return (!params->size || params->size == obj->meta.size) &&
-	       (!params->granule || params->granule == obj->meta.granule) &&
-	       params->flags == obj->meta.flags &&
-	       params->vm_class == obj->meta.vm_class;
+	return (!params->size || params->size == obj->ser->size) &&
+	       (!params->granule || params->granule == obj->ser->granule) &&
+	       params->flags == obj->ser->flags &&
+	       params->vm_class == obj->ser->vm_class;
 }
 
-static struct gmem_object *claim(const struct gmem_object_params *params)
+static struct gmem_object *gmem_object_do_claim(const struct gmem_object_params *params)
 {
 	struct gmem_object *obj;
-	int err;
 
-	guard(mutex)(&gmem_pool.lock);
+	guard(spinlock)(&gmem_pool.lock);
 
 	obj = params->handle ? gmem_fs_object(params->handle) :
 			       gmem_object_find(NULL, params->name);
+	/* It may be one that has not been restored. */
 	if (!obj)
-		return ERR_PTR(-ENOENT);
+		return ERR_PTR(gmem_restore_pending() ? -EBUSY : -ENOENT);
 	if (obj->vm_view || gmem_pool.holders)
 		return ERR_PTR(-EBUSY);
 	if (params->handle) {
 		if (!obj->ranges.nr)
 			return ERR_PTR(-ENOENT);
-	} else if (obj->state != GMEM_LIVE || obj->unlinked || obj->exclusive) {
+	} else if (obj->state != GMEM_LIVE || obj->exclusive) {
 		return ERR_PTR(-EBUSY);
 	}
-	if (!obj->ranges.nr || obj->data || !matches(obj, params))
+	if (!obj->ranges.nr || gmem_object_is_data(obj) || !gmem_object_matches(obj, params))
 		return ERR_PTR(-EINVAL);
 
-	/* A handle has raised it when it was opened. */
-	if (!params->handle) {
-		obj->meta.epoch++;
-		err = gmem_handover_update();
-		if (err) {
-			obj->meta.epoch--;
-			return ERR_PTR(err);
-		}
-	}
 	obj->vm_view = true;
 	ihold(obj->inode);
 	return obj;
@@ -586,8 +543,7 @@ static struct gmem_object *claim(const struct gmem_object_params *params)
 
 /**
  * gmem_object_claim - claim the VM view of a parked object
- * @params: its name or a handle, and what the caller takes it to be. A handle
- *	has raised the epoch already.
+ * @params: its name or a handle, and what the caller takes it to be
  *
  * The memory is charged to the caller's dmem cgroup from now on, be it beyond the
  * limits of that.
@@ -598,8 +554,7 @@ static struct gmem_object *claim(const struct gmem_object_params *params)
  * takes it to be), -EBADF (the handle is no file of gmemfs that is open for reading and
  * writing), -ENOENT (no object has this name, or the handle's has no memory), -EBUSY
  * (another VM has the view, a handle has the object exclusively, it is being created or
- * discarded, or the pool is frozen), -ENODEV (there is no pool), -ENOSPC (the record
- * would become too large), -ENOMEM (no kernel memory for the bookkeeping).
+ * discarded, or the pool is frozen), -ENODEV (there is no pool).
  */
 struct gmem_object *gmem_object_claim(const struct gmem_object_params *params)
 {
@@ -609,64 +564,63 @@ struct gmem_object *gmem_object_claim(const struct gmem_object_params *params)
 
 	if (!gmem_persist_enabled())
 		return ERR_PTR(-ENODEV);
-	err = check_handle(params, true);
-	err = err ?: check_params(params, true);
+	err = gmem_object_check_handle(params, true);
+	if (err)
+		return ERR_PTR(err);
+	err = gmem_object_check_params(params, true);
 	if (err)
 		return ERR_PTR(err);
 
-	obj = claim(params);
+	obj = gmem_object_do_claim(params);
 	err = PTR_ERR_OR_ZERO(obj);
-	if (!err) {
-		err = gmem_charge_move(obj);
-		if (err && params->handle)
-			gmem_object_release(obj);
-		else if (err)
-			gmem_object_undo(obj, false);
-	}
 	if (err) {
 		trace_gmem_claim(params->name ?: "", params->size, params->granule,
-				 0, ktime_get_ns() - start, err);
-		return ERR_PTR(err);
+				 ktime_get_ns() - start, err);
+		return obj;
 	}
-	trace_gmem_claim(obj->name, obj->meta.size, obj->meta.granule,
-			 obj->meta.epoch, ktime_get_ns() - start, 0);
+	gmem_charge_move(obj);
+	trace_gmem_claim(obj->ser->name, obj->ser->size, obj->ser->granule,
+			 ktime_get_ns() - start, 0);
 	return obj;
 }
 EXPORT_SYMBOL_FOR_KVM(gmem_object_claim);
 
-enum use { USE_VM, USE_HANDLE, USE_PIN };
+/**
+ * gmem_object_end_unused - let an object end that nobody wants any more
+ * @obj: the object, which has just lost its name or a view
+ *
+ * Context: gmem_pool.lock is held.
+ * Return: true if it has neither name nor views: the caller lets go of the lock and calls
+ * gmem_object_remove().
+ */
+bool gmem_object_end_unused(struct gmem_object *obj)
+{
+	lockdep_assert_held(&gmem_pool.lock);
 
-/* A use ends. An object that has neither name nor users is freed. */
-static void drop_use(struct gmem_object *obj, enum use use)
+	if (gmem_object_named(obj) || gmem_object_has_views(obj) || obj->state != GMEM_LIVE)
+		return false;
+	obj->state = GMEM_DISCARDING;
+	return true;
+}
+
+/* A use ends: that of a VM, or of a handle. */
+static void gmem_object_drop_use(struct gmem_object *obj, bool vm)
 {
 	bool last;
 
-	mutex_lock(&gmem_pool.lock);
-	switch (use) {
-	case USE_VM:
-		obj->vm_view = false;
-		break;
-	case USE_HANDLE:
-		obj->handles--;
-		break;
-	case USE_PIN:
-		obj->pins--;
-		break;
+	scoped_guard(spinlock, &gmem_pool.lock) {
+		if (vm)
+			obj->vm_view = false;
+		else
+			obj->handles--;
+		if (!obj->handles)
+			obj->exclusive = false;	/* it was the only one */
+		last = gmem_object_end_unused(obj);
 	}
-	if (!obj->handles)
-		obj->exclusive = false;	/* it was the only one */
-	last = !obj->name[0] && !in_use(obj);
-	if (last) {
-		/* In the record its memory was dirty all along. */
-		obj->state = GMEM_DISCARDING;
-		free_ranges(obj, true);
-	}
-	mutex_unlock(&gmem_pool.lock);
-
 	if (!last)
 		return;
 	gmem_stop_here("last-use-freed");
-	remove_object(obj);
+	gmem_object_remove(obj);
 }
 
 /**
@@ -680,38 +634,28 @@ static void drop_use(struct gmem_object *obj, enum use use)
  */
 void gmem_object_release(struct gmem_object *obj)
 {
-	drop_use(obj, USE_VM);
-	put_object(obj);
+	gmem_object_drop_use(obj, true);
+	gmem_object_put(obj);
 }
 EXPORT_SYMBOL_FOR_KVM(gmem_object_release);
 
-/* Take a live object out of the record and free its memory. */
-static int retire(struct gmem_object *obj)
+/* A live object ends; the caller removes it. */
+static void gmem_object_end(struct gmem_object *obj)
 {
-	int err;
-
 	lockdep_assert_held(&gmem_pool.lock);
 
 	obj->state = GMEM_DISCARDING;
-	err = gmem_handover_update();
-	if (err) {
-		obj->state = GMEM_LIVE;
-		return err;
-	}
+	gmem_object_hide(obj);
 	gmem_stop_here("discard-recorded");	/* gmem_pool.lock is held */
-	free_ranges(obj, true);
-	return 0;
 }
 
 /**
  * gmem_object_undo - give back a VM view that nobody has used
  * @obj: the object; the caller's reference goes with the view
- * @created: it comes from gmem_object_create(), not from gmem_object_claim()
+ * @created: it comes from gmem_object_create() by a name, not from gmem_object_claim()
  *
- * What create or claim did is undone: a new object is gone, and the epoch of an old
- * one is what it was, so that state saved beside the memory stays valid. If the pool
- * was frozen since, or the record cannot be changed, the object is parked as it is.
- * One that was claimed stays charged to the cgroup of the one who claimed it.
+ * A new object is gone, and an old one is parked, as it is. So is a new one if the pool was
+ * frozen since. One that was claimed stays charged to the cgroup of the one who claimed it.
  *
  * Context: process context; takes gmem_pool.lock.
  */
@@ -719,26 +663,20 @@ void gmem_object_undo(struct gmem_object *obj, bool created)
 {
 	bool gone = false;
 
-	scoped_guard(mutex, &gmem_pool.lock) {
+	scoped_guard(spinlock, &gmem_pool.lock) {
 		/* Files of gmemfs may show it meanwhile. */
-		if (!obj->name[0] || obj->unlinked || obj->handles || obj->pins ||
-		    gmem_pool.holders)
-			break;
-		if (created) {
-			gone = !retire(obj);
-			break;
-		}
-		obj->meta.epoch--;
-		if (gmem_handover_update())
-			obj->meta.epoch++;
+		gone = created && gmem_object_named(obj) && !obj->handles &&
+		       !gmem_pool.holders;
+		if (gone)
+			gmem_object_end(obj);
 	}
 
 	if (!gone) {
 		gmem_object_release(obj);
 		return;
 	}
-	remove_object(obj);
-	put_object(obj);
+	gmem_object_remove(obj);
+	gmem_object_put(obj);
 }
 EXPORT_SYMBOL_FOR_KVM(gmem_object_undo);
 
@@ -749,72 +687,63 @@ EXPORT_SYMBOL_FOR_KVM(gmem_object_undo);
  * Context: process context; takes gmem_pool.lock.
  * Return: 0, -EINVAL (no such name is possible), -ENOENT (no object has it),
  * -EISDIR (it is a directory), -EBUSY (the object has views, is being created or
- * discarded, or the pool is frozen), -ENOSPC (the record would become too large), -ENOMEM
- * (no kernel memory for the bookkeeping).
+ * discarded, or the pool is frozen).
  */
 int gmem_object_discard(const char *name)
 {
 	struct gmem_object *obj;
-	int err;
 
 	if (!gmem_name_valid(name))
 		return -EINVAL;
 
-	scoped_guard(mutex, &gmem_pool.lock) {
+	scoped_guard(spinlock, &gmem_pool.lock) {
 		obj = gmem_object_find(NULL, name);
 		if (!obj)
 			return -ENOENT;
 		if (gmem_object_is_dir(obj))
 			return -EISDIR;
-		if (obj->state != GMEM_LIVE || obj->unlinked || in_use(obj) ||
-		    gmem_pool.holders)
+		if (obj->state != GMEM_LIVE || gmem_object_has_views(obj) || gmem_pool.holders)
 			return -EBUSY;
-
-		err = retire(obj);
-		if (err)
-			return err;
+		gmem_object_end(obj);
 	}
 	gmem_stop_here("discard-freed");
-	remove_object(obj);
+	gmem_object_remove(obj);
 	return 0;
 }
 
-/* As prescribed by the directory, if that has a say in the group */
-static void init_owner(struct gmem_object *obj, struct inode *dir, umode_t mode)
+/* Show a file or directory, which has no memory. */
+static int gmem_object_publish_file(struct gmem_object *obj, struct dentry *dentry)
 {
-	struct inode *inode = obj->inode;
+	guard(spinlock)(&gmem_pool.lock);
 
-	inode_init_owner(&nop_mnt_idmap, inode, dir, mode);
-	obj->meta.uid = from_kuid(&init_user_ns, inode->i_uid);
-	obj->meta.gid = from_kgid(&init_user_ns, inode->i_gid);
-	obj->meta.mode = inode->i_mode;
-}
-
-/* A file is known to the record once it has memory, a directory from now on. */
-static int publish_file(struct gmem_object *obj, struct dentry *dentry)
-{
-	int err = 0;
-
-	guard(mutex)(&gmem_pool.lock);
-
+	if (gmem_pool.holders)
+		return -EBUSY;
 	obj->state = GMEM_LIVE;
-	if (gmem_object_is_dir(obj))
-		err = gmem_pool.holders ? -EBUSY : gmem_handover_update();
-	if (err)
-		obj->state = GMEM_ALLOCATING;
-	else
-		/* Under the lock: see gmem_object_shown(). */
-		d_instantiate(dentry, obj->inode);
-	return err;
+	gmem_object_unhide(obj);
+	/* Under the lock: see gmem_object_shown(). */
+	d_instantiate(dentry, obj->inode);
+	return 0;
 }
 
 /* The name was free when it was looked up. */
-static int name_taken(const struct gmem_object *dir, const char *name)
+static int gmem_object_name_taken(const struct gmem_object *dir, const char *name)
 {
-	guard(mutex)(&gmem_pool.lock);
+	guard(spinlock)(&gmem_pool.lock);
 
 	/* What can be seen is found by the next look, which -ESTALE asks for. */
 	return gmem_object_visible(gmem_object_find(dir, name)) ? -ESTALE : -EBUSY;
+}
+
+/* As prescribed by the directory, if that has a say in the group */
+static void gmem_object_init_owner(struct gmem_object_ser *ser, struct inode *dir,
+				   umode_t mode)
+{
+	gmem_object_own(ser, mode);
+	if (!(dir->i_mode & S_ISGID))
+		return;
+	ser->gid = from_kgid(&init_user_ns, dir->i_gid);
+	if (S_ISDIR(mode))
+		ser->mode |= S_ISGID;
 }
 
 /**
@@ -823,251 +752,38 @@ static int name_taken(const struct gmem_object *dir, const char *name)
  * @dentry: its name; gets its inode
  * @mode: its file type and permissions; the caller owns it
  *
- * The record does not know of a file before it has memory, see gmem_object_populate().
- *
  * Context: process context; takes gmem_pool.lock; the lock of @dir is held.
  * Return: 0, -EINVAL (no such name is possible), -ESTALE (it is taken by now), -EBUSY (an
- * object of that name is being created or discarded, or the pool is frozen), -ENOSPC (4096
- * names, or the record would become too large), -ENOMEM.
+ * object of that name is being created or discarded, or the pool is frozen), -ENOSPC (no more
+ * objects are possible), -ENOMEM.
  */
 int gmem_object_create_file(struct inode *dir, struct dentry *dentry, umode_t mode)
 {
 	const char *name = (const char *)dentry->d_name.name;
-	struct gmem_persist_object meta = new_meta(mode);
+	struct gmem_object *parent = gmem_fs_inode_object(dir);
+	struct gmem_object_ser ser = {
+		.kind = S_ISDIR(mode) ? GMEM_PERSIST_KIND_DIRECTORY :
+					GMEM_PERSIST_KIND_MEMORY,
+		.granule = S_ISDIR(mode) ? 0 : SZ_2M,
+	};
 	struct gmem_object *obj;
 	int err;
 
 	if (!gmem_name_valid(name))
 		return -EINVAL;
-	meta.granule = S_ISDIR(mode) ? 0 : SZ_2M;
-	obj = new_object(name, &meta);
+	gmem_object_init_owner(&ser, dir, mode);
+	obj = gmem_object_new(parent, name, &ser, false);
 	if (IS_ERR(obj))
-		return PTR_ERR(obj);
-	obj->parent = dir->i_private;
-	init_owner(obj, dir, mode);
-
-	err = allocate(obj, NULL);
-	if (err) {
-		put_object(obj);
-		return err == -EEXIST ? name_taken(dir->i_private, name) : err;
-	}
-	/* The list has one reference, the dentry another. */
+		return PTR_ERR(obj) == -EEXIST ? gmem_object_name_taken(parent, name) :
+						 PTR_ERR(obj);
+	/* The pool has one reference, the dentry another. */
 	ihold(obj->inode);
-	err = gmem_sysfs_add_object(obj);
-	err = err ?: publish_file(obj, dentry);
+	err = gmem_object_publish_file(obj, dentry);
 	if (err) {
-		give_up(obj, false);
-		put_object(obj);
+		gmem_object_give_up(obj);
+		gmem_object_put(obj);
 	}
 	return err;
-}
-
-/* Let @obj have the memory of @donor, which nobody has seen, and @donor that of @obj. */
-static int exchange(struct gmem_object *obj, struct gmem_object *donor, bool data)
-{
-	struct gmem_persist_object old;
-	bool was_data;
-	int err;
-
-	guard(mutex)(&gmem_pool.lock);
-
-	if (obj->state != GMEM_LIVE)
-		return -ENOENT;
-	err = check_memory(donor);
-	if (err)
-		return err;
-
-	old = obj->meta;
-	was_data = obj->data;
-	obj->meta.size = donor->meta.size;
-	obj->meta.granule = donor->meta.granule;
-	obj->meta.flags = donor->meta.flags;
-	obj->meta.vm_class = donor->meta.vm_class;
-	obj->meta.epoch = max(old.epoch, 1);
-	obj->data = data;
-	swap(obj->ranges, donor->ranges);
-	swap(obj->start, donor->start);
-	err = gmem_handover_update();
-	if (err) {
-		swap(obj->ranges, donor->ranges);
-		swap(obj->start, donor->start);
-		obj->meta = old;
-		obj->data = was_data;
-	}
-	return err;
-}
-
-static int adopt(struct gmem_object *obj, struct gmem_object *donor, bool data)
-{
-	struct address_space *mapping = obj->inode->i_mapping;
-	int err;
-
-	filemap_invalidate_lock(mapping);
-	err = exchange(obj, donor, data);
-	if (!err) {
-		inode_set_bytes(obj->inode, obj->meta.size);
-		/* Of memory that it has no more */
-		xa_destroy(&obj->bad_pages);
-	}
-	filemap_invalidate_unlock(mapping);
-	if (!err)
-		gmem_charge_swap(obj, donor);
-	return err;
-}
-
-/**
- * gmem_object_populate - give an object without memory some
- * @obj: the object
- * @params: what it shall be; the name does not matter
- *
- * As with gmem_object_create(), the memory is zero and charged to the caller's
- * dmem cgroup, and the epoch is 1.
- *
- * Context: process context; the lock of the object's inode is held; takes
- * gmem_pool.lock, clears memory and may take seconds.
- * Return: 0, -EEXIST (it has memory), -ENOENT (it has been discarded), or an error of
- * gmem_object_create().
- */
-int gmem_object_populate(struct gmem_object *obj,
-			 const struct gmem_object_params *params)
-{
-	struct gmem_object *donor;
-	int err;
-
-	if (obj->ranges.nr)
-		return -EEXIST;
-	err = check_params(params, false);
-	if (err)
-		return err;
-	donor = prepare("", false, params);
-	if (IS_ERR(donor))
-		return PTR_ERR(donor);
-
-	err = adopt(obj, donor, false);
-	gmem_stop_here("populate-recorded");
-	if (!err)
-		/* From here on it may be mapped. */
-		i_size_write(obj->inode, obj->meta.size);
-	give_up(donor, false);
-	return err;
-}
-
-struct copying {
-	u64 to;
-	void *from;
-};
-
-static int copy_to_piece(void *addr, u64 size, void *arg)
-{
-	struct copying *copying = arg;
-
-	memcpy(addr, copying->from, size);
-	copying->from += size;
-	return 0;
-}
-
-static int copy_from_piece(void *addr, u64 size, void *arg)
-{
-	struct copying *copying = arg;
-	int err;
-
-	copying->from = addr;
-	err = gmem_window_walk(copying->to, size, copy_to_piece, copying);
-	cond_resched();
-	return err;
-}
-
-/* Copy the first @size bytes of one object to another, a granule at a time. */
-static int copy_memory(struct gmem_object *to, struct gmem_object *from, u64 size)
-{
-	u64 offset;
-
-	for (offset = 0; offset < size; offset += SZ_2M) {
-		const pgoff_t index = offset >> PAGE_SHIFT;
-		struct copying copying = {
-			.to = PFN_PHYS(gmem_object_pfn(to, index, NULL)),
-		};
-		int err;
-
-		if (gmem_poison_good_run(from, offset, SZ_2M) < SZ_2M)
-			return -EIO;
-		if (fatal_signal_pending(current))
-			return -EINTR;
-		gmem_stop_here("resize-copy");
-		err = gmem_window_walk(PFN_PHYS(gmem_object_pfn(from, index, NULL)),
-				       SZ_2M, copy_from_piece, &copying);
-		if (err)
-			return err;
-	}
-	return 0;
-}
-
-/**
- * gmem_object_resize - give an object as much memory for data as it needs
- * @obj: the object; it has none, or holds data
- * @size: in bytes, a multiple of 2 MiB; 0 frees all
- *
- * It gets other memory, with the same contents in it as far as they fit and nothing else
- * but zeroes, which is charged to the caller's dmem cgroup. Its length does not change.
- *
- * Context: process context; the lock of the object's inode is held; takes its invalidate
- * lock and gmem_pool.lock, clears and copies memory.
- * Return: 0, -EIO (a page of it has a memory error), or an error of
- * gmem_object_populate().
- */
-int gmem_object_resize(struct gmem_object *obj, u64 size)
-{
-	const struct gmem_object_params params = { .size = size };
-	struct gmem_object *donor = prepare("", false, &params);
-	int err;
-
-	if (IS_ERR(donor))
-		return PTR_ERR(donor);
-
-	gmem_stop_here("resize-cleared");
-	err = copy_memory(donor, obj, min3(size, obj->meta.size,
-					   (u64)i_size_read(obj->inode)));
-	gmem_stop_here("resize-copied");
-	err = err ?: adopt(obj, donor, size > 0);
-	gmem_stop_here("resize-recorded");
-	/* Whichever memory it is, there is something in it. */
-	give_up(donor, true);
-	return err;
-}
-
-/**
- * gmem_object_set_length - say how many bytes of data there are
- * @obj: the object, which holds data
- * @length: the number, not more than it has memory for
- *
- * Context: process context; the lock of the object's inode is held; takes gmem_pool.lock.
- * Return: 0, -EBUSY (the pool is frozen).
- */
-int gmem_object_set_length(struct gmem_object *obj, u64 length)
-{
-	guard(mutex)(&gmem_pool.lock);
-
-	if (gmem_pool.holders)
-		return -EBUSY;
-	i_size_write(obj->inode, length);
-	gmem_pool.data_unrecorded = true;
-	return 0;
-}
-
-/**
- * gmem_object_sync - tell the record how long the files of data are
- *
- * Freezing does so, too, but it might find no memory for that.
- *
- * Context: process context; takes gmem_pool.lock.
- * Return: 0, -ENOSPC (the record would become too large), -ENOMEM.
- */
-int gmem_object_sync(void)
-{
-	guard(mutex)(&gmem_pool.lock);
-
-	return gmem_pool.data_unrecorded && !gmem_pool.holders ?
-	       gmem_handover_update() : 0;
 }
 
 /**
@@ -1077,46 +793,33 @@ int gmem_object_sync(void)
  * @exclusive: nobody else may use it meanwhile
  *
  * Whoever opens an object for writing that nobody else uses pays for it from now on.
- * Opening it for writing raises the epoch once it has memory.
  *
  * Context: process context; takes gmem_pool.lock. The caller holds a reference.
  * Return: 0, -ESTALE (it is being discarded), -EBUSY (somebody uses it exclusively, or
- * uses it and @exclusive is asked for; or the pool is frozen and @write is asked for),
- * -ENOSPC (the record would become too large), -ENOMEM.
+ * uses it and @exclusive is asked for; or the pool is frozen and @write is asked for).
  */
 int gmem_object_open(struct gmem_object *obj, bool write, bool exclusive)
 {
 	const u64 start = ktime_get_ns();
-	bool claims, alone = false;
-	int err = 0;
+	bool claims, alone;
 
-	scoped_guard(mutex, &gmem_pool.lock) {
+	scoped_guard(spinlock, &gmem_pool.lock) {
 		if (obj->state != GMEM_LIVE)
 			return -ESTALE;
-		if (obj->exclusive || (exclusive && has_views(obj)) ||
+		if (obj->exclusive || (exclusive && gmem_object_has_views(obj)) ||
 		    (write && gmem_pool.holders))
 			return -EBUSY;
 		claims = write && obj->ranges.nr;
-		if (claims) {
-			obj->meta.epoch++;
-			err = gmem_handover_update();
-			if (err) {
-				obj->meta.epoch--;
-				return err;
-			}
-			alone = !has_views(obj);
-		}
+		alone = claims && !gmem_object_has_views(obj);
 		obj->handles++;
 		obj->exclusive = exclusive;
 	}
 	if (alone)
-		err = gmem_charge_move(obj);
+		gmem_charge_move(obj);
 	if (claims)
-		trace_gmem_claim(obj->name, obj->meta.size, obj->meta.granule,
-				 err ? 0 : obj->meta.epoch, ktime_get_ns() - start, err);
-	if (err)
-		drop_use(obj, USE_HANDLE);
-	return err;
+		trace_gmem_claim(obj->ser->name, obj->ser->size, obj->ser->granule,
+				 ktime_get_ns() - start, 0);
+	return 0;
 }
 
 /**
@@ -1127,78 +830,67 @@ int gmem_object_open(struct gmem_object *obj, bool write, bool exclusive)
  */
 void gmem_object_close(struct gmem_object *obj)
 {
-	drop_use(obj, USE_HANDLE);
+	gmem_object_drop_use(obj, false);
 }
 
-/**
- * gmem_object_unpin - an object's name is left alone again
- * @obj: the object; gmem_object.pins was raised
- *
- * Context: process context; takes gmem_pool.lock. The caller holds a reference.
- */
-void gmem_object_unpin(struct gmem_object *obj)
+static int gmem_object_restore_memory(struct gmem_object *obj, struct gmem_range *list)
 {
-	drop_use(obj, USE_PIN);
-}
-
-static void __init restore_times(struct gmem_object *obj,
-				 const struct gmem_record_object *rec)
-{
-	u64 mtime = obj->data ? rec->file.mtime : rec->mtime ?: rec->meta.ctime;
-
-	inode_set_mtime_to_ts(obj->inode, ns_to_timespec64(mtime));
-}
-
-static int __init restore_memory(struct gmem_object *obj, const struct gmem_extents *ranges)
-{
-	unsigned int i;
-	int err = gmem_extents_reserve(&obj->ranges, ranges->nr);
-
-	for (i = 0; !err && i < ranges->nr; i++)
-		err = gmem_extents_append(&obj->ranges, ranges->r[i].base,
-					  ranges->r[i].size);
-	err = err ?: index_ranges(obj);
-	err = err ?: gmem_poison_restore_object(obj);
-	/* To the root group, which has no limit. */
-	return err ?: gmem_charge(obj);
+	obj->ranges.nr = obj->ser->nr_ranges;
+	obj->ranges.cap = GMEM_PERSIST_INLINE_RANGES;
+	obj->ranges.r = (struct gmem_range *)obj->ser->ranges;
+	if (list) {
+		obj->ranges.r = list;
+		obj->ranges.cap = (PAGE_SIZE << obj->ser->list.order) / sizeof(*list);
+	}
+	if (!obj->ranges.nr)
+		return 0;
+	obj->start = kvmalloc_array(obj->ranges.nr, sizeof(*obj->start), GFP_KERNEL);
+	if (!obj->start)
+		return -ENOMEM;
+	gmem_index_ranges(&obj->ranges, obj->start);
+	return gmem_poison_restore_object(obj);
 }
 
 /**
  * gmem_object_restore - bring an object back from the record
- * @rec: what the record says of it; already checked
+ * @id: the number of its slot, which has been checked
+ * @list: its ranges, if they are not in the slot
  * @parent: the directory that it is in; NULL: the root
  *
- * Context: boot; the ranges are in no set of the pool.
- * Return: the object, or ERR_PTR(-ENOMEM).
+ * Context: process context.
+ * Return: the object, or ERR_PTR(-ENOMEM): nothing has changed.
  */
-struct gmem_object * __init gmem_object_restore(const struct gmem_record_object *rec,
-						struct gmem_object *parent)
+struct gmem_object *gmem_object_restore(u32 id, struct gmem_range *list,
+					struct gmem_object *parent)
 {
-	struct gmem_object *obj = new_object(rec->name, &rec->meta);
-	int err = 0;
+	struct gmem_object_ser *ser = gmem_slot(id);
+	struct gmem_object *obj = gmem_object_alloc(id, ser);
+	int err;
 
-	if (IS_ERR(obj))
-		return obj;
+	if (!obj)
+		return ERR_PTR(-ENOMEM);
 
+	/* Not before it cannot fail any more: with the object, its slot goes. */
+	obj->ser = ser;
 	obj->parent = parent;
-	obj->meta.generation++;
 	obj->state = GMEM_LIVE;
-	if (rec->file.kind == GMEM_PERSIST_FILE_DATA) {
-		obj->data = true;
-		i_size_write(obj->inode, rec->file.bytes);
+	if (gmem_object_is_data(obj))
+		i_size_write(obj->inode, ser->bytes);
+	inode_set_mtime_to_ts(obj->inode, ns_to_timespec64(ser->mtime));
+	err = gmem_object_restore_memory(obj, list);
+	if (!err)
+		/* To the root group, which has no limit. */
+		err = gmem_charge_object(obj);
+	if (!err)
+		err = xa_reserve(&gmem_pool.objects, id, GFP_KERNEL);
+	if (!err) {
+		scoped_guard(spinlock, &gmem_pool.lock)
+			gmem_object_insert(obj);
 	}
-	restore_times(obj, rec);
-	if (rec->ranges.nr)
-		err = restore_memory(obj, &rec->ranges);
-	/* Its number is part of what it is called in sysfs. */
-	scoped_guard(mutex, &gmem_pool.lock)
-		insert_object(obj);
-	err = err ?: gmem_sysfs_add_object(obj);
 	if (err) {
-		scoped_guard(mutex, &gmem_pool.lock)
-			delete_object(obj);
-		gmem_uncharge(obj);
-		put_object(obj);
+		gmem_uncharge(obj->charges);
+		obj->ser = NULL;
+		gmem_object_put(obj);
 		return ERR_PTR(err);
 	}
 	return obj;
@@ -1214,13 +906,12 @@ struct gmem_object * __init gmem_object_restore(const struct gmem_record_object 
 void gmem_object_get_info(struct gmem_object *obj,
 			  struct gmem_object_info *info)
 {
-	guard(mutex)(&gmem_pool.lock);
+	guard(spinlock)(&gmem_pool.lock);
 
 	*info = (struct gmem_object_info){
-		.size = obj->meta.size,
-		.granule = obj->meta.granule,
-		.generation = obj->meta.generation,
-		.epoch = obj->meta.epoch,
+		.size = obj->ser->size,
+		.granule = obj->ser->granule,
+		.generation = gmem_pool.generation - obj->ser->born,
 	};
 }
 EXPORT_SYMBOL_FOR_KVM(gmem_object_get_info);
@@ -1237,166 +928,3 @@ struct inode *gmem_object_inode(struct gmem_object *obj)
 	return obj->inode;
 }
 EXPORT_SYMBOL_FOR_KVM(gmem_object_inode);
-
-/* Index of the range that holds @offset, which lies in the object. */
-static unsigned int range_at(const struct gmem_object *obj, u64 offset)
-{
-	unsigned int lo = 0, hi = obj->ranges.nr - 1;
-
-	while (lo < hi) {
-		unsigned int mid = hi - (hi - lo) / 2;
-
-		if (obj->start[mid] <= offset)
-			lo = mid;
-		else
-			hi = mid - 1;
-	}
-	return lo;
-}
-
-/* Is there a whole, aligned leaf of @size bytes around @offset, all of it good? */
-static bool leaf_fits(struct gmem_object *obj, unsigned int i, u64 offset, u64 size)
-{
-	const struct gmem_range *r = &obj->ranges.r[i];
-	u64 phys = r->base + (offset - obj->start[i]);
-	u64 leaf = ALIGN_DOWN(phys, size);
-
-	return leaf >= r->base && leaf + size <= gmem_range_end(r) &&
-	       !((phys ^ offset) & (size - 1)) &&
-	       gmem_poison_good_run(obj, ALIGN_DOWN(offset, size), size) == size;
-}
-
-/**
- * gmem_object_pfn - where a page of an object is
- * @obj: the object
- * @index: number of the page in the object; must lie in it
- * @max_order: set to the order of the largest leaf, 0, PMD_ORDER or PUD_ORDER,
- *	that may map the page, with offset and address aligned alike; may be NULL
- *
- * A bad page has a number, too, see gmem_object_is_bad(), but no leaf covers it.
- *
- * Context: any; the caller holds a view. An object's memory never moves.
- * Return: the page frame number.
- */
-unsigned long gmem_object_pfn(struct gmem_object *obj, pgoff_t index,
-			      int *max_order)
-{
-	const u64 offset = (u64)index << PAGE_SHIFT;
-	const unsigned int i = range_at(obj, offset);
-	const struct gmem_range *r = &obj->ranges.r[i];
-
-	if (max_order) {
-		*max_order = 0;
-		if (leaf_fits(obj, i, offset, PUD_SIZE))
-			*max_order = PUD_SHIFT - PAGE_SHIFT;
-		else if (leaf_fits(obj, i, offset, PMD_SIZE))
-			*max_order = PMD_SHIFT - PAGE_SHIFT;
-	}
-	return PHYS_PFN(r->base + (offset - obj->start[i]));
-}
-EXPORT_SYMBOL_FOR_KVM(gmem_object_pfn);
-
-/**
- * gmem_object_attach - be told when memory is taken away
- * @obj: the object
- * @consumer: who wants to know
- *
- * Context: process context; takes the object's invalidate lock.
- */
-void gmem_object_attach(struct gmem_object *obj, struct gmem_consumer *consumer)
-{
-	filemap_invalidate_lock(obj->inode->i_mapping);
-	list_add_tail(&consumer->node, &obj->consumers);
-	filemap_invalidate_unlock(obj->inode->i_mapping);
-}
-EXPORT_SYMBOL_FOR_KVM(gmem_object_attach);
-
-/**
- * gmem_object_detach - be told no more
- * @obj: the object
- * @consumer: who was told
- *
- * Context: process context; takes the object's invalidate lock.
- */
-void gmem_object_detach(struct gmem_object *obj, struct gmem_consumer *consumer)
-{
-	filemap_invalidate_lock(obj->inode->i_mapping);
-	list_del(&consumer->node);
-	filemap_invalidate_unlock(obj->inode->i_mapping);
-}
-EXPORT_SYMBOL_FOR_KVM(gmem_object_detach);
-
-static int clear_part(struct gmem_object *obj, u64 offset, u64 size)
-{
-	int err = 0;
-
-	while (size && !err) {
-		unsigned int i = range_at(obj, offset);
-		u64 skip = offset - obj->start[i];
-		u64 len = min(size, obj->ranges.r[i].size - skip);
-
-		len = gmem_poison_good_run(obj, offset, len);
-		if (len)
-			err = gmem_zero(obj->ranges.r[i].base + skip, len, NULL, NULL);
-		else
-			len = PAGE_SIZE;
-		offset += len;
-		size -= len;
-	}
-	return err;
-}
-
-static int punch_chunk(struct gmem_object *obj, u64 offset, u64 size)
-{
-	struct address_space *mapping = obj->inode->i_mapping;
-	const pgoff_t start = offset >> PAGE_SHIFT;
-	const pgoff_t end = (offset + size) >> PAGE_SHIFT;
-	struct gmem_consumer *consumer;
-	int err;
-
-	/* Faults wait, in user space for the lock and in KVM for the end. */
-	filemap_invalidate_lock(mapping);
-	list_for_each_entry(consumer, &obj->consumers, node)
-		consumer->ops->invalidate_start(consumer, start, end);
-	unmap_mapping_range(mapping, offset, size, 1);
-	err = clear_part(obj, offset, size);
-	list_for_each_entry(consumer, &obj->consumers, node)
-		consumer->ops->invalidate_end(consumer, start, end);
-	filemap_invalidate_unlock(mapping);
-	return err;
-}
-
-/**
- * gmem_object_punch - clear part of an object
- * @obj: the object
- * @offset: where the part begins, in bytes, aligned to pages
- * @size: its length in bytes, aligned to pages
- *
- * The part reads zero afterwards, except for pages with memory errors, and stays the
- * object's. What lies behind the end of the object is ignored.
- *
- * Context: process context; takes the object's invalidate lock, for 1 GiB at a
- * time. The caller holds a view.
- * Return: 0, -EBUSY (the pool is frozen), -EINTR (a signal; a first part has been
- * cleared), -ENOMEM (no kernel memory for a mapping).
- */
-int gmem_object_punch(struct gmem_object *obj, u64 offset, u64 size)
-{
-	u64 end = min(offset + size, obj->meta.size);
-
-	while (offset < end) {
-		u64 len = min_t(u64, end - offset, PUNCH_CHUNK);
-		int err;
-
-		if (gmem_pool_frozen())
-			return -EBUSY;
-		if (signal_pending(current))
-			return -EINTR;
-		err = punch_chunk(obj, offset, len);
-		if (err)
-			return err;
-		offset += len;
-	}
-	return 0;
-}
-EXPORT_SYMBOL_FOR_KVM(gmem_object_punch);

@@ -17,11 +17,11 @@
  *   good. The same happens when an object with a bad page is freed, and when such a
  *   page is released from quarantine.
  *
- * The list of bad pages and of retired granules goes into the record, so all of this
- * holds in the next kernel, too. A page never becomes good again before the machine is
- * reset.
+ * The list of bad pages is in the record, and which granules are retired follows from it,
+ * so all of this holds in the next kernel, too. In a frozen pool a granule is retired by the
+ * thaw. A page never becomes good again before the machine is reset.
  *
- * Nothing here fails: there is room for %GMEM_RECORD_MAX_BAD_PAGES pages from the start.
+ * Nothing here fails: there is room for %GMEM_PERSIST_MAX_BAD_PAGES pages from the start.
  * A host with more of them is one that must not run guests.
  */
 #include "internal.h"
@@ -50,6 +50,11 @@ static bool next_bad(u64 *addr, u64 end)
 
 static void retire_granule(u64 base)
 {
+	/* Then it is told by the page alone, and the next kernel does the same. */
+	if (gmem_pool.holders) {
+		gmem_pool.retire_later = true;
+		return;
+	}
 	/* It may be retired already, or quarantined, or an object's. */
 	if (!gmem_arena_take(&gmem_pool.arena, base, SZ_2M))
 		WARN_ON(gmem_extents_add(&gmem_pool.retired, base, SZ_2M));
@@ -60,8 +65,8 @@ static void retire_granule(u64 base)
  * @base: first byte of memory that has just become free, aligned to 2 MiB
  * @size: its length in bytes, a multiple of 2 MiB
  *
- * Every granule with a bad page in it leaves the free memory. A record that was written
- * before is no worse for that: its reader does the same.
+ * Every granule with a bad page in it leaves the free memory; in a frozen pool, with the
+ * thaw. The next kernel does the same with what it finds in the list of bad pages.
  *
  * Context: gmem_pool.lock is held.
  */
@@ -75,6 +80,21 @@ void gmem_poison_retire(u64 base, u64 size)
 		addr = ALIGN_DOWN(addr, SZ_2M);
 		retire_granule(addr);
 	}
+}
+
+/**
+ * gmem_poison_retire_all - keep all bad memory from being given out
+ *
+ * Context: gmem_pool.lock is held; the pool is not frozen.
+ */
+void gmem_poison_retire_all(void)
+{
+	const struct gmem_extents *bad = &gmem_pool.bad_pages;
+	unsigned int i;
+
+	gmem_pool.retire_later = false;
+	for (i = 0; i < bad->nr; i++)
+		gmem_poison_retire(bad->r[i].base, bad->r[i].size);
 }
 
 /**
@@ -162,18 +182,36 @@ bool gmem_poison_find(const struct gmem_object *obj, u64 addr, pgoff_t *index)
  * The object that has @addr, with a reference. One that is being discarded has not got
  * it any more.
  */
-static struct gmem_object *find_owner(u64 addr, pgoff_t *index)
+static struct gmem_object *find_owner_of(u64 addr, u32 id, pgoff_t *index)
 {
 	struct gmem_object *obj;
+	unsigned long i;
 
-	lockdep_assert_held(&gmem_pool.lock);
+	guard(spinlock)(&gmem_pool.lock);
 
-	list_for_each_entry(obj, &gmem_pool.objects, node) {
+	xa_for_each_range(&gmem_pool.objects, i, obj, id, id + GMEM_OBJECT_BATCH - 1) {
 		if (obj->state == GMEM_DISCARDING ||
 		    !gmem_poison_find(obj, addr, index))
 			continue;
 		ihold(obj->inode);
 		return obj;
+	}
+	return NULL;
+}
+
+/*
+ * The page has been noted: an object that gets this memory from now on finds that out, see
+ * gmem_backing_check().
+ */
+static struct gmem_object *find_owner(u64 addr, pgoff_t *index)
+{
+	struct gmem_object *obj;
+	u32 id;
+
+	for (id = 0; id < gmem_slot_count(); id += GMEM_OBJECT_BATCH) {
+		obj = find_owner_of(addr, id, index);
+		if (obj)
+			return obj;
 	}
 	return NULL;
 }
@@ -185,9 +223,9 @@ static int note(u64 addr)
 
 	if (gmem_extents_contain(bad, addr, PAGE_SIZE))
 		return -EEXIST;
-	if (gmem_extents_bytes(bad) == GMEM_RECORD_MAX_BAD_PAGES * PAGE_SIZE) {
+	if (gmem_extents_bytes(bad) == GMEM_PERSIST_MAX_BAD_PAGES * PAGE_SIZE) {
 		pr_err_ratelimited("memory error at %#llx: this is more than %u bad pages: it will be forgotten. Take the host out of service\n",
-				   addr, GMEM_RECORD_MAX_BAD_PAGES);
+				   addr, GMEM_PERSIST_MAX_BAD_PAGES);
 		return -ENOSPC;
 	}
 	return gmem_extents_add(bad, addr, PAGE_SIZE);
@@ -195,12 +233,11 @@ static int note(u64 addr)
 
 static void report(u64 addr, const struct gmem_object *obj, pgoff_t index)
 {
-	if (obj && obj->state == GMEM_ALLOCATING)
-		pr_err_ratelimited("memory error at %#llx: an object is just being created there: that fails\n",
-				   addr);
-	else if (obj)
+	guard(spinlock)(&gmem_pool.lock);
+
+	if (obj)
 		pr_err_ratelimited("memory error at %#llx: object %s, offset %#llx: no access to this page any more\n",
-				   addr, obj->name[0] ? obj->name : "(without name)",
+				   addr, gmem_object_named(obj) ? obj->ser->name : "(without name)",
 				   (u64)index << PAGE_SHIFT);
 	else if (gmem_extents_contain(&gmem_pool.quarantined, addr, PAGE_SIZE))
 		pr_err_ratelimited("memory error at %#llx: quarantined memory: it will not be released with the rest\n",
@@ -208,23 +245,6 @@ static void report(u64 addr, const struct gmem_object *obj, pgoff_t index)
 	else
 		pr_err_ratelimited("memory error at %#llx: free memory: its 2 MiB are not given out any more\n",
 				   addr);
-}
-
-static void tell_next_kernel(void)
-{
-	int err = -EBUSY;
-
-	/*
-	 * Once a kexec is under way, CPUs are stopped wherever they are, also between
-	 * two words of the header, and the next kernel would find all of the record
-	 * damaged. Better that it meets one error itself.
-	 */
-	if (!(gmem_pool.holders & BIT(GMEM_HOLDER_REBOOT)))
-		err = gmem_handover_update();
-	gmem_pool.error_unrecorded |= err;
-	if (err)
-		pr_err_ratelimited("the next kernel will not know of this memory error (%pe)\n",
-				   ERR_PTR(err));
 }
 
 /* Take the page away from everybody who maps it, for good. */
@@ -236,7 +256,7 @@ static void take_away(struct gmem_object *obj, u64 addr)
 	int order;
 
 	filemap_invalidate_lock(mapping);
-	/* Data may have got other memory meanwhile. */
+	/* Data may have been truncated meanwhile. */
 	if (!gmem_poison_find(obj, addr, &index)) {
 		filemap_invalidate_unlock(mapping);
 		return;
@@ -268,18 +288,17 @@ static struct address_space *pool_failure(struct pfn_address_space *space,
 	bool news, live;
 	pgoff_t index;
 
-	mutex_lock(&gmem_pool.lock);
-	obj = find_owner(addr, &index);
-	/* Of one that is being created, see publish(). */
-	live = obj && obj->state == GMEM_LIVE;
-	news = note(addr) != -EEXIST;
-	if (news) {
-		report(addr, obj, index);
-		gmem_poison_retire(ALIGN_DOWN(addr, SZ_2M), SZ_2M);
-		tell_next_kernel();
+	scoped_guard(spinlock, &gmem_pool.lock) {
+		news = note(addr) != -EEXIST;
+		if (news) {
+			gmem_tables_write_bad();
+			gmem_poison_retire(ALIGN_DOWN(addr, SZ_2M), SZ_2M);
+		}
 	}
-	mutex_unlock(&gmem_pool.lock);
-
+	obj = find_owner(addr, &index);
+	live = obj && obj->state == GMEM_LIVE;
+	if (news)
+		report(addr, obj, index);
 	if (live && news)
 		take_away(obj, addr);
 	/* Everybody is told once, and again if somebody has just run into it. */
@@ -299,11 +318,11 @@ static struct address_space *pool_failure(struct pfn_address_space *space,
  */
 int __init gmem_poison_init(void)
 {
-	int err = gmem_extents_reserve(&gmem_pool.bad_pages,
-				       GMEM_RECORD_MAX_BAD_PAGES);
+	int err = gmem_extents_reserve(&gmem_pool.bad_pages, GMEM_PERSIST_MAX_BAD_PAGES);
 
-	return err ?: gmem_extents_reserve(&gmem_pool.retired,
-					   GMEM_RECORD_MAX_BAD_PAGES);
+	if (err)
+		return err;
+	return gmem_extents_reserve(&gmem_pool.retired, GMEM_PERSIST_MAX_BAD_PAGES);
 }
 
 /**
@@ -333,26 +352,20 @@ void __init gmem_poison_watch(void)
 
 /**
  * gmem_poison_restore - take over what the last kernel knew
- * @rec: the record; room for all of it has been made
  *
- * Context: boot, before objects are restored.
+ * Context: boot; the list of bad pages is there, and free memory is known.
  */
-void __init gmem_poison_restore(const struct gmem_record *rec)
+void __init gmem_poison_restore(void)
 {
-	const struct gmem_extents *bad = &rec->bad_pages;
-	const struct gmem_extents *retired = &rec->retired;
-	unsigned int i;
+	const struct gmem_extents *bad = &gmem_pool.bad_pages;
 
-	for (i = 0; i < bad->nr; i++)
-		gmem_extents_append(&gmem_pool.bad_pages, bad->r[i].base,
-				    bad->r[i].size);
-	for (i = 0; i < retired->nr; i++)
-		gmem_extents_append(&gmem_pool.retired, retired->r[i].base,
-				    retired->r[i].size);
+	guard(spinlock)(&gmem_pool.lock);
+
+	gmem_poison_retire_all();
 	if (bad->nr)
 		pr_warn("%llu pages have memory errors, %llu MiB are not given out because of them\n",
 			gmem_extents_bytes(bad) >> PAGE_SHIFT,
-			gmem_extents_bytes(retired) >> 20);
+			gmem_extents_bytes(&gmem_pool.retired) >> 20);
 }
 
 /**
@@ -361,7 +374,7 @@ void __init gmem_poison_restore(const struct gmem_record *rec)
  *
  * Return: 0 or -ENOMEM.
  */
-int __init gmem_poison_restore_object(struct gmem_object *obj)
+int gmem_poison_restore_object(struct gmem_object *obj)
 {
 	unsigned int i;
 	pgoff_t index;

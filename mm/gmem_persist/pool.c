@@ -12,9 +12,11 @@
 static struct gmem_range pool_ranges[GMEM_MAX_EXTENTS];
 
 struct gmem_pool gmem_pool = {
-	.lock = __MUTEX_INITIALIZER(gmem_pool.lock),
+	.lock = __SPIN_LOCK_UNLOCKED(gmem_pool.lock),
 	.ranges = { .r = pool_ranges, .cap = GMEM_MAX_EXTENTS },
-	.objects = LIST_HEAD_INIT(gmem_pool.objects),
+	.objects = XARRAY_INIT(gmem_pool.objects, 0),
+	.deferred = LIST_HEAD_INIT(gmem_pool.deferred),
+	.image = -ENOENT,
 };
 
 /**
@@ -106,7 +108,7 @@ void gmem_pool_stat(int nid, struct gmem_stat *stat)
 
 	*stat = (struct gmem_stat){};
 
-	guard(mutex)(&gmem_pool.lock);
+	guard(spinlock)(&gmem_pool.lock);
 
 	for (i = 0; i < arena->nr_nodes; i++) {
 		const struct gmem_arena_node *node = &arena->nodes[i];
@@ -127,85 +129,14 @@ void gmem_pool_stat(int nid, struct gmem_stat *stat)
 		     stat->poisoned;
 }
 
-static void free_quarantined(const struct gmem_range *r)
-{
-	WARN_ON(gmem_extents_remove(&gmem_pool.quarantined, r->base, r->size));
-	WARN_ON(gmem_arena_free(&gmem_pool.arena, r->base, r->size, true));
-}
-
-static void quarantine_again(const struct gmem_range *r)
-{
-	WARN_ON(gmem_arena_take(&gmem_pool.arena, r->base, r->size));
-	WARN_ON(gmem_extents_add(&gmem_pool.quarantined, r->base, r->size));
-}
-
-/**
- * gmem_pool_release_quarantine - give memory of unknown contents free
- * @base: first byte, or 0 with @size 0: all that is quarantined
- * @size: length in bytes
- *
- * The memory becomes free and dirty, but for granules with bad pages, which are
- * retired. What was in it is lost.
- *
- * Context: process context, takes gmem_pool.lock.
- * Return: 0, -EINVAL (not aligned to 2 MiB), -ENOENT (not all of it is
- * quarantined), -EBUSY (the pool is frozen), -ENOSPC (the record would become too
- * large), -ENOMEM.
- */
-int gmem_pool_release_quarantine(u64 base, u64 size)
-{
-	struct gmem_extents *q = &gmem_pool.quarantined;
-	struct gmem_extents old = {};
-	unsigned int i, nr;
-	int err;
-
-	if (!IS_ALIGNED(base | size, SZ_2M))
-		return -EINVAL;
-
-	guard(mutex)(&gmem_pool.lock);
-
-	if (gmem_pool.holders)
-		return -EBUSY;
-	if (size && !gmem_extents_contain(q, base, size))
-		return -ENOENT;
-	nr = size ? 1 : q->nr;
-
-	err = gmem_extents_reserve(q, 1);
-	err = err ?: gmem_extents_reserve(&old, nr);
-	if (err)
-		return err;
-
-	if (size)
-		gmem_extents_append(&old, base, size);
-	for (i = 0; !size && i < nr; i++)
-		gmem_extents_append(&old, q->r[i].base, q->r[i].size);
-	for (i = 0; i < old.nr; i++)
-		free_quarantined(&old.r[i]);
-
-	err = gmem_handover_update();
-	for (i = 0; i < old.nr; i++) {
-		if (err) {
-			quarantine_again(&old.r[i]);
-		} else {
-			gmem_poison_retire(old.r[i].base, old.r[i].size);
-			pr_info("[mem %#018llx-%#018llx] released from quarantine\n",
-				old.r[i].base, gmem_range_end(&old.r[i]) - 1);
-		}
-	}
-	kvfree(old.r);
-	if (!err)
-		gmem_clean_kick();
-	return err;
-}
-
-/* Blocks for all of the pool, with nothing free yet. */
+/* An arena on the blocks in the record, as these are */
 static int __init make_arena(void)
 {
 	const struct gmem_extents *all = &gmem_pool.ranges;
 	const unsigned int nr = div_u64(gmem_extents_bytes(all), SZ_1G);
 	struct gmem_arena_node *nodes;
 	struct gmem_block *blocks;
-	unsigned int i;
+	unsigned int i, k = 0;
 	u64 addr;
 
 	blocks = kvcalloc(nr, sizeof(*blocks), GFP_KERNEL);
@@ -218,7 +149,7 @@ static int __init make_arena(void)
 	for (i = 0; i < all->nr; i++)
 		for (addr = all->r[i].base; addr < gmem_range_end(&all->r[i]);
 		     addr += SZ_1G)
-			if (gmem_arena_add_block(&gmem_pool.arena, addr,
+			if (gmem_arena_add_block(&gmem_pool.arena, gmem_tables_block(k++), addr,
 						 gmem_pool_nid(addr)))
 				goto err;
 	return 0;
@@ -227,18 +158,6 @@ err:
 	kvfree(blocks);
 	kfree(nodes);
 	return -ENOMEM;
-}
-
-static int __init quarantine_all(void)
-{
-	const struct gmem_extents *all = &gmem_pool.ranges;
-	int err = gmem_extents_reserve(&gmem_pool.quarantined, all->nr);
-	unsigned int i;
-
-	for (i = 0; !err && i < all->nr; i++)
-		err = gmem_extents_add(&gmem_pool.quarantined, all->r[i].base,
-				       all->r[i].size);
-	return err;
 }
 
 static void __init free_all(bool dirty)
@@ -255,30 +174,76 @@ static void __init free_all(bool dirty)
 	}
 }
 
+/* The record of the last kernel, or a new one; and whether it is the last kernel's */
+static int __init take_over(bool *found)
+{
+	const bool adopted = gmem_pool_origin == GMEM_POOL_ADOPTED;
+	const char *bad = "the pool is new";
+	int err;
+
+	if (adopted)
+		bad = gmem_tables_find();
+	*found = !bad;
+	if (adopted && bad)
+		pr_err("record refused: %s: all of the pool is quarantined\n", bad);
+	if (bad) {
+		err = gmem_tables_make(adopted);
+		if (err)
+			return err;
+	} else {
+		gmem_tables_check_nodes();
+		err = gmem_restore_prepare();
+		if (err)
+			return err;
+	}
+	err = make_arena();
+	if (err)
+		return err;
+	if (!adopted)
+		free_all(gmem_pool_origin == GMEM_POOL_NEW);
+	else if (bad)
+		gmem_quarantine_fill(NULL);
+	return 0;
+}
+
 /* After kho_init(), before user space. */
 static int __init gmem_persist_init(void)
 {
+	bool found = false;
 	int err;
 
 	if (!gmem_pool.ready)
 		return 0;
 
-	err = make_arena();
-	if (!err && gmem_pool_origin == GMEM_POOL_ADOPTED)
-		err = quarantine_all();
-	else if (!err)
-		free_all(gmem_pool_origin == GMEM_POOL_NEW);
-	err = err ?: gmem_poison_init();
-	err = err ?: gmem_fs_init();
-	err = err ?: gmem_sysfs_init();
-	err = err ?: gmem_charge_init();
+	err = gmem_poison_init();
+	if (!err)
+		err = gmem_window_init();
+	if (!err)
+		err = take_over(&found);
+	if (!err)
+		err = gmem_fs_init();
+	if (!err)
+		err = gmem_sysfs_init();
+	if (!err)
+		err = gmem_charge_init();
+	if (!err && found) {
+		gmem_arena_settle(&gmem_pool.arena);
+		gmem_poison_restore();
+		gmem_restore();
+	}
+	/* Whatever else there is no memory for, the next kernel shall find the record. */
+	gmem_handover_init();
+	gmem_leave_init();
 	if (err) {
 		pr_err("not enough memory to start: the pool stays unused\n");
 		gmem_pool.ready = false;
 		return err;
 	}
 
-	gmem_handover_init();
+	if (gmem_pool.quarantined.nr)
+		pr_warn("%llu MiB are quarantined; the operator may release them\n",
+			gmem_extents_bytes(&gmem_pool.quarantined) >> 20);
+	gmem_debugfs_init();
 	gmem_poison_watch();
 	/* Last: from here on somebody else takes an interest in free memory. */
 	gmem_clean_init();

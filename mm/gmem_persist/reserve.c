@@ -11,7 +11,8 @@
  * RAM". The architecture marks it in its memory map, and from then on the map
  * defines the pool, in this kernel and in all that follow by kexec. A kernel that
  * finds the mark takes no memory of its own; what the pool contains it knows
- * from the record (handover.c), and what the record does not name is quarantined.
+ * from the record (tables.c, restore.c), and what the record keeps and does not name is
+ * quarantined.
  *
  * Which node memory is on is known only when memory is mapped already. What is
  * asked for on a node is taken then, and the mapping is taken away again.

@@ -11,7 +11,7 @@
  * which is a *point*. A test loads the next kernel as usual, arms one point and does what
  * leads there::
  *
- *	echo "resize-copy:3 kexec" > /sys/kernel/debug/gmem_persist/stop
+ *	echo "extend-cleared:3 kexec" > /sys/kernel/debug/gmem_persist/stop
  *
  * and at the third time from now on that somebody comes there, the host is replaced. Without
  * a number it is the first time. "off" disarms. Reading the file tells how often which point
@@ -19,7 +19,7 @@
  *
  * kexec
  *	Whoever came there is held, and another task takes the ordinary way of kexec, with the
- *	reboot notifiers, and so the pool's own freeze, and with the shutdown of devices.
+ *	pool's own freeze, and with the shutdown of devices.
  *	The point must not hold a lock that this way needs, which of the pool's is
  *	gmem_pool.lock, and must be allowed to sleep.
  * now
@@ -31,6 +31,9 @@
  * Points with gmem_pool.lock held, and so for "now" only, say so in a comment.
  *
  * If nobody has left after a minute there is a warning, and things go on: the test has failed.
+ *
+ * With 1 in "refuse_kexec", beside "stop", a kexec fails with EIO when all others have agreed to
+ * it, and they are told.
  */
 #define pr_fmt(fmt) "gmem_persist: " fmt
 
@@ -41,6 +44,8 @@
 #include <linux/err.h>
 #include <linux/init.h>
 #include <linux/kexec.h>
+#include <linux/limits.h>
+#include <linux/notifier.h>
 #include <linux/printk.h>
 #include <linux/reboot.h>
 #include <linux/seq_file.h>
@@ -204,11 +209,26 @@ static ssize_t stop_write(struct file *file, const char __user *from, size_t cou
 
 DEFINE_SHOW_STORE_ATTRIBUTE(stop);
 
+static bool refuse;
+
+static int refuse_kexec(struct notifier_block *nb, unsigned long event, void *image)
+{
+	return notifier_from_errno(event == KEXEC_PREPARE && refuse ? -EIO : 0);
+}
+
+/* After all others */
+static struct notifier_block refuse_nb = {
+	.notifier_call = refuse_kexec,
+	.priority = INT_MIN,
+};
+
 /**
- * gmem_stop_init - let tests arm a point
- * @dir: the directory of debugfs in which the file will be
+ * gmem_stop_init - let tests arm a point, or refuse a kexec
+ * @dir: the directory of debugfs in which the files will be
  */
 void __init gmem_stop_init(struct dentry *dir)
 {
 	debugfs_create_file("stop", 0600, dir, NULL, &stop_fops);
+	debugfs_create_bool("refuse_kexec", 0600, dir, &refuse);
+	register_kexec_notifier(&refuse_nb);
 }

@@ -7,16 +7,14 @@
 #include "internal.h"
 
 #include <linux/capability.h>
-#include <linux/cred.h>
-#include <linux/fs.h>
 #include <linux/kernel.h>
+#include <linux/kobject.h>
 #include <linux/kstrtox.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/sysfs.h>
 
 static struct kobject *gmem_kobj __ro_after_init;
-static struct kobject *objects_kobj __ro_after_init;
 
 /*
  * The pool
@@ -151,7 +149,7 @@ POOL_ATTR_ADMIN_RO(extents);
 static ssize_t quarantined_show(struct kobject *kobj,
 				struct kobj_attribute *attr, char *buf)
 {
-	guard(mutex)(&gmem_pool.lock);
+	guard(spinlock)(&gmem_pool.lock);
 	return emit_ranges(buf, &gmem_pool.quarantined);
 }
 POOL_ATTR_ADMIN_RO(quarantined);
@@ -159,7 +157,7 @@ POOL_ATTR_ADMIN_RO(quarantined);
 static ssize_t bad_pages_show(struct kobject *kobj, struct kobj_attribute *attr,
 			      char *buf)
 {
-	guard(mutex)(&gmem_pool.lock);
+	guard(spinlock)(&gmem_pool.lock);
 	return emit_ranges(buf, &gmem_pool.bad_pages);
 }
 POOL_ATTR_ADMIN_RO(bad_pages);
@@ -174,7 +172,7 @@ POOL_ATTR_RO(generation);
 static ssize_t record_bytes_show(struct kobject *kobj,
 				 struct kobj_attribute *attr, char *buf)
 {
-	return sysfs_emit(buf, "%zu\n", gmem_handover_record_size());
+	return sysfs_emit(buf, "%zu\n", gmem_tables_size());
 }
 POOL_ATTR_RO(record_bytes);
 
@@ -212,11 +210,40 @@ static ssize_t frozen_store(struct kobject *kobj, struct kobj_attribute *attr,
 	err = kstrtobool(buf, &freeze);
 	if (err)
 		return err;
-	err = freeze ? gmem_handover_freeze(GMEM_HOLDER_OPERATOR) :
+	err = freeze ? gmem_handover_freeze(GMEM_HOLDER_OPERATOR, false) :
 		       gmem_handover_thaw(GMEM_HOLDER_OPERATOR);
 	return err ?: count;
 }
 POOL_ATTR_RW(frozen);
+
+static ssize_t handover_show(struct kobject *kobj, struct kobj_attribute *attr,
+			     char *buf)
+{
+	return sysfs_emit(buf, "%s\n", gmem_leave_answer());
+}
+POOL_ATTR_RO(handover);
+
+static ssize_t lossy_kexec_show(struct kobject *kobj, struct kobj_attribute *attr,
+				char *buf)
+{
+	return sysfs_emit(buf, "%d\n", READ_ONCE(gmem_lossy_kexec));
+}
+
+static ssize_t lossy_kexec_store(struct kobject *kobj, struct kobj_attribute *attr,
+				 const char *buf, size_t count)
+{
+	bool lossy;
+	int err;
+
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	err = kstrtobool(buf, &lossy);
+	if (err)
+		return err;
+	WRITE_ONCE(gmem_lossy_kexec, lossy);
+	return count;
+}
+POOL_ATTR_RW(lossy_kexec);
 
 static ssize_t discard_store(struct kobject *kobj, struct kobj_attribute *attr,
 			     const char *buf, size_t count)
@@ -244,15 +271,34 @@ static ssize_t release_store(struct kobject *kobj, struct kobj_attribute *attr,
 	if (!capable(CAP_SYS_ADMIN))
 		return -EPERM;
 	if (sysfs_streq(buf, "all"))
-		err = gmem_pool_release_quarantine(0, 0);
+		err = gmem_restore_release(0, 0);
 	else if (sscanf(buf, "%llx-%llx %c", &first, &last, &end) == 2 &&
 		 last > first && last + 1)
-		err = gmem_pool_release_quarantine(first, last - first + 1);
+		err = gmem_restore_release(first, last - first + 1);
 	else
 		err = -EINVAL;
 	return err ?: count;
 }
 POOL_ATTR_WO(release);
+
+static ssize_t restore_show(struct kobject *kobj, struct kobj_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%u\n", gmem_restore_pending());
+}
+
+static ssize_t restore_store(struct kobject *kobj, struct kobj_attribute *attr,
+			     const char *buf, size_t count)
+{
+	int err;
+
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	if (!sysfs_streq(buf, "1"))
+		return -EINVAL;
+	err = gmem_restore_again();
+	return err ?: count;
+}
+POOL_ATTR_RW(restore);
 
 /*
  * Cleaning in the background, and by creation
@@ -305,211 +351,15 @@ static struct attribute *pool_attrs[] = {
 	&record_bytes_attr.attr,
 	&holders_attr.attr,
 	&frozen_attr.attr,
+	&handover_attr.attr,
+	&lossy_kexec_attr.attr,
 	&discard_attr.attr,
 	&release_attr.attr,
+	&restore_attr.attr,
 	NULL,
 };
 
 static const struct attribute_group pool_group = { .attrs = pool_attrs };
-
-/*
- * Objects
- */
-
-struct object_attr {
-	struct attribute attr;
-	ssize_t (*show)(const struct gmem_object *obj, char *buf);
-};
-
-static ssize_t object_attr_show(struct kobject *kobj, struct attribute *attr,
-				char *buf)
-{
-	struct object_attr *a = container_of(attr, struct object_attr, attr);
-	const struct gmem_object *obj = container_of(kobj, struct gmem_object, kobj);
-
-	guard(mutex)(&gmem_pool.lock);
-
-	/* What is in a directory is nobody else's business. */
-	if (obj->parent && !uid_eq(current_fsuid(), obj->inode->i_uid) &&
-	    !capable(CAP_SYS_ADMIN))
-		return -EACCES;
-	return a->show(obj, buf);
-}
-
-static const struct sysfs_ops object_sysfs_ops = { .show = object_attr_show };
-
-#define OBJECT_ATTR(_name, _fmt, ...)					\
-static ssize_t object_##_name##_show(const struct gmem_object *obj,	\
-				     char *buf)				\
-{									\
-	return sysfs_emit(buf, _fmt "\n", __VA_ARGS__);			\
-}									\
-static struct object_attr object_##_name = {				\
-	.attr = { .name = #_name, .mode = 0444 },			\
-	.show = object_##_name##_show,					\
-}
-
-static const char *state_name(const struct gmem_object *obj)
-{
-	switch (obj->state) {
-	case GMEM_ALLOCATING:
-		return "allocating";
-	case GMEM_LIVE:
-		if (gmem_object_is_dir(obj))
-			return "live";
-		if (!obj->ranges.nr)
-			return "empty";
-		return obj->vm_view || obj->handles ? "live" : "parked";
-	case GMEM_DISCARDING:
-		return "discarding";
-	}
-	return "unknown";
-}
-
-OBJECT_ATTR(size, "%llu", obj->meta.size);
-OBJECT_ATTR(granule, "%llu", obj->meta.granule);
-OBJECT_ATTR(flags, "%#llx", obj->meta.flags);
-OBJECT_ATTR(vm_class, "%u", obj->meta.vm_class);
-OBJECT_ATTR(uuid, "%pUb", obj->meta.uuid);
-OBJECT_ATTR(generation, "%llu", obj->meta.generation);
-OBJECT_ATTR(epoch, "%llu", obj->meta.epoch);
-OBJECT_ATTR(state, "%s", state_name(obj));
-OBJECT_ATTR(kind, "%s", gmem_object_is_dir(obj) ? "directory" :
-	    obj->data ? "data" : "memory");
-OBJECT_ATTR(views, "%u", obj->handles + obj->vm_view);
-
-static ssize_t object_path_show(const struct gmem_object *obj, char *buf)
-{
-	const struct gmem_object *at;
-	size_t len = 1;	/* its newline */
-	char *to;
-
-	for (at = obj; at; at = at->parent)
-		len += strlen(at->name) + !!at->parent;
-	if (len >= PAGE_SIZE)
-		return -ENAMETOOLONG;
-
-	to = buf + len;
-	*--to = '\n';
-	for (at = obj; at; at = at->parent) {
-		to -= strlen(at->name);
-		memcpy(to, at->name, strlen(at->name));
-		if (at->parent)
-			*--to = '/';
-	}
-	return len;
-}
-
-/* Only root: what is in a directory is the business of those who may look into it. */
-static struct object_attr object_path = {
-	.attr = { .name = "path", .mode = 0400 },
-	.show = object_path_show,
-};
-
-/* As in /proc/PID/numa_maps, but in bytes. */
-static ssize_t object_nodes_show(const struct gmem_object *obj, char *buf)
-{
-	const struct gmem_arena *arena = &gmem_pool.arena;
-	ssize_t len = 0;
-	unsigned int i;
-
-	for (i = 0; i < arena->nr_nodes; i++) {
-		const int nid = arena->nodes[i].nid;
-		u64 bytes = gmem_arena_node_bytes(arena, &obj->ranges, nid);
-
-		if (!bytes)
-			continue;
-		if (nid == NUMA_NO_NODE)
-			len += sysfs_emit_at(buf, len, "unknown=%llu\n", bytes);
-		else
-			len += sysfs_emit_at(buf, len, "N%d=%llu\n", nid, bytes);
-	}
-	return len;
-}
-
-static struct object_attr object_nodes = {
-	.attr = { .name = "nodes", .mode = 0444 },
-	.show = object_nodes_show,
-};
-
-static ssize_t object_extents_show(const struct gmem_object *obj, char *buf)
-{
-	return emit_ranges(buf, &obj->ranges);
-}
-
-/* Only root, as for the pool's. */
-static struct object_attr object_extents = {
-	.attr = { .name = "extents", .mode = 0400 },
-	.show = object_extents_show,
-};
-
-/* The offset of each; what does not fit into a page is only counted. */
-static ssize_t object_bad_pages_show(const struct gmem_object *obj, char *buf)
-{
-	/* It has no function that only reads. */
-	struct xarray *bad = (struct xarray *)&obj->bad_pages;
-	unsigned long index, more = 0;
-	ssize_t len = 0;
-	void *entry;
-
-	xa_for_each(bad, index, entry) {
-		if (len < PAGE_SIZE - 128)
-			len += sysfs_emit_at(buf, len, "%#llx\n",
-					     (u64)index << PAGE_SHIFT);
-		else
-			more++;
-	}
-	if (more)
-		len += sysfs_emit_at(buf, len, "and %lu more\n", more);
-	return len;
-}
-
-static struct object_attr object_bad_pages = {
-	.attr = { .name = "bad_pages", .mode = 0400 },
-	.show = object_bad_pages_show,
-};
-
-static struct attribute *object_attrs[] = {
-	&object_size.attr,
-	&object_granule.attr,
-	&object_flags.attr,
-	&object_vm_class.attr,
-	&object_uuid.attr,
-	&object_generation.attr,
-	&object_epoch.attr,
-	&object_state.attr,
-	&object_views.attr,
-	&object_kind.attr,
-	&object_path.attr,
-	&object_nodes.attr,
-	&object_extents.attr,
-	&object_bad_pages.attr,
-	NULL,
-};
-ATTRIBUTE_GROUPS(object);
-
-const struct kobj_type gmem_object_ktype = {
-	.release = gmem_object_free,
-	.sysfs_ops = &object_sysfs_ops,
-	.default_groups = object_groups,
-};
-
-/**
- * gmem_sysfs_add_object - give an object its directory
- * @obj: the object; without a name it gets none
- *
- * Context: process context, without gmem_pool.lock: readers take it.
- * Return: 0 or -ENOMEM.
- */
-int gmem_sysfs_add_object(struct gmem_object *obj)
-{
-	char key[GMEM_NAME_SIZE];
-
-	if (!obj->name[0])
-		return 0;
-	gmem_object_key(obj, key);
-	return kobject_add(&obj->kobj, objects_kobj, "%s", key);
-}
 
 /**
  * gmem_sysfs_init - make /sys/kernel/mm/gmem_persist
@@ -524,14 +374,11 @@ int __init gmem_sysfs_init(void)
 	gmem_kobj = kobject_create_and_add("gmem_persist", mm_kobj);
 	if (!gmem_kobj)
 		return -ENOMEM;
-	objects_kobj = kobject_create_and_add("objects", gmem_kobj);
-	err = objects_kobj ? sysfs_create_group(gmem_kobj, &pool_group) : -ENOMEM;
+	err = sysfs_create_group(gmem_kobj, &pool_group);
 	err = err ?: sysfs_create_groups(gmem_kobj, stat_groups);
 	for (i = 0; !err && i < gmem_pool.arena.nr_nodes; i++)
 		err = add_node_dir(gmem_pool.arena.nodes[i].nid);
-	if (err) {
-		kobject_put(objects_kobj);
+	if (err)
 		kobject_put(gmem_kobj);
-	}
 	return err;
 }

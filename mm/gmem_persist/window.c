@@ -2,160 +2,285 @@
 /*
  * Reaching memory that has no mapping.
  *
- * The memory is mapped for the moment into a window of kernel address space, at an
- * address that is congruent to the physical one, so that the window's page table
- * consists of the largest leaves. A few windows are kept: whoever clears or copies a
- * lot comes back for one again and again.
+ * Each CPU has a window of kernel address space. Memory is mapped there for the moment in
+ * which this CPU reads, writes or clears it, and nobody but this CPU goes there. So it is
+ * enough that this CPU forgets the mapping afterwards: no other one is interrupted, whoever
+ * reads a file byte by byte. Another CPU may have speculated there, and keep what it found;
+ * it will not use that, and the memory stays the pool's.
+ *
+ * A window is open for as long as it takes to move some KiB, and user memory is never
+ * touched meanwhile: that may be slow to come, and may be a mapping of the pool itself.
+ * Nothing here allocates, and so nothing fails.
  */
 #include "internal.h"
 
+#include <linux/fault-inject.h>
+#include <linux/gmem_persist_arch.h>
 #include <linux/io.h>
+#include <linux/local_lock.h>
 #include <linux/mm.h>
+#include <linux/percpu.h>
 #include <linux/pgtable.h>
 #include <linux/sched.h>
 #include <linux/sizes.h>
-#include <linux/spinlock.h>
+#include <linux/uaccess.h>
 #include <linux/vmalloc.h>
 
-/* KASAN's shadow costs an eighth of the window in real memory. */
-#define WINDOW_SIZE	(IS_ENABLED(CONFIG_KASAN) ? SZ_32M : SZ_1G)
+/* So much is moved at a time, in which a CPU is not preempted. */
+#define PAGES_SIZE	SZ_64K
+#define LEAF_SIZE	SZ_256K
 
-/* How much is cleared between two looks at the scheduler and at @stop. */
-#define STEP_SIZE	SZ_2M
-
-#define MAX_SPARE	4
-
-static struct vm_struct *spare[MAX_SPARE];
-static unsigned int nr_spare;
-static DEFINE_SPINLOCK(spare_lock);
-
-/* VM_IOREMAP aligns a window to its size. */
-static struct vm_struct *get_window(void)
-{
-	scoped_guard(spinlock, &spare_lock)
-		if (nr_spare)
-			return spare[--nr_spare];
-	return get_vm_area(WINDOW_SIZE, VM_IOREMAP);
-}
-
-static void put_window(struct vm_struct *window)
-{
-	scoped_guard(spinlock, &spare_lock)
-		if (nr_spare < MAX_SPARE) {
-			spare[nr_spare++] = window;
-			return;
-		}
-	free_vm_area(window);
-}
-
-static int walk(struct vm_struct *window, u64 base, u64 size,
-		int (*fn)(void *addr, u64 size, void *arg), void *arg)
-{
-	const u64 window_size = get_vm_area_size(window);
-	int err = 0;
-
-	while (size && !err) {
-		u64 skip = base & (window_size - 1);
-		u64 len = min_t(u64, size, window_size - skip);
-		void *addr = window->addr + skip;
-		unsigned long start = PAGE_ALIGN_DOWN((unsigned long)addr);
-		unsigned long end = PAGE_ALIGN((unsigned long)addr + len);
-
-		err = vmap_page_range(start, end, PAGE_ALIGN_DOWN(base), PAGE_KERNEL);
-		err = err ?: fn(addr, len, arg);
-		vunmap_range(start, end);
-		base += len;
-		size -= len;
-	}
-	return err;
-}
+/* A window is a leaf of 2 MiB, for a granule, and a table for some pages. */
+#define WINDOW_SIZE	(2 * PMD_SIZE)
 
 /**
- * gmem_window_walk - map memory of the pool for a moment, piece by piece
- * @base: first byte
- * @size: length in bytes
- * @fn: called with the address of a piece, its length and @arg; a result other than 0
- *	ends the walk
- * @arg: for @fn
- *
- * Context: process context, may sleep.
- * Return: 0, what @fn said, or -ENOMEM (no address space or page table).
+ * struct gmem_window - the window of a CPU
+ * @lock: keeps others off the window, and its user on the CPU
+ * @leaf: address of the leaf
+ * @pmd: its entry
+ * @pages: address of the first page
+ * @pte: its entry, and those of the next ones
  */
-int gmem_window_walk(u64 base, u64 size, int (*fn)(void *addr, u64 size, void *arg),
-		     void *arg)
-{
-	struct vm_struct *window = get_window();
-	int err;
-
-	if (!window)
-		return -ENOMEM;
-	err = walk(window, base, size, fn, arg);
-	put_window(window);
-	return err;
-}
-
-/**
- * gmem_window_walk_user - the same, for an @fn that reads or writes user memory
- * @base: first byte
- * @size: length in bytes
- * @fn: as above
- * @arg: for @fn
- *
- * User memory may be slow to come, so nothing is used that others wait for, nor more
- * address space than a granule's.
- *
- * Context: process context, may sleep.
- * Return: as above.
- */
-int gmem_window_walk_user(u64 base, u64 size,
-			  int (*fn)(void *addr, u64 size, void *arg), void *arg)
-{
-	struct vm_struct *window = get_vm_area(SZ_2M, VM_IOREMAP);
-	int err;
-
-	if (!window)
-		return -ENOMEM;
-	err = walk(window, base, size, fn, arg);
-	free_vm_area(window);
-	return err;
-}
-
-struct clearing {
-	int (*stop)(void *arg);
-	void *arg;
+struct gmem_window {
+	local_lock_t lock;
+	void *leaf;
+	pmd_t *pmd;
+	void *pages;
+	pte_t *pte;
 };
 
-static int clear_piece(void *addr, u64 size, void *arg)
+static DEFINE_PER_CPU(struct gmem_window, gmem_window) = {
+	.lock = INIT_LOCAL_LOCK(lock),
+};
+
+/*
+ * Map the pages that some bytes are in, and no other: the one beside them may have a memory
+ * error, which even speculation should not meet.
+ */
+static void *gmem_window_map(u64 base, size_t size)
 {
-	const struct clearing *clearing = arg;
+	struct gmem_window *w = this_cpu_ptr(&gmem_window);
+	const unsigned int nr = PFN_UP(offset_in_page(base) + size);
+	unsigned int i;
+
+	lockdep_assert_held(&w->lock);
+
+	for (i = 0; i < nr; i++)
+		set_pte(w->pte + i, pfn_pte(PHYS_PFN(base) + i, PAGE_KERNEL));
+	return w->pages + offset_in_page(base);
+}
+
+static void gmem_window_unmap(u64 base, size_t size)
+{
+	struct gmem_window *w = this_cpu_ptr(&gmem_window);
+	const unsigned int nr = PFN_UP(offset_in_page(base) + size);
+	unsigned long addr = (unsigned long)w->pages;
+	unsigned int i;
+
+	for (i = 0; i < nr; i++, addr += PAGE_SIZE) {
+		pte_clear(&init_mm, addr, w->pte + i);
+		gmem_arch_flush_local(addr);
+	}
+}
+
+/* For tests: reading meets a memory error, though there is none. */
+DECLARE_FAULT_ATTR(gmem_window_fail_read);
+
+/*
+ * Is this read to fail? Not by fail-nth of a task, which is about allocations: what is lost here
+ * is lost for good.
+ */
+static bool gmem_window_fails(size_t size)
+{
+#ifdef CONFIG_FAULT_INJECTION
+	if (!gmem_window_fail_read.probability)
+		return false;
+#endif
+	return should_fail(&gmem_window_fail_read, size);
+}
+
+/* Returns how many bytes could not be read. */
+static size_t gmem_window_read_some(void *to, u64 from, size_t size)
+{
+	size_t left;
+
+	if (gmem_window_fails(size))
+		return size;
+	guard(local_lock)(&gmem_window.lock);
+	left = copy_mc_to_kernel(to, gmem_window_map(from, size), size);
+	gmem_window_unmap(from, size);
+	return left;
+}
+
+static void gmem_window_write_some(u64 to, const void *from, size_t size)
+{
+	guard(local_lock)(&gmem_window.lock);
+	memcpy(gmem_window_map(to, size), from, size);
+	gmem_window_unmap(to, size);
+}
+
+static void gmem_window_clear_some(u64 base, size_t size)
+{
+	guard(local_lock)(&gmem_window.lock);
+	memset(gmem_window_map(base, size), 0, size);
+	gmem_window_unmap(base, size);
+}
+
+/* Clear part of a granule through a leaf of 2 MiB. Says whether there can be one. */
+static bool gmem_window_clear_by_leaf(u64 base, size_t size)
+{
+	const u64 granule = ALIGN_DOWN(base, PMD_SIZE);
+	struct gmem_window *w;
+
+	guard(local_lock)(&gmem_window.lock);
+	w = this_cpu_ptr(&gmem_window);
+	if (!pmd_set_huge(w->pmd, granule, PAGE_KERNEL))
+		return false;
+	clear_pages(w->leaf + (base - granule), size >> PAGE_SHIFT);
+	pmd_clear(w->pmd);
+	gmem_arch_flush_local((unsigned long)w->leaf);
+	return true;
+}
+
+/* How many of @size bytes can be reached at once. */
+static size_t gmem_window_step(u64 base, u64 size)
+{
+	return min(size, PAGES_SIZE - offset_in_page(base));
+}
+
+/**
+ * gmem_window_read - read memory of the pool
+ * @to: where to, in memory of the kernel
+ * @from: first byte
+ * @size: length in bytes
+ *
+ * A machine check on the way does no harm: it ends the copy, and memory_failure() will be
+ * told.
+ *
+ * Context: process context, may sleep.
+ * Return: how many bytes were read, less than @size if there was a memory error.
+ */
+size_t gmem_window_read(void *to, u64 from, size_t size)
+{
+	size_t done = 0;
+
+	while (done < size) {
+		const size_t step = gmem_window_step(from + done, size - done);
+		const size_t left = gmem_window_read_some(to + done, from + done, step);
+
+		done += step - left;
+		if (left) {
+			memory_failure_queue(PHYS_PFN(from + done), 0);
+			break;
+		}
+		cond_resched();
+	}
+	return done;
+}
+
+/**
+ * gmem_window_write - write to memory of the pool
+ * @to: first byte
+ * @from: what to write, in memory of the kernel
+ * @size: length in bytes
+ *
+ * Context: process context, may sleep.
+ */
+void gmem_window_write(u64 to, const void *from, size_t size)
+{
+	while (size) {
+		const size_t step = gmem_window_step(to, size);
+
+		gmem_window_write_some(to, from, step);
+		cond_resched();
+		to += step;
+		from += step;
+		size -= step;
+	}
+}
+
+static void gmem_window_clear(u64 base, u64 size)
+{
+	const bool granule = size == PMD_SIZE;
 
 	while (size) {
-		u64 len = min_t(u64, size, STEP_SIZE);
-		int err = clearing->stop ? clearing->stop(clearing->arg) : 0;
+		size_t step = min_t(u64, size, LEAF_SIZE);
 
-		if (err)
-			return err;
-		clear_pages(addr, len >> PAGE_SHIFT);
+		if (!granule || !gmem_window_clear_by_leaf(base, step)) {
+			step = gmem_window_step(base, size);
+			gmem_window_clear_some(base, step);
+		}
 		cond_resched();
-		addr += len;
-		size -= len;
+		base += step;
+		size -= step;
 	}
-	return 0;
 }
 
 /**
  * gmem_zero - clear memory of the pool
- * @base: first byte, aligned to pages
- * @size: length in bytes, aligned to pages
- * @stop: asked now and then; a result other than 0 ends the work; may be NULL
+ * @base: first byte
+ * @size: length in bytes
+ * @stop: asked before each 2 MiB; a result other than 0 ends the work; may be NULL
  * @arg: what @stop is called with
  *
  * Context: process context, may sleep.
- * Return: 0, what @stop said, or -ENOMEM (no address space or page table).
+ * Return: 0, or what @stop said.
  */
 int gmem_zero(u64 base, u64 size, int (*stop)(void *), void *arg)
 {
-	struct clearing clearing = { .stop = stop, .arg = arg };
+	while (size) {
+		const u64 step = min(size, PMD_SIZE - (base & ~PMD_MASK));
+		const int err = stop ? stop(arg) : 0;
 
-	return gmem_window_walk(base, size, clear_piece, &clearing);
+		if (err)
+			return err;
+		gmem_window_clear(base, step);
+		base += step;
+		size -= step;
+	}
+	return 0;
+}
+
+static int __init gmem_window_make(struct gmem_window *w, void *at)
+{
+	const unsigned long addr = (unsigned long)at;
+	p4d_t *p4d = p4d_alloc(&init_mm, pgd_offset_k(addr), addr);
+	pud_t *pud = p4d ? pud_alloc(&init_mm, p4d, addr) : NULL;
+	pmd_t *pmd = pud ? pmd_alloc(&init_mm, pud, addr) : NULL;
+
+	if (!pmd)
+		return -ENOMEM;
+	w->leaf = at;
+	w->pmd = pmd;
+	/* Both are in one table of leaves. */
+	w->pages = at + PMD_SIZE;
+	w->pte = pte_alloc_kernel(pmd + 1, addr + PMD_SIZE);
+	return w->pte ? 0 : -ENOMEM;
+}
+
+/**
+ * gmem_window_init - make a window for each CPU
+ *
+ * VM_IOREMAP aligns the area to the windows' size at least, and keeps /proc/kcore, which
+ * reads from whichever CPU it is on, away from it.
+ *
+ * Context: boot.
+ * Return: 0 or -ENOMEM.
+ */
+int __init gmem_window_init(void)
+{
+	struct vm_struct *area = get_vm_area(num_possible_cpus() * WINDOW_SIZE, VM_IOREMAP);
+	void *at;
+	int cpu, err;
+
+	if (!area)
+		return -ENOMEM;
+	at = area->addr;
+	for_each_possible_cpu(cpu) {
+		err = gmem_window_make(per_cpu_ptr(&gmem_window, cpu), at);
+		if (err)
+			return err;
+		at += WINDOW_SIZE;
+	}
+	return 0;
 }

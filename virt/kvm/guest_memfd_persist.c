@@ -23,11 +23,13 @@
 /**
  * struct kvm_gmem_view - one VM's use of an object
  * @obj: the object
+ * @view: what the object knows of this use
  * @inode: the guest_memfd that shows it
  * @consumer: how the object tells KVM to drop its mappings
  */
 struct kvm_gmem_view {
 	struct gmem_object *obj;
+	struct gmem_view *view;
 	struct inode *inode;
 	struct gmem_consumer consumer;
 };
@@ -86,6 +88,7 @@ static void view_release(void *backing)
 	struct kvm_gmem_view *view = backing;
 
 	gmem_object_detach(view->obj, &view->consumer);
+	gmem_view_end(view->view);
 	gmem_object_release(view->obj);
 	kfree(view);
 }
@@ -95,6 +98,8 @@ static int view_get_pfn(void *backing, pgoff_t index, kvm_pfn_t *pfn,
 {
 	struct kvm_gmem_view *view = backing;
 
+	/* Where it maps for reading now, it does not ask again for writing. */
+	gmem_view_write(view->view);
 	*pfn = gmem_object_pfn(view->obj, index, max_order);
 	return gmem_object_is_bad(view->obj, index) ? -EHWPOISON : 0;
 }
@@ -104,7 +109,7 @@ static long view_fallocate(void *backing, int mode, loff_t offset, loff_t len)
 	struct kvm_gmem_view *view = backing;
 
 	if (mode & FALLOC_FL_PUNCH_HOLE)
-		return gmem_object_punch(view->obj, offset, len);
+		return gmem_view_punch(view->view, offset, len);
 
 	/* All memory is there from the start. */
 	return offset + len > i_size_read(view->inode) ? -EINVAL : 0;
@@ -114,7 +119,7 @@ static int view_mmap(void *backing, struct vm_area_struct *vma)
 {
 	struct kvm_gmem_view *view = backing;
 
-	return gmem_object_mmap(view->obj, vma);
+	return gmem_view_mmap(view->view, vma);
 }
 
 static const struct kvm_gmem_ops view_ops = {
@@ -150,9 +155,9 @@ bool kvm_gmem_persist_supported(struct kvm *kvm)
 	       (!kvm || !kvm_arch_gmem_persist_class(kvm, &vm_class));
 }
 
-/* Make a guest_memfd of an object whose VM view the caller has claimed. */
-static int create_view(struct kvm *kvm, struct gmem_object *obj, loff_t size,
-		       u64 flags)
+/* Make a guest_memfd of an object whose VM view the caller has claimed, and begun. */
+static int create_view(struct kvm *kvm, struct gmem_object *obj, struct gmem_view *use,
+		       loff_t size, u64 flags)
 {
 	struct kvm_gmem_view *view;
 	int fd;
@@ -165,6 +170,7 @@ static int create_view(struct kvm *kvm, struct gmem_object *obj, loff_t size,
 		return -ENOMEM;
 
 	view->obj = obj;
+	view->view = use;
 	view->consumer.ops = &view_consumer_ops;
 	fd = __kvm_gmem_create(kvm, size, flags, &view_ops, view);
 	if (fd < 0)
@@ -206,6 +212,7 @@ int kvm_gmem_persist_create(struct kvm *kvm, loff_t size, u64 flags)
 {
 	struct gmem_object_params params = { .flags = flags };
 	struct gmem_object *obj;
+	struct gmem_view *view;
 	int r;
 
 	if (!gmem_persist_enabled())
@@ -223,7 +230,13 @@ int kvm_gmem_persist_create(struct kvm *kvm, loff_t size, u64 flags)
 	if (IS_ERR(obj))
 		return PTR_ERR(obj);
 
-	r = create_view(kvm, obj, size, flags);
+	view = gmem_view_begin(obj, NULL, true);
+	r = PTR_ERR_OR_ZERO(view);
+	if (!r) {
+		r = create_view(kvm, obj, view, size, flags);
+		if (r < 0)
+			gmem_view_end(view);
+	}
 	if (r < 0)
 		gmem_object_undo(obj, true);
 	return r;
@@ -292,6 +305,26 @@ static int get_nodes(const struct kvm_gmem_persist *args, nodemask_t *nodes)
 	return nodes_empty(*nodes) ? -EINVAL : 0;
 }
 
+/* Tell what was created or claimed, and make a guest_memfd of it; which owns @view then. */
+static int answer(struct kvm *kvm, struct gmem_object *obj, struct gmem_view *view,
+		  struct kvm_gmem_persist *args, struct kvm_gmem_persist __user *argp)
+{
+	struct gmem_view_info tokens;
+	struct gmem_object_info info;
+
+	gmem_object_get_info(obj, &info);
+	gmem_view_get_info(view, &tokens);
+	args->size = info.size;
+	args->granule = info.granule;
+	args->generation = info.generation;
+	memcpy(args->uuid, tokens.uuid, sizeof(args->uuid));
+	memcpy(args->token, tokens.token, sizeof(args->token));
+	memcpy(args->own_token, tokens.own_token, sizeof(args->own_token));
+	if (copy_to_user(argp, args, sizeof(*args)))
+		return -EFAULT;
+	return create_view(kvm, obj, view, info.size, args->flags);
+}
+
 /**
  * kvm_gmem_persist_ioctl - KVM_GMEM_PERSIST
  * @kvm: the VM
@@ -304,9 +337,9 @@ static int get_nodes(const struct kvm_gmem_persist *args, nodemask_t *nodes)
 int kvm_gmem_persist_ioctl(struct kvm *kvm, struct kvm_gmem_persist __user *argp)
 {
 	struct gmem_object_params params = {};
-	struct gmem_object_info info;
 	struct kvm_gmem_persist args;
 	struct gmem_object *obj;
+	struct gmem_view *view;
 	char name[KVM_GMEM_PERSIST_NAME_SIZE + 1] = {};
 	nodemask_t nodes;
 	bool by_handle, created;
@@ -314,6 +347,7 @@ int kvm_gmem_persist_ioctl(struct kvm *kvm, struct kvm_gmem_persist __user *argp
 	int r;
 
 	BUILD_BUG_ON(KVM_GMEM_PERSIST_NAME_SIZE != GMEM_NAME_SIZE);
+	BUILD_BUG_ON(KVM_GMEM_PERSIST_TOKEN_SIZE != GMEM_TOKEN_SIZE);
 
 	if (copy_from_user(&args, argp, sizeof(args)))
 		return -EFAULT;
@@ -346,23 +380,21 @@ int kvm_gmem_persist_ioctl(struct kvm *kvm, struct kvm_gmem_persist __user *argp
 			return -EBADF;
 	}
 	obj = get_object(op, &params, &created);
+	r = PTR_ERR_OR_ZERO(obj);
+	if (!r) {
+		view = gmem_view_begin(obj, params.handle, created);
+		r = PTR_ERR_OR_ZERO(view);
+		if (!r) {
+			r = answer(kvm, obj, view, &args, argp);
+			if (r < 0)
+				gmem_view_end(view);
+		}
+		/* The file of a handle is there whatever comes. */
+		if (r < 0)
+			gmem_object_undo(obj, created && !by_handle);
+	}
 	/* The view holds the object from now on. */
 	if (params.handle)
 		fput(params.handle);
-	if (IS_ERR(obj))
-		return PTR_ERR(obj);
-
-	gmem_object_get_info(obj, &info);
-	args.size = info.size;
-	args.granule = info.granule;
-	args.generation = info.generation;
-	args.epoch = info.epoch;
-	r = copy_to_user(argp, &args, sizeof(args)) ? -EFAULT : 0;
-	r = r ?: create_view(kvm, obj, info.size, args.flags);
-	/* Opening the handle was the claim, and its file is there whatever comes. */
-	if (r < 0 && by_handle)
-		gmem_object_release(obj);
-	else if (r < 0)
-		gmem_object_undo(obj, created);
 	return r;
 }

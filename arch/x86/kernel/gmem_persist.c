@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The pool of persistent guest memory in the E820 map.
+ * The pool of persistent guest memory in the E820 map, and in the TLB.
  *
  * A type of our own keeps every later kernel off the pool: whatever is not RAM is
  * neither mapped nor allocated nor offered to kexec, and kexec_file_load() passes
@@ -156,4 +156,9 @@ void __init gmem_arch_unmap_range(u64 base, u64 size)
 bool __init gmem_arch_from_kexec(void)
 {
 	return boot_params.hdr.type_of_loader >> 4 == LOADER_TYPE_KEXEC;
+}
+
+void gmem_arch_flush_local(unsigned long addr)
+{
+	flush_tlb_one_kernel(addr);
 }

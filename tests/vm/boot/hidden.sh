@@ -50,7 +50,7 @@ check "vm0: full of a pattern" vmm create vm0 size=66M seed=51 fill
 set -- $(ranges extents)
 first=$((${1%-*}))
 # shellcheck disable=SC2046	# words
-set -- $(ranges objects/vm0/extents)
+set -- $(object_at vm0)
 inside=$((${1%-*}))
 
 # What the refusals are compared with: the same on other memory. read() reaches no

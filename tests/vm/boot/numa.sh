@@ -11,9 +11,10 @@
 . /tests/lib/pool.sh
 . /tests/lib/placement.sh
 
-# on_node NODE FILE: all the ranges in a file of sysfs are on that node, by SRAT
+# on_node NODE NAME: all the ranges of an object are on that node, by SRAT
 on_node() {
 	local sum=0 all=0 range base end start stop node
+	object "$2" ranges > /tmp/ranges
 	while read -r range; do
 		base=$(number "${range%-*}")
 		end=$(($(number "${range#*-}") + 1))
@@ -21,7 +22,7 @@ on_node() {
 		while read -r start stop node; do
 			[ "$node" != "$1" ] || add_overlap "$base" "$end" "$start" "$stop"
 		done < /tmp/srat
-	done < "$pool/$2"
+	done < /tmp/ranges
 	[ $all -gt 0 ] && [ $sum = $all ]
 }
 
@@ -44,14 +45,14 @@ case $STAGE in
 	# The caller runs on node 0: without a mask that is where memory comes from first.
 	for node in 0 1; do
 		check "an object on node $node" vmm create n$node size=514M nodes=$((1 << node))
-		check "is there, as sysfs says" is objects/n$node/nodes "N$node=$((514 << 20))"
-		check "and as SRAT says" on_node $node objects/n$node/extents
+		check "is there, as it says" object_is "n$node" nodes "N$node=$((514 << 20))"
+		check "and as SRAT says" on_node $node n$node
 	done
 	check "too much for node 1" vmm_fails ENOSPC create x nodes=2 size=5G granule=1G
 	check "a node that cannot exist" vmm_fails EINVAL create x nodes=0x8000000000000000 size=2M
 	check "a mask for what exists" vmm_fails EINVAL reclaim n1 nodes=2
 	check "an object wherever the caller is" on_cpu 1 gmem-payload create here size=64M
-	check "is on its node" is objects/here/nodes "N1=$((64 << 20))"
+	check "is on its node" object_is here nodes "N1=$((64 << 20))"
 	for name in n0 n1 here; do
 		check "discard $name" write discard $name
 	done

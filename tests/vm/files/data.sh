@@ -26,7 +26,7 @@ case $STAGE in
 	check "write" cp /tmp/small $fs/small
 	check "it has the length of what was written" length small 300000
 	check "in one granule" test "$(stat -c %b $fs/small)" = $((2 * M / 512))
-	check "it is data" is objects/small/kind data
+	check "it is data" object_is small kind data
 	check "read" cmp /tmp/small $fs/small
 	check "larger than a granule" cp /tmp/large $fs/large
 	check "read" cmp /tmp/large $fs/large
@@ -45,7 +45,7 @@ case $STAGE in
 	check "a hole reads zero" hole
 	check "sendfile, splice" sh -c "cat $fs/small | cat > $fs/copy; cmp /tmp/small $fs/copy"
 	check "truncated to nothing it is empty" truncate -s 0 $fs/copy
-	check "and has no memory" is objects/copy/state empty
+	check "and has no memory" object_is copy state empty
 	check "then it can be a guest's" file copy rw truncate=4 map zero
 	for seed in 1 2 3 4; do
 		check "random operations, seed $seed" gmem-fsx $fs/random$seed $seed 400 9000000
@@ -94,11 +94,23 @@ case $STAGE in
 	check "and can be freed" is used_bytes "$used"
 	echo +dmem > /sys/fs/cgroup/cgroup.subtree_control
 	mkdir /sys/fs/cgroup/tenant
-	echo "gmem_persist/node0 $((6 * M))" > /sys/fs/cgroup/tenant/dmem.max
+	echo "gmem_persist/node0 $((4 * M))" > /sys/fs/cgroup/tenant/dmem.max
 	check "a tenant's limit" fails_with "quota" sh -c "echo 0 > /sys/fs/cgroup/tenant/cgroup.procs;
 		head -c 5000000 /dev/zero | dd of=$fs/limited bs=64k"
 	rm $fs/limited
 	check "nothing stays charged" grep -q "node0 0" /sys/fs/cgroup/tenant/dmem.current
+
+	# What is written, and how
+	check "memory that is not there: nothing is taken for it" file_fails EFAULT bad new badwrite=4096
+	check "nor left" test "$(stat -c %b $fs/bad)" = 0
+	check "a half is there: as much is written" file bad rw half=4
+	check "no more is taken" test "$(stat -c %b $fs/bad)" = $((2 * M / 512))
+	check "signals do not end a write" file bad rw alarms write=200
+	check "all is written" length bad $((200 * M))
+	check "nor do they end ftruncate() of data" file bad rw alarms truncate=400
+	rm $fs/bad
+	check "they do end that of a guest's memory" file_fails EINTR vm1 new alarms truncate=600
+	rm $fs/vm1
 
 	# Nobody finds there what was somebody's.
 	check "remanence: a guest" file fresh create truncate=800 map zero
@@ -120,7 +132,7 @@ case $STAGE in
 2)
 	noise 300000 > /tmp/small
 	check "it is there" cmp /tmp/small $fs/small
-	check "it is data" is objects/small/kind data
+	check "it is data" object_is small kind data
 	check "its time" test "$(date -r $fs/small +%Y-%m-%d)" = 2001-02-03
 	check "the length of what was open" length held 300000
 	check "and its contents" cmp /tmp/small $fs/held

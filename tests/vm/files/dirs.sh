@@ -11,9 +11,11 @@ fs=/gmem
 M=$((1 << 20))
 . /tests/lib/files.sh
 
-# ino PATH: its inode number; key PATH: its folder in sysfs
+# ino PATH: its inode number
 ino() { stat -c %i "$fs/$1"; }
-key() { echo "objects/#$(ino "$1")"; }
+
+# listed PATH: gmemctl comes there
+listed() { gmemctl list | grep -q " $1$"; }
 
 # holds TEXT PATH: a file of data has it
 holds() { [ "$(cat "$fs/$2")" = "$1" ]; }
@@ -33,17 +35,16 @@ case $STAGE in
 1)
 	check "mkdir" mkdir $fs/a
 	check "it is a directory" attr '%F %a %s' a "directory 755 0"
-	check "and an object" is objects/a/kind directory
+	check "and an object" object_is a kind directory
 	check "an empty one" test -z "$(ls -A $fs/a)"
 	check "the name is taken" not mkdir $fs/a
 	check "for VMs, too" vmm_fails EEXIST create a size=2M
 	check "which cannot have it" vmm_fails EINVAL reclaim a
 	check "nor can it be discarded" fails_with "Is a directory" write discard a
 	check "a file in it" file a/vm0 create truncate=8 map fill=1
-	check "goes by its number in sysfs" is "$(key a/vm0)/size" $((8 * M))
-	check "not by its name" test ! -e "$pool/objects/vm0"
-	check "root can see where it is" is "$(key a/vm0)/path" a/vm0
-	check "and nobody else" test "$(stat -c %a "$pool/$(key a/vm0)/path")" = 400
+	check "is an object by its path" object_is a/vm0 size $((8 * M))
+	check "not by its name" no_object vm0
+	check "is listed" listed a/vm0
 	check "the ioctl does not know it" vmm_fails ENOENT reclaim vm0
 	check "nor a path to it" vmm_fails EINVAL reclaim a/vm0
 	check "by handle it does" file a/vm0 rw vm=8
@@ -66,33 +67,33 @@ case $STAGE in
 	number=$(ino vm0)
 	check "rename" mv $fs/vm0 $fs/vm1
 	check "the old name is gone" test ! -e $fs/vm0
-	check "from sysfs, too" test ! -e "$pool/objects/vm0"
-	check "the new one is there" is objects/vm1/size $((4 * M))
+	check "of the object, too" no_object vm0
+	check "the new one is there" object_is vm1 size $((4 * M))
 	check "it is the same file" test "$(ino vm1)" = "$number"
 	check "with the same memory" file vm1 ro map verify=2
 	check "for VMs, too" vmm reclaim vm1 size=4M
 	check "the old name can be had" vmm create vm0 size=2M seed=3 fill
 	check "into a directory" mv $fs/vm1 $fs/a/b/
-	check "it goes by its number then" is "$(key a/b/vm1)/path" a/b/vm1
-	check "and not by its name" test ! -e "$pool/objects/vm1"
+	check "it is listed there" listed a/b/vm1
+	check "and not in the root" no_object vm1
 	check "in a directory" mv $fs/a/b/vm1 $fs/a/b/vm2
-	check "sysfs knows" is "$(key a/b/vm2)/path" a/b/vm2
+	check "it is listed there" listed a/b/vm2
 	check "and out" mv $fs/a/b/vm2 $fs/vm1
-	check "with its name" is objects/vm1/size $((4 * M))
+	check "with its name" object_is vm1 size $((4 * M))
 	check "with its memory" file vm1 ro map verify=2
 	check "to a bad name" fails_with Invalid mv $fs/vm1 $fs/.vm1
 	used=$(cat "$pool/used_bytes")
 	check "over another file" mv $fs/vm1 $fs/vm0
 	check "which is gone" file vm0 ro map verify=2
 	check "with its memory" is used_bytes $((used - 2 * M))
-	check "sysfs knows" is objects/vm0/size $((4 * M))
+	check "it is the object of that name" object_is vm0 size $((4 * M))
 	file old create truncate=2 map fill=4
 	file new create truncate=2 map fill=5
 	hold old rw map verify=4
 	check "over a file in use" mv $fs/new $fs/old
 	check "the name is the new file's" file old ro map verify=5
-	check "of which sysfs knows" is objects/old/views 0
-	check "and not the other's" test ! -e "$pool/objects/new"
+	check "which nobody uses" object_is old views 0
+	check "and not the other's" no_object new
 	let_go
 	hold old rw map verify=5
 	check "a file in use" mv $fs/old $fs/a/old
@@ -112,13 +113,11 @@ case $STAGE in
 	check "in exchange" file x exchange=$fs/y
 	check "one is the other" file x ro map verify=9
 	check "and the other is the one" file y ro map verify=8
-	check "in sysfs, too" test "$(cat "$pool"/objects/x/path "$pool"/objects/y/path)" = "x
-y"
 	check "with a full directory" file y exchange=$fs/a/bb
 	check "which is in the root now" holds deep y/c/d/data
-	check "by its name" is objects/y/kind directory
+	check "by its name" object_is y kind directory
 	check "and the file is where that was" file a/bb ro map verify=8
-	check "by its number" is "$(key a/bb)/kind" memory
+	check "a guest's memory" object_is a/bb kind memory
 	check "and back" file y exchange=$fs/a/bb
 	check "as it was" sh -c "test \$(cat $fs/a/bb/c/d/data) = deep"
 	check "not with what is not there" file_fails ENOENT x exchange=$fs/nowhere
@@ -148,9 +147,13 @@ deep"
 	check "is his" attr '%u %g' tenant/vm0 "1000 1000"
 	check "he runs a VM on it" file tenant/vm0 uid=1000 rw vm=4
 	check "another cannot open it" file_fails EACCES tenant/vm0 uid=1001 rw
-	check "nor read about it in sysfs" \
-		file_fails EACCES tenant/vm0 uid=1001 "read=$pool/$(key tenant/vm0)/size"
-	check "as the owner can" file tenant/vm0 uid=1000 "read=$pool/$(key tenant/vm0)/size"
+	check "nor ask what it is" file_fails EACCES tenant/vm0 uid=1001 ro
+	check "as the owner can" file tenant/vm0 uid=1000 ro info
+	check "who sees its size" test "$(figure info_size)" = $((4 * M))
+	check "but not where it is" file_fails EPERM tenant/vm0 uid=1000 ro ranges
+	check "which root does" file tenant/vm0 ro ranges
+	check "nor can root's file that is open tell him" \
+		file_fails EPERM tenant/vm0 ro uid=1000 ranges
 	check "nor create there" file_fails EACCES tenant/vm1 uid=1001 create
 	check "nor where there is no directory of his" file_fails EACCES vm9 uid=1000 create
 	mkdir -m 2770 $fs/group
@@ -168,7 +171,7 @@ deep"
 	check "granules of 1 GiB, memory of a node" option granule=1G,nodes=0
 	check "are said" grep -q "gmemfs.*granule=1G,nodes=0" /proc/mounts
 	check "and used" file huge create truncate=1024
-	check "sysfs knows" is objects/huge/granule $((1024 * M))
+	check "it has them" object_is huge granule $((1024 * M))
 	check "what is no multiple is refused" file_fails EINVAL small create truncate=64
 	check "another mount changes nothing" option noatime
 	check "to be seen" grep -q "gmemfs.*granule=1G,nodes=0" /proc/mounts
@@ -199,7 +202,7 @@ deep"
 	check "and renamed to and fro" holds state2 state
 	check "data, deep down" holds deep a/later/bb/c/d/data
 	check "a directory that is in a later one" holds x late/empty/x
-	check "sysfs has them" is "$(key a/later/bb/c/d)/path" a/later/bb/c/d
+	check "all are listed" listed a/later/bb/c/d
 	check "the tenant runs a VM" file tenant/vm0 uid=1000 rw vm=0 map verify=7
 	check "and nobody else" file_fails EACCES tenant/vm0 uid=1001 rw
 	check "the group's directory is still one" file group/vm1 uid=1000 create truncate=2
@@ -207,7 +210,7 @@ deep"
 	check "rename here" mv $fs/a/later/bb/c/d/data $fs/group/
 	check "rm -r" sh -c "rm -r $fs/*"
 	check "nothing is left" test -z "$(ls -A $fs)"
-	check "in sysfs, too" test -z "$(ls -A "$pool/objects")"
+	check "nor any object" no_objects
 	check "all memory is free" is used_bytes 0
 	check "the pool adds up" adds_up
 	;;

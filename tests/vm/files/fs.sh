@@ -21,9 +21,9 @@ case $STAGE in
 
 	# As QEMU does it.
 	check "create, ftruncate, mmap, write" file vm0 create truncate=64 map zero fill=5 verify=5
-	check "it is an object" is objects/vm0/size $((64 * M))
-	check "parked" is objects/vm0/state parked
-	check "of a new epoch" is objects/vm0/epoch 1
+	check "it is an object" object_is vm0 size $((64 * M))
+	check "parked" object_is vm0 state parked
+	token=$(gmemctl token $fs/vm0)
 	check "its size" attr %s vm0 $((64 * M))
 	check "its blocks" attr %b vm0 $((64 * M / 512))
 	check "its block size" attr %o vm0 $((2 * M))
@@ -31,7 +31,7 @@ case $STAGE in
 	check "df: less is free" test "$(stat -f -c '%f' $fs)" = 992
 	check "the contents stay" file vm0 rw map verify=5
 	check "for reading" file vm0 ro map verify=5
-	check "writing was a claim" is objects/vm0/epoch 2
+	check "which changes no token" test "$(gmemctl token $fs/vm0)" = "$token"
 	check "what exists cannot be created" not mkdir $fs/vm0
 	check "nor is it a directory" fails_with "Not a directory" ls $fs/vm0/
 	check "fallocate() does as well" file vm1 create allocate=2 map zero
@@ -42,7 +42,7 @@ case $STAGE in
 	check "no size but whole granules" file_fails EINVAL vm2 create truncate=12345B
 	check "an empty file cannot be mapped" file_fails ENODEV vm2 rw map
 	check "more than there is" file_fails ENOSPC vm2 rw truncate=4096
-	check "it is still empty" is objects/vm2/state empty
+	check "it is still empty" object_is vm2 state empty
 	check "a bad name" file_fails EINVAL .hidden create
 	check "a long name" file_fails ENAMETOOLONG "$(printf %070d 0)" create
 	check "no hard links" not ln $fs/vm0 $fs/link
@@ -62,7 +62,7 @@ case $STAGE in
 	# By handle
 	check "a VM by handle" file vm0 rw vm=0
 	check "its size" test "$(figure size)" = $((64 * M))
-	check "its epoch is the handle's" test "$(figure epoch)" = "$(cat "$pool/objects/vm0/epoch")"
+	check "its token is the file's" test "$(figure token)" = "$(echo "$token" | cut -d ' ' -f 2)"
 	check "an empty file gets memory by it" file vm3 create vm=4 map zero
 	check "private memory, too" file secret create private=4
 	check "which cannot be mapped" file_fails ENODEV secret rw map
@@ -70,7 +70,8 @@ case $STAGE in
 	check "reading alone is not enough" file_fails EBADF vm0 ro vm=0
 	hold vm0 rw vm=0
 	check "one VM only" file_fails EBUSY vm0 rw vm=0
-	check "handle and VM are views" is objects/vm0/views 2
+	check "handle and VM are views" object_is vm0 views 2
+	check "and who asks is not" object_is vm0 state live
 	check "discard is refused" refused discard vm0
 	let_go
 
@@ -78,7 +79,11 @@ case $STAGE in
 	hold vm0 excl
 	check "exclusively: no other handle" file_fails EBUSY vm0 ro
 	check "no VM" vmm_fails EBUSY reclaim vm0
+	check "to look at it is neither" object_is vm0 state live
 	let_go
+	check "who has it exclusively can" file vm0 excl info
+	check "and is alone" test "$(figure info_views)" = 0
+	check "then it is parked" object_is vm0 state parked
 	check "not by who may only read" file_fails EINVAL vm0 exclro
 	hold vm9 new
 	check "O_EXCL with O_CREAT is something else" file vm9 ro
@@ -97,7 +102,7 @@ case $STAGE in
 	hold vm3 rw map fill=8 unlink verify=8
 	check "unlinked in use: it counts as one of 4096 names" test "$(stat -f -c %d $fs)" = "$names"
 	check "unlinked in use: the name is gone" test ! -e $fs/vm3
-	check "from sysfs, too" test ! -e "$pool/objects/vm3"
+	check "and it is no object for others" no_object vm3
 	check "the memory is not" is used_bytes $((72 * M))
 	check "the name can be had again" file vm3 create truncate=2 map zero
 	let_go
@@ -132,7 +137,7 @@ case $STAGE in
 	fail "kexec"
 	;;
 2)
-	check "all with memory are there" test "$(listed)" = "secret vm0 vm3 "
+	check "all are there, also the empty one" test "$(listed)" = "secret vm0 vm2 vm3 "
 	check "owner, mode and size" attr '%u %g %a %s' vm0 "1000 1000 600 $((64 * M))"
 	check "contents" file vm0 uid=1000 rw map verify=5
 	check "of the one that was held" file vm3 ro map verify=9

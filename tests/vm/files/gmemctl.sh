@@ -36,10 +36,10 @@ case $STAGE in
 	check "an empty array" says '^\[\]$'
 
 	check "create" exits 0 create vm0 64M
-	check "it is parked" is objects/vm0/state parked
+	check "it is parked" object_is vm0 state parked
 	check "and a default VM can have it" vmm reclaim vm0 size=64M
 	check "of larger granules" exits 0 create vm1 --granule 1G 1G
-	check "it has them" is objects/vm1/granule $((1024 * M))
+	check "it has them" object_is vm1 granule $((1024 * M))
 	check "private" exits 0 create --private vm2 2M
 	check "on a node" exits 0 create --nodes 1 vm3 2M
 	check "a name that is taken" exits 1 create vm0 2M
@@ -53,7 +53,28 @@ case $STAGE in
 	check "as JSON" exits 0 show vm0 --json
 	check "of one line" says '^{"name":"vm0","size":67108864,.*"state":"parked".*}$'
 	check "show what is not there" exits 1 show vm9
-	check "nor a path" exits 1 show ../objects/vm0
+	check "it says so" says "^gmemctl: vm9: no such object$"
+	check "show what is not in gmemfs" exits 1 show /tmp/said
+	check "it says so" says "^gmemctl: /tmp/said: it is not in gmemfs$"
+	check "nor a pipe" exits 1 show "$(mkfifo /tmp/pipe; echo /tmp/pipe)"
+	check "one field" exits 0 show --field size vm0
+	check "and nothing else" test "$(cat /tmp/said)" = $((64 * M))
+	check "of two objects" exits 0 show vm1 --field granule vm0
+	check "each" test "$(cat /tmp/said)" = "$((1024 * M))
+$((2 * M))"
+	check "one that is not there among them" exits 1 show --field size vm9 vm0
+	check "and the other" says "^$((64 * M))$"
+	check "where it is" exits 0 show --field ranges vm0
+	check "in memory" says '^0x[0-9a-f]*-0x[0-9a-f]*$'
+	check "as JSON" exits 0 show --json --field ranges vm1
+	check "of base and size" says "^\\[\\[[0-9]*,$((1024 * M))\\]\\]$"
+	check "on which nodes" exits 0 show --field nodes vm0
+	check "all of it" says "^\\(N0\\|unknown\\)=$((64 * M))$"
+	check "a field that is none" exits 2 show --field frobnicate vm0
+	check "a name like a number" exits 0 create 007 2M
+	check "is one" exits 0 show --json 007
+	check "in JSON, too" says '^{"name":"007","size":2097152,'
+	check "discard it" exits 0 discard 007
 	check "discard" exits 0 discard vm3
 	check "once" exits 1 discard vm3
 
@@ -61,6 +82,9 @@ case $STAGE in
 	mount -t gmemfs none /gmem
 	mkdir -p /gmem/tenant/dir
 	echo data > /gmem/tenant/dir/vm0
+	check "by where it is mounted, too" exits 0 show /gmem/tenant/dir/vm0
+	check "it is data" says "^kind *data$"
+	check "of that length" says "^length *5$"
 	check "what is in directories is listed" exits 0 list
 	check "by its path" says " data .* tenant/dir/vm0$"
 	check "as directories are" says " directory .* tenant/dir$"
@@ -68,6 +92,15 @@ case $STAGE in
 	check "by its path" says "^name *tenant/dir/vm0$"
 	check "a directory as JSON" exits 0 show tenant --json
 	check "of one line" says '^{"name":"tenant",.*"kind":"directory",.*}$'
+	chown 1000:1000 /gmem/tenant
+	chmod 700 /gmem/tenant
+	mkdir -p /etc
+	echo "someone:x:1001:1001::/:/bin/sh" > /etc/passwd
+	check "a tenant's is listed to all" su someone -c "gmemctl list --json > /tmp/other"
+	check "but not what it is" grep -q '{"name":"tenant","problem":"only who may read it may see that"}' /tmp/other
+	check "nor what is in it" not grep -q dir /tmp/other
+	check "nor can he see that" sh -c "su someone -c 'gmemctl show tenant/dir' 2>&1 |
+		grep -x 'gmemctl: tenant/dir: only who may read it may see that'"
 	check "which is not discarded" exits 1 discard tenant
 	check "it is said why" says "Is a directory"
 
@@ -86,34 +119,41 @@ case $STAGE in
 	check "it names the objects" test "$(grep -c '^object vm[012]$' /tmp/said)" = 3
 	check "and where they are" test "$(grep -c '^object tenant\(/dir\(/vm0\)\?\)\?$' /tmp/said)" = 3
 	check "as JSON" exits 0 decode --json
-	check "without a problem" says '"problem":null'
+	check "without a problem" says '"problem":null,.*"state":"open"'
 	check "of a file" sh -c "cat $debugfs/record > /tmp/record"
 	check "is the same" exits 0 decode /tmp/record
-	check "nothing was refused here" exits 1 decode $debugfs/record_refused
-	check "it is said" says "there is no record"
 	check "root only" test "$(stat -c %a $debugfs/record)" = 400
 	head -c 300 /tmp/record > /tmp/short
 	check "half a record" exits 4 decode /tmp/short
-	check "is none" says "PROBLEM: it is no device tree"
+	check "is none" says "PROBLEM: it is no header"
+	head -c 40000 /tmp/record > /tmp/short
+	check "most of a record" exits 4 decode /tmp/short
+	check "is none" says "PROBLEM: it ends too early"
 	sed 's/vm1/vm0/' /tmp/record > /tmp/twins
 	check "a damaged one" exits 5 decode /tmp/twins
 	check "the object is named" says "PROBLEM: its checksum is wrong"
 	echo text > /tmp/text
 	check "no record at all" exits 4 decode /tmp/text --json
-	check "and says so" says '^{"problem":"it is no device tree"}$'
+	check "and says so" says '^{"problem":"it is no header"}$'
 	check "no file" exits 1 decode /nowhere
 
 	require "load the next kernel" load_stage
 	require "freeze" exits 0 freeze
+	check "a record that is sealed" exits 0 decode --json
+	check "says so" says '"state":"sealed"'
 	require "damage an object" gmem-corrupt object vm0
+	require "and a token" gmem-corrupt token vm1
+	check "damage is seen before the next kernel sees it" exits 5 decode
+	check "that of the object" sh -c "grep -A 1 '^object vm0$' /tmp/said | grep 'PROBLEM: its checksum is wrong'"
+	check "that of the token" says "PROBLEM: its token is damaged"
 	enter_stage
 	fail "kexec"
 	;;
 2)
-	check "five objects" test "$(find "$pool/objects" -mindepth 1 -maxdepth 1 | wc -l)" = 5
-	check "what was refused can be looked at" exits 5 decode $debugfs/record_refused
+	check "five objects" test "$(gmemctl list | tail -n +2 | wc -l)" = 5
+	check "what was refused is in the record still" exits 5 decode
 	check "and is explained" sh -c "grep -A 1 '^object vm0$' /tmp/said | grep PROBLEM"
-	check "our own record is good" exits 0 decode
-	check "and has the others" test "$(grep -c '^object vm[12]$' /tmp/said)" = 2
+	check "as are the others" test "$(grep -c '^object vm[12]$' /tmp/said)" = 2
+	check "of which the token is another" not says "its token is damaged"
 	;;
 esac

@@ -119,9 +119,10 @@ spoiled() {
 	check "$1: the guest runs" runs vm1 1
 	kill -USR1 "$(own_pid vm1)"
 	check "$1: saved" own_ended vm1 0
+	token=$(gmemctl token $fs/vm1)
 	check "$1: refused" refuses "$2" "$3" --name vm1 --memory 48M --resume \
 		--state "$fs/vm1.state"
-	check "$1: the memory is as it was" is objects/vm1/epoch 1
+	check "$1: the memory is as it was" test "$(gmemctl token $fs/vm1)" = "$token"
 	write discard vm1
 }
 
@@ -131,16 +132,16 @@ case $STAGE in
 	own_linux vm0 128M 8 --cpus 2 --sum
 	tick_alone secret --private --state "$fs/secret.state"
 	check "a Linux guest boots" runs vm0
-	check "its memory is an object" is objects/vm0/size $((128 * M))
-	check "of a default VM" is objects/vm0/flags 0x3
+	check "its memory is an object" object_is vm0 size $((128 * M))
+	check "of a default VM" object_is vm0 flags 0x3
 	check "a guest runs in private memory" runs secret 17
-	check "that nobody else can map" is objects/secret/flags 0x0
+	check "that nobody else can map" object_is secret flags 0x0
 	if grep -q nrip_save /proc/cpuinfo; then
 		skip "Linux does not run in private memory" "this CPU has NRIPS"
 	else
 		check "Linux does not run in private memory" refuses_linux \
 			--name linux --memory 64M --private --kernel /guest/bzImage
-		check "and leaves it parked" is objects/linux/state parked
+		check "and leaves it parked" object_is linux state parked
 		write discard linux
 	fi
 	check "nobody else gets it" \
@@ -149,7 +150,7 @@ case $STAGE in
 	check "the guest is fine" guest_fine vm0
 	check "save it" save vm0
 	check "save the private one" save secret
-	result state_bytes "$(sed -n 's/.*: saved, .* \([0-9]*\) bytes in .*/\1/p' /tmp/vm0.said)"
+	result state_bytes "$(sed -n 's/.*: saved, \([0-9]*\) bytes in .*/\1/p' /tmp/vm0.said)"
 	;;
 2)
 	listen vm0 secret vm1
@@ -171,10 +172,10 @@ case $STAGE in
 	check "to forget what is private is noticed" refuses 6 "Bad address" --name secret \
 		--private --resume --state "$fs/secret.state" --fault no-attributes
 
-	spoiled stale-epoch 5 "stale: vm1 was saved in epoch 0"
+	spoiled stale-token 5 "stale: the memory of vm1 has been written to since"
 	spoiled wrong-name 4 "is the state of .*, not of vm1"
 	spoiled wrong-size 4 "of a guest with 100663296 bytes of memory"
-	spoiled wrong-version 4 "has format 2"
+	spoiled wrong-version 4 "has format 3"
 	spoiled damaged 4 "is damaged"
 
 	listen tenant
@@ -195,8 +196,8 @@ case $STAGE in
 	check "the guest is fine" guest_fine vm0
 	kill -9 "$(own_pid vm0)"
 	check "the VMM is killed" own_ended vm0 137
-	check "the memory is parked" is objects/vm0/state parked
-	check "the state of before is stale" refuses 5 "stale: vm0 was saved in epoch 2" \
+	check "the memory is parked" object_is vm0 state parked
+	check "the state of before is stale" refuses 5 "stale: the memory of vm0 has been written" \
 		--name vm0 --resume --state "$fs/vm0.state"
 
 	# Nothing is lost of a guest whose VMM dies when it has paused it.

@@ -48,8 +48,8 @@ case $STAGE in
 	check "a name without settings" exits 2 gmem-vm start vm7
 	check "nothing yet" status_is vm0 none
 	require "QEMU starts vm0" vm_start vm0
-	check "its memory is an object" is objects/vm0/size $((256 << 20))
-	check "of the kind that guests use" is objects/vm0/kind memory
+	check "its memory is an object" object_is vm0 size $((256 << 20))
+	check "of the kind that guests use" object_is vm0 kind memory
 	check "which nobody else may read" test "$(stat -c %a $fs/vm0)" = 600
 	check "it runs" status_is vm0 running
 	check "but once" exits 1 gmem-vm start vm0
@@ -58,14 +58,16 @@ case $STAGE in
 	kill_qemu vm0
 	check "QEMU is killed: the memory stays" status_is vm0 "memory only"
 	sum vm0 > /tmp/sum
+	token=$(gmemctl token $fs/vm0)
 	check "and nobody changes it" test "$(sum vm0)" = "$(cat /tmp/sum)"
-	require "QEMU starts again on it" vm_start vm0
+	require "QEMU starts again on it" gmem-vm start --keep-memory vm0
+	check "a guest that runs changes its token" test "$(gmemctl token $fs/vm0)" != "$token"
 	require "vm0 works" swept vm0
 	check "vm0 is fine" guest_fine vm0
 
 	require "vm0 is saved" vm_save vm0
 	check "that is known" status_is vm0 saved
-	check "as a file of data" is objects/vm0.state/kind data
+	check "as a file of data" object_is vm0.state kind data
 	cp "$fs/vm0.state" /tmp/
 	require "it goes on at once" vm_start vm0
 	check "what was saved is gone" test ! -e "$fs/vm0.state"
@@ -78,7 +80,7 @@ case $STAGE in
 	check "also a second time" exits 3 gmem-vm start vm0
 	check "until it is dropped" gmem-vm drop vm0
 	{
-		dd if=/tmp/vm0.state bs=4096 count=1 | sed "s/^epoch .*/epoch $(cat "$pool"/objects/vm0/epoch)/" |
+		dd if=/tmp/vm0.state bs=4096 count=1 | sed "s|^part .*|part $(gmemctl token $fs/vm0) $fs/vm0|" |
 			tr -d '\000' | dd bs=4096 count=1 conv=sync
 		dd if=/tmp/vm0.state bs=4096 skip=1 count=9
 	} 2>/dev/null > "$fs/vm0.state"
@@ -87,7 +89,10 @@ case $STAGE in
 	check "and has done no harm" status_is vm0 saved
 	gmem-vm drop vm0
 
+	token=$(gmemctl token $fs/vm0)
 	require "QEMU starts once more" vm_start vm0
+	check "on memory that nobody has had" \
+		test "$(gmemctl token $fs/vm0 | cut -c 1-36)" != "$(echo "$token" | cut -c 1-36)"
 	require "and a tenant's" by tenant gmem-vm start vm1
 	check "whose memory is in his directory" test "$(stat -c %s $fs/tenant/vm1)" = $((128 << 20))
 	require "vm0 works" swept vm0

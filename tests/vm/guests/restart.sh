@@ -56,7 +56,7 @@ case $STAGE in
 	;;
 2)
 	remember up "$(($(gmem-stamp) - $(awk '{ printf "%d", $1 * 1000 }' /proc/uptime)))"
-	story "kernel 2: found the pool; vm0 is $(cat "$pool"/objects/vm0/state)"
+	story "kernel 2: found the pool; vm0 is $(object vm0 state)"
 	remember start "$(gmem-stamp)"
 	require "the VMM starts vm0 again" vm_start vm0
 	require "vm0 works" ticks_on vm0

@@ -99,8 +99,8 @@ case $STAGE in
 	check "fine as ever" guest_fine vm0
 	check "saved by hand it stays down" gmem-vm save vm0
 	check "as it should" becomes gmem-vm@vm0 inactive
-	: >> /gmem/vm0
-	check "somebody opens its memory: it is stale" not systemctl start gmem-vm@vm0
+	printf x | dd of=/gmem/vm0 bs=1 conv=notrunc 2>/dev/null
+	check "somebody writes to its memory: it is stale" not systemctl start gmem-vm@vm0
 	check "and stays down" state gmem-vm@vm0 failed
 	check "without further tries" property gmem-vm@vm0 NRestarts 0
 	check "what was saved is kept" test "$(gmem-vm status vm0 2>/dev/null)" = stale

@@ -23,7 +23,7 @@ case $STAGE in
 
 	check "vm0: full of a pattern" vmm create vm0 size=66M seed=71 fill
 	pool_at=$(ranges extents | tr ' ' ',')
-	vm0_at=$(ranges objects/vm0/extents | tr ' ' ',')
+	vm0_at=$(object_at vm0 | tr ' ' ',')
 	require "load Debian's kernel" kexec -s -l /boot/debian/vmlinuz --initrd=/tmp/initrd \
 		--command-line="$(next_cmdline "gmem.pool=$pool_at" "gmem.vm0=$vm0_at")"
 	check "freeze: it is taken for one that gets the record" write frozen 1

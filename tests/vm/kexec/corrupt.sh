@@ -1,19 +1,29 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# vm: quick=1 mem=8G timeout=300 append="kho=on gmem_persist.clean=0 gmem_persist=3G" flavours="release debug"
+# vm: quick=1 mem=8G timeout=400 append="kho=on gmem_persist.clean=0 gmem_persist=3G" flavours="release debug"
 #
-# Damaged records: whatever cannot be believed is quarantined and never given out,
-# the rest lives on. Each kernel damages the record that the next one gets.
+# Damaged records: a piece that cannot be believed costs what it tells of, which is quarantined
+# and never given out; the rest lives on. Each kernel damages the record that the next one gets.
 . /tests/lib/test.sh
 . /tests/lib/pool.sh
 
 M=$((1 << 20))
 
-# damaged_handover WORDS...: hand the pool over, with a record damaged that way
-damaged_handover() {
+mkdir -p /gmem
+mount -t gmemfs none /gmem
+
+# damage WORDS...: so the record is damaged, which stands still
+damage() { require "damage: $*" gmem-corrupt "$@"; }
+
+# handover DAMAGE...: hand the pool over, with a record damaged that way: words with commas
+handover() {
+	local what
 	require "load the next kernel" load_stage
 	require "freeze" write frozen 1
-	require "damage: $*" gmem-corrupt "$@"
+	for what; do
+		# shellcheck disable=SC2046 # words
+		damage $(echo "$what" | tr ',' ' ')
+	done
 	enter_stage
 	fail "kexec"
 	exit 1
@@ -24,7 +34,7 @@ all_quarantined() {
 	check "logged: $1" logged "record refused: $1: all of the pool is quarantined"
 	check "everything is quarantined" is quarantined_bytes $((3072 * M))
 	check "the pool adds up" adds_up
-	check "no objects" test -z "$(ls "$pool/objects")"
+	check "no objects" no_objects
 	check "nothing to be had" vmm_fails ENOSPC create new size=2M
 }
 
@@ -34,78 +44,135 @@ start_again() {
 	check "nothing is quarantined" is quarantined_bytes 0
 	check "it is dirty" is dirty_bytes $((3072 * M))
 	check "good: an object" vmm create good size=64M seed=21 fill
-	check "bad: another" vmm create bad size=32M seed=22 fill
+}
+
+# in_pieces NAME: an object of 30 MiB in 15 pieces: all other memory is in use meanwhile
+in_pieces() {
+	local i
+	for i in $(seq 30); do
+		vmm create "piece-$i" size=2M || return 1
+	done
+	vmm create rest size=$(($(awk '$1 == "clean" || $1 == "dirty" { n += $2 }
+		END { print n / 1048576 }' "$pool/stat")))M || return 1
+	for i in $(seq 1 2 30); do
+		write discard "piece-$i" || return 1
+	done
+	vmm create "$1" size=30M seed=24 fill || return 1
+	write discard rest
 }
 
 case $STAGE in
 1)
 	check "good: an object" vmm create good size=64M seed=21 fill
 	check "bad: another" vmm create bad size=32M seed=22 fill
-	damaged_handover object bad
+	check "guessed: another" vmm create guessed size=2M seed=23 fill
+	check "pieces: one in pieces" in_pieces pieces
+	check "dir: a directory" mkdir /gmem/dir
+	check "inside: a file in it" sh -c "echo data > /gmem/dir/inside"
+	# The tree at last: it is the way to all else.
+	handover bad,0 object,bad token,guessed list,pieces object,dir header,1 tree,0
 	;;
 2)
-	# One object's checksum is wrong: it alone is lost.
-	check "logged" logged "object bad: its checksum is wrong: its memory is quarantined"
-	check "its memory is quarantined" is quarantined_bytes $((32 * M))
+	# Of what there are two, the other one is good.
+	check "a header is damaged" logged "one of two headers of the record is damaged: its checksum is wrong"
+	check "good is whole" vmm reclaim good seed=21 verify
+	# One object each; of a directory, all that is in there.
+	check "bad" logged "object bad: its checksum is wrong: its memory is quarantined"
+	check "pieces" logged "object pieces: the checksum of its ranges is wrong: its memory is quarantined"
+	check "dir" logged "object dir: its checksum is wrong: its memory is quarantined"
+	check "inside" logged "object inside: its directory is missing: its memory is quarantined"
+	check "their memory is quarantined" is quarantined_bytes $(((32 + 30 + 2) * M))
 	check "the pool adds up" adds_up
-	check "it is not there" vmm_fails ENOENT reclaim bad
-	check "the other is whole" vmm reclaim good seed=21 verify
+	check "bad is not there" vmm_fails ENOENT reclaim bad
+	check "pieces is not there" vmm_fails ENOENT reclaim pieces
+	check "dir is not there" test ! -e /gmem/dir
+	# A token says nothing about the memory, and there is another one now.
+	check "guessed is whole" vmm reclaim guessed seed=23 verify
 	check "a range that is not quarantined is not released" refused release 0x100000000-0x1001fffff
 	check "nonsense is not released" refused release everything
-	# What is quarantined stays so, record or not.
+	# What is quarantined stays so, and what is refused is refused again.
 	next_stage
 	;;
 3)
-	check "its memory is still quarantined" is quarantined_bytes $((32 * M))
+	check "their memory is still quarantined" is quarantined_bytes $(((32 + 30 + 2) * M))
+	check "bad is refused again" logged "object bad: its checksum is wrong: its memory is quarantined"
+	check "and so is what could be read" logged "object inside: an earlier kernel has refused it: its memory is quarantined"
 	check "release all" write release all
 	check "nothing is quarantined" is quarantined_bytes 0
-	check "it comes back cleared" vmm create new size=2880M allzero
+	for i in $(seq 2 2 30); do
+		require "discard piece-$i" write discard "piece-$i"
+	done
+	check "it comes back cleared" vmm create new size=3006M allzero
 	check "discard it" write discard new
 	check "bad: again" vmm create bad size=64M seed=22 fill
-	damaged_handover overlap bad good
+	handover overlap,bad,good
 	;;
 4)
+	check "what was released is not refused again" not logged "object pieces"
 	# Two objects name the same memory: nobody knows whose it is.
 	check "good is disputed" logged "object good: it overlaps another entry"
 	check "bad is disputed" logged "object bad: it overlaps another entry"
 	check "the memory of both is quarantined" is quarantined_bytes $((128 * M))
-	check "some of it is named by nothing" logged "64 MiB are named by nothing"
-	check "no objects" test -z "$(ls "$pool/objects")"
+	check "neither is there" test "$(ls /gmem)" = guessed
 	check "the pool adds up" adds_up
-	damaged_handover tree
+	check "safe: an object" vmm create safe size=64M seed=25 fill
+	handover blocks,0
 	;;
 5)
-	all_quarantined "its checksum is wrong"
-	start_again
-	damaged_handover header
+	# Nobody knows what is free, but what objects have is theirs.
+	check "logged" logged "1 pages of the record that tell what is free are damaged"
+	check "all but the objects is quarantined" is quarantined_bytes $(((3072 - 66) * M))
+	check "the pool adds up" adds_up
+	check "safe is whole" vmm reclaim safe seed=25 verify
+	check "guessed is whole" vmm reclaim guessed seed=23 verify
+	check "nothing to be had" vmm_fails ENOSPC create new size=2M
+	check "discard safe" write discard safe
+	check "its memory can be had" vmm create new size=64M allzero
+	handover bad
 	;;
 6)
-	all_quarantined "its header is something else"
+	# Any page may be one that the list should have named.
+	all_quarantined "its checksum is wrong"
 	start_again
-	damaged_handover version
+	handover tree
 	;;
 7)
+	all_quarantined "it is no device tree"
+	start_again
+	handover header
+	;;
+8)
+	all_quarantined "its checksum is wrong"
+	start_again
+	handover version
+	;;
+9)
 	all_quarantined "its format is unknown"
 	start_again
-	check "objects can be made" vmm create kept size=64M seed=23 fill
+	handover open
+	;;
+10)
+	all_quarantined "it is not sealed"
+	start_again
 	# A kernel with KHO off takes the pool over but cannot hand it on.
 	next_stage kho=off
 	;;
-8)
-	check "the objects are there" vmm reclaim kept seed=23 verify
+11)
+	check "the objects are there" vmm reclaim good seed=21 verify
 	check "logged" logged "KHO is not available .*: objects will not survive a kexec"
 	check "no freeze without KHO" refused frozen 1
 	check "objects can be made without KHO" vmm create new size=64M allzero
 	check "and discarded" write discard new
+	check "the operator does not mind" write lossy_kexec 1
 	next_stage kho=on
 	;;
-9)
+12)
 	# No record, only the marks in the memory map.
 	all_quarantined "none came from the kernel before this one"
 	# It is a kernel with KHO: what it quarantines stays so in the next.
 	next_stage
 	;;
-10)
+13)
 	check "still quarantined" is quarantined_bytes $((3072 * M))
 	check "generation 1: the chain began anew" is generation 1
 	start_again

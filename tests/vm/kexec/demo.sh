@@ -32,9 +32,9 @@ stage1() {
 		vmm create vm0 size=${size}G granule=1G seed=42 per-gib=$per_gib fill verify
 	story "kernel 1: a VMM created vm0, $size GiB in 1 GiB granules; its guest wrote" \
 		"$((size * per_gib)) pages all over it"
-	result object_bytes "$(cat "$pool/objects/vm0/size")"
-	result granule_bytes "$(cat "$pool/objects/vm0/granule")"
-	result extents "$(wc -l < "$pool/objects/vm0/extents")"
+	result object_bytes "$(object vm0 size)"
+	result granule_bytes "$(object vm0 granule)"
+	result extents "$(object vm0 ranges | wc -l)"
 
 	require "load kernel 2" load_stage
 
@@ -58,7 +58,7 @@ stage1() {
 }
 
 stage2() {
-	story "kernel 2: found the pool; vm0 is $(cat "$pool/objects/vm0/state")," \
+	story "kernel 2: found the pool; vm0 is $(object vm0 state)," \
 		"Linux itself has $(linux_has)"
 	require "a new VMM reclaims vm0" vmm reclaim vm0 size=${size}G granule=1G count
 	result kexec_to_reclaim_ms "$(figure dark_ms)"

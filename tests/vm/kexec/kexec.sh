@@ -12,9 +12,9 @@ M=$((1 << 20))
 
 # an_object NAME SIZE GRANULE GENERATION: it is there as it was made, parked
 an_object() {
-	is "objects/$1/size" "$2" && is "objects/$1/granule" "$3" &&
-		is "objects/$1/generation" "$4" && is "objects/$1/state" parked &&
-		is "objects/$1/views" 0
+	object_is "$1" size "$2" && object_is "$1" granule "$3" &&
+		object_is "$1" generation "$4" && object_is "$1" state parked &&
+		object_is "$1" views 0
 }
 
 case $STAGE in
@@ -23,6 +23,7 @@ case $STAGE in
 	check "of generation 0" is generation 0
 
 	check "small: 2 MiB granules" vmm create small size=66M seed=11 host-fill verify
+	small=$(figure own_token)
 	check "large: 1 GiB granules" vmm create large size=1G granule=1G seed=12 fill host-verify
 	check "late: stays parked in kernel 2" vmm create late size=130M seed=13 fill
 	check "private: of a protected VM" vmm create private size=32M vm=protected seed=14 fill verify
@@ -34,12 +35,12 @@ case $STAGE in
 	# A VMM that is still there when the kernel goes does no harm.
 	gmem-payload reclaim late run > /tmp/running &
 	until grep -q running /tmp/running; do :; done
-	check "a VMM runs" is objects/late/state live
+	check "a VMM runs" object_is late state live
 
 	require "load a kernel by kexec_load(), which hands nothing over" \
 		kexec -c -l /boot/bzImage --initrd=/boot/initrd --reuse-cmdline
 	check "no freeze for that" refused frozen 1
-	require "load the next kernel" load_stage
+	require "load the next kernel" load_stage "small=$small"
 	check "freeze" write frozen 1
 	check "the operator holds it" is holders operator
 	check "no creation while frozen" vmm_fails EBUSY create new size=2M
@@ -62,15 +63,15 @@ case $STAGE in
 	check "large is there" an_object large $((1024 * M)) $((1024 * M)) 1
 	check "late is there" an_object late $((130 * M)) $((2 * M)) 1
 	check "private is there" an_object private $((32 * M)) $((2 * M)) 1
-	check "gone is gone" test ! -e "$pool/objects/gone"
+	check "gone is gone" no_object gone
 	check "what KHO shows of the last kernel can be read" \
 		find /sys/kernel/debug/kho/in -type f -exec cat '{}' + > /tmp/kho
-	check "flags of small" is objects/small/flags 0x3
-	check "flags of private" is objects/private/flags 0x0
+	check "flags of small" object_is small flags 0x3
+	check "flags of private" object_is private flags 0x0
 
 	check "small has its contents" vmm reclaim small seed=11 verify host-verify
 	check "every byte was compared" test "$(figure verify_compared)" = $((66 * M - 4096))
-	check "its epoch counts on" test "$(figure epoch)" = 2
+	check "its token is the one of who wrote it" test "$(figure token)" = "$(word small)"
 	check "large has its contents" vmm reclaim large granule=1G seed=12 verify
 	check "private has its contents" vmm reclaim private vm=protected seed=14 verify
 	check "private memory is not for a default VM" vmm_fails EINVAL reclaim private
@@ -92,7 +93,7 @@ case $STAGE in
 	check "nothing is quarantined" is quarantined_bytes 0
 	check "the pool adds up" adds_up
 	check "late is there" an_object late $((130 * M)) $((2 * M)) 2
-	check "small is gone" test ! -e "$pool/objects/small"
+	check "small is gone" no_object small
 	check "late has its contents" vmm reclaim late seed=13 verify host-verify
 	check "late counts on" vmm reclaim late count
 	check "from where it was" test "$(figure counter)" -gt 2000

@@ -68,5 +68,6 @@ check "all of it is dirty" [ "$(cat $sysfs/dirty_bytes)" = $pool ]
 selftest gmem_persist_test
 selftest gmem_persist_leaf_test
 selftest gmem_persist_life_test
+selftest gmem_persist_view_test
 
 check "all of it is free again" [ "$(cat $sysfs/used_bytes)" = 0 ]

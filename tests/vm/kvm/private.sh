@@ -29,8 +29,8 @@ case $STAGE in
 		host-fill convert fill verify host-verify
 	check "every word was compared" test "$(figure verify_compared)" = $((size - 4096))
 	check "both sides, and the notes, are objects" is used_bytes $((2 * size + 2 * M))
-	check "the private side is that of a protected VM" is objects/secret/vm_class 1
-	check "and has no flags" is objects/secret/flags 0x0
+	check "the private side is that of a protected VM" object_is secret vm_class 1
+	check "and has no flags" object_is secret flags 0x0
 	check "a guest in granules of 1 GiB, all private" \
 		protected create whole size=1G granule=1G per-gib=64 seed=22 fill verify
 	result attributes_kib_per_gib "$(figure attributes_kib)"
@@ -39,19 +39,19 @@ case $STAGE in
 	gmem-payload reclaim secret vm=protected shared=open state=notes run > /tmp/running &
 	pid=$!
 	until grep -q running /tmp/running; do :; done
-	check "both sides are in use" is objects/secret/state live
-	check "both sides are in use" is objects/open/state live
+	check "both sides are in use" object_is secret state live
+	check "both sides are in use" object_is open state live
 	kill -9 $pid
 	wait $pid
-	check "the VMM's death parks both" is objects/secret/state parked
-	check "the VMM's death parks both" is objects/open/state parked
+	check "the VMM's death parks both" object_is secret state parked
+	check "the VMM's death parks both" object_is open state parked
 	check "the next VMM's guest finds all of it" \
 		protected reclaim secret shared=open state=notes seed=21 verify host-verify
 	next_stage
 	;;
 2)
 	check "nothing is quarantined" is quarantined_bytes 0
-	check "the private side has survived" is objects/secret/generation 1
+	check "the private side has survived" object_is secret generation 1
 	check "it is not for a default VM" vmm_fails EINVAL reclaim secret
 	check "the shared side is not to be private" vmm_fails EINVAL reclaim open vm=protected
 

@@ -26,6 +26,23 @@ write() { echo "$2" > "$pool/$1"; }
 # refused FILE TEXT: the kernel must not take that
 refused() { ! write "$1" "$2" 2>/dev/null; }
 
+# object NAME FIELD: what an object is, by its path in gmemfs, which need not be mounted;
+# gmemctl(8) has the fields
+object() { gmemctl show --field "$2" "$1"; }
+
+# object_is NAME FIELD VALUE
+object_is() { [ "$(object "$1" "$2")" = "$3" ]; }
+
+# object_at NAME: its physical ranges, in one line
+object_at() { object "$1" ranges | tr '\n' ' '; }
+
+# no_object NAME: there is none of that name; no_objects: there are none at all
+no_object() {
+	! gmemctl show "$1" > /dev/null 2> /tmp/no-object &&
+		grep -q -x "gmemctl: $1: no such object" /tmp/no-object
+}
+no_objects() { [ "$(gmemctl list --json)" = "[]" ]; }
+
 # vmm WORDS...: run the VMM; its figures stay in /tmp/vmm
 vmm() { gmem-payload "$@" > /tmp/vmm; }
 

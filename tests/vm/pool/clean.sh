@@ -22,14 +22,13 @@ killed_while_creating() {
 	local creator
 	gmem-payload create big size=3G granule=1G > /tmp/big 2>&1 &
 	creator=$!
-	until [ -e "$pool/objects/big" ] || ! kill -0 $creator 2>/dev/null; do :; done
+	# It has taken its memory.
+	until not is used_bytes 0 || ! kill -0 $creator 2>/dev/null; do :; done
 	kill -9 $creator
 	wait $creator
 	[ $? = 137 ] || return
-	while [ -e "$pool/objects/big" ]; do
-		# Or else it was faster.
-		! is objects/big/state parked || return
-	done
+	# Or else it was faster.
+	no_object big
 }
 
 case $STAGE in

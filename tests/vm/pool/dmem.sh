@@ -72,7 +72,7 @@ accounts() {
 	cat "$cg/dmem.current" "$cg"/*/dmem.current "$cg"/*/*/dmem.current \
 		"$pool/clean_bytes" "$pool/dirty_bytes" "$pool/used_bytes" \
 		"$pool/record_bytes"
-	ls "$pool/objects"
+	gmemctl list
 }
 unchanged() { [ "$(accounts)" = "$before" ]; }
 
@@ -94,21 +94,22 @@ kill_vmm() {
 }
 
 # interrupted NAME WORDS...: a creation in "other" gets a signal while it clears
-# memory; one that was faster than the signal does not count. Sets paid: what was
+# memory, which it has taken by then; one that was faster than the signal does not count. Sets paid: what was
 # charged meanwhile.
 interrupted() {
-	local name=$1 creating try
+	local name=$1 creating try used
 	shift
 	for try in 1 2 3 4 5 6 7 8 9; do
+		used=$(cat "$pool/used_bytes")
 		sh -c "$enter" "$cg/other" gmem-payload create "$name" "$@" > /tmp/vmm &
 		creating=$!
-		until [ -e "$pool/objects/$name" ]; do
+		until not is used_bytes "$used"; do
 			kill -0 $creating || return
 		done
 		paid=$(sed -n "s|^$node ||p" $cg/other/dmem.current)
 		kill -TERM $creating
 		wait $creating
-		[ -e "$pool/objects/$name" ] || return 0
+		! no_object "$name" || return 0
 		echo "# try $try was too fast"
 		write discard "$name"
 	done

@@ -48,7 +48,7 @@ case $STAGE in
 1)
 	[ -e /sys/kernel/debug/failslab ] || skip_all "the kernel makes no allocation fail"
 	require "load the next kernel" load_stage
-	echo record-built now > /sys/kernel/debug/gmem_persist/stop
+	echo object-recorded now > /sys/kernel/debug/gmem_persist/stop
 	drain
 	vmm create new size=2M
 	fail "kexec"

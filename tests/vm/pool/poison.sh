@@ -16,6 +16,7 @@ hard_offline=/sys/devices/system/memory/hard_offline_page
 # phys NAME OFFSET: the physical address of an object's byte
 phys() {
 	local range offset=$(($2)) first last
+	object "$1" ranges > /tmp/ranges
 	while read -r range; do
 		first=$((${range%-*})) last=$((${range#*-}))
 		if [ $offset -le $((last - first)) ]; then
@@ -23,7 +24,7 @@ phys() {
 			return
 		fi
 		offset=$((offset - (last - first + 1)))
-	done < "$pool/objects/$1/extents"
+	done < /tmp/ranges
 	return 1
 }
 
@@ -51,18 +52,19 @@ nr_bad() {
 # has NAME ADDRESS: the object has this memory
 has() {
 	local range
+	object "$1" ranges > /tmp/ranges
 	while read -r range; do
 		[ $((${range%-*})) -gt $(($2)) ] || [ $((${range#*-})) -lt $(($2)) ] || return 0
-	done < "$pool/objects/$1/extents"
+	done < /tmp/ranges
 	return 1
 }
 
 # errors_logged: how many memory errors the pool reported
 errors_logged() { dmesg | grep -c 'gmem_persist: memory error at'; }
 
-# record_state: OPEN or SEAL, the second word of the header, as its bytes are
+# record_state: OPEN or SEAL, as it stands in the header, with which the record begins
 record_state() {
-	dd if=/sys/kernel/debug/kho/out/sub_fdts/gmem-persist bs=4 skip=2 count=1 2>/dev/null
+	dd if=/sys/kernel/debug/gmem_persist/record bs=4 skip=3 count=1 2>/dev/null
 }
 
 # came ACTION OUTCOME: what came of an action at an offset
@@ -100,7 +102,7 @@ ok"
 	check "the guest: the page behind" came guest@0x224000 ok
 	check "the guest has all else" all_other_pages verify $((8 * M)) 1
 	check "the VMM has all else" all_other_pages host-verify $((8 * M)) 1
-	check "the list of the object" is objects/small/bad_pages 0x223000
+	check "the list of the object" object_is small bad_pages 0x223000
 	check "the list of the pool" bad "$(phys small 0x223000)"
 	check "one page" [ "$(nr_bad)" = 1 ]
 	check "logged" logged "memory error at $(phys small 0x223000): object small, offset 0x223000: no access"
@@ -166,18 +168,22 @@ ok"
 	check "changes nothing" retired 8
 	check "but is in the list" bad $((gone + 0x1ff000))
 
-	# While an object is created there: it is not, or it is with a bad page.
+	# While an object is created there: it is not, or it is with a bad page. It takes all
+	# that is free, and so what another one has left.
+	check "left: an object" vmm create left size=8M
+	unlucky=$(phys left 0x1f0000)
+	check "discard left" write discard left
 	free=$(($(cat "$pool/clean_bytes") + $(cat "$pool/dirty_bytes")))
-	gmem-payload create unlucky size=512M > /tmp/unlucky &
-	until [ -e "$pool/objects/unlucky/extents" ]; do :; done
-	unlucky=$(phys unlucky 0x1fff0000)
+	used=$(cat "$pool/used_bytes")
+	gmem-payload create unlucky size=$free > /tmp/unlucky &
+	until is used_bytes $((used + free)) || ! kill -0 $! 2>/dev/null; do :; done
 	check "an error during creation" hit "$unlucky"
 	if wait $!; then
-		check "it was there before" is objects/unlucky/bad_pages 0x1fff0000
+		check "it was there before" [ "$(object unlucky bad_pages | wc -w)" = 1 ]
 		check "discard unlucky" write discard unlucky
 	else
 		check "it was not created" grep -qx errno=EHWPOISON /tmp/unlucky
-		check "and is not there" test ! -e "$pool/objects/unlucky"
+		check "and is not there" no_object unlucky
 	fi
 	check "the granule is retired" retired 10
 
@@ -214,12 +220,12 @@ ok"
 	check "lost is quarantined" is quarantined_bytes $((4 * M))
 	check "the list is there" [ "$(nr_bad)" = 10 ]
 	check "what was retired is" retired 10
-	check "small: its bad page" is objects/small/bad_pages 0x223000
+	check "small: its bad page" object_is small bad_pages 0x223000
 	check "small" vmm reclaim small touch@0x223000 guest@0x223000 allzero host-zero
 	check "small: the VMM's access" came touch@0x223000 "AR 0x223000 12"
 	check "small: the guest's access" came guest@0x223000 "exit 0x223000 0x1000 EHWPOISON"
 	check "small: all else" all_other_pages allzero $((8 * M)) 1
-	check "kept: its bad pages, also that of the freeze" is objects/kept/bad_pages "0x1000
+	check "kept: its bad pages, also that of the freeze" object_is kept bad_pages "0x1000
 0x3000"
 	check "kept" vmm reclaim kept seed=45 touch@0x3000 guest@0x1000 verify host-verify
 	check "kept: the VMM's access" came touch@0x3000 "AR 0x3000 12"

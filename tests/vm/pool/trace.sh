@@ -43,34 +43,38 @@ plausible_times() {
 
 case $STAGE in
 1)
-	for event in create claim free clean freeze thaw restore; do
+	for event in create claim free write clean freeze thaw restore; do
 		check "gmem_$event is there" [ -d $tracing/events/gmem_persist/gmem_$event ]
 	done
 	check "create" vmm create a size=64M
 	check "its event" traced gmem_create \
-		"name=a size=$((64 * M)) granule=$((2 * M)) epoch=1 ns=$some result=0"
+		"name=a size=$((64 * M)) granule=$((2 * M)) ns=$some result=0"
 	check "all of it was cleared" cleared $((64 * M))
 	forget
 	check "a refused creation" vmm_fails ENOSPC create b size=4G granule=1G
 	check "its event" traced gmem_create \
-		"name=b size=$((4096 * M)) granule=$((1024 * M)) epoch=0 ns=$some result=-28"
+		"name=b size=$((4096 * M)) granule=$((1024 * M)) ns=$some result=-28"
 	check "no other event" only 1
 	forget
 	check "claim" vmm reclaim a
 	check "its event" traced gmem_claim \
-		"name=a size=$((64 * M)) granule=$((2 * M)) epoch=2 ns=$some result=0"
+		"name=a size=$((64 * M)) granule=$((2 * M)) ns=$some result=0"
 	check "a refused claim" vmm_fails EINVAL reclaim a size=2M
 	check "its event" traced gmem_claim \
-		"name=a size=$((2 * M)) granule=0 epoch=0 ns=$some result=-22"
+		"name=a size=$((2 * M)) granule=0 ns=$some result=-22"
+	check "no other event" only 2
+	forget
+	check "writing" vmm reclaim a seed=1 fill
+	check "its event, once" traced gmem_write "name=a token=$(figure own_token)"
 	check "no other event" only 2
 	forget
 	check "discard" write discard a
 	check "its event" traced gmem_free \
-		"name=a size=$((64 * M)) granule=$((2 * M)) epoch=2"
+		"name=a size=$((64 * M)) granule=$((2 * M))"
 	check "no other event" only 1
 
 	check "memory without a name" vmm create '' size=6M
-	check "is freed" traced gmem_free "name= size=$((6 * M)) granule=$((2 * M)) epoch=1"
+	check "is freed" traced gmem_free "name= size=$((6 * M)) granule=$((2 * M))"
 
 	check "an object stays" vmm create keep size=32M
 	check "claimed twice" vmm reclaim keep
@@ -89,7 +93,7 @@ case $STAGE in
 	;;
 2)
 	check "the object came over, with its event" traced gmem_restore \
-		"name=keep size=$((32 * M)) granule=$((2 * M)) epoch=2 ns=$some result=0"
+		"name=keep size=$((32 * M)) granule=$((2 * M)) ns=$some result=0"
 	check "no other event" only 1
 	check "plausible times" plausible_times
 	check "discard" write discard keep

@@ -1,19 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Damage the record that the next kernel will get, as bad memory or a bad kernel
- * would: through /dev/mem, behind the kernel's back.
+ * Damage the record that the next kernel will get, as bad memory or a bad kernel would:
+ * through /dev/mem, behind the kernel's back. Of what there are two, N says which: 0 or 1.
  *
- *   gmem-corrupt header          change the header's magic number
- *   gmem-corrupt tree            change a byte of the tree
- *   gmem-corrupt object NAME     change an object's size, with all checksums of the
- *                                record but the object's own made right
+ *   gmem-corrupt tree [N]        a byte of the tree of a subtree, or of both
+ *   gmem-corrupt version         another compatible string in both trees
+ *   gmem-corrupt header [N]      a byte of a header, or of both
+ *   gmem-corrupt open            say in both headers that they are not sealed, checksums right
+ *   gmem-corrupt blocks N        a byte of page N of the blocks
+ *   gmem-corrupt bad [N]         a byte of a list of bad pages, or of both
+ *   gmem-corrupt object NAME     a byte of an object's slot
+ *   gmem-corrupt token NAME      a byte of its token
+ *   gmem-corrupt list NAME       a byte of its list of ranges
  *   gmem-corrupt overlap A B     let object A name the memory of B, checksums right
- *   gmem-corrupt version         another compatible string, checksums right
  *
- * Run it when the record is sealed: sealing makes the header's own checksum right.
+ * Run it when the record is sealed: sealing makes checksums right.
  */
 #include <err.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,38 +29,66 @@
 
 #define PAGE	4096ULL
 #define WINDOW	(64ULL << 20)
-
-/* The pages of what kho_preserve_vmalloc() keeps: kexec_handover.h, with addresses for pointers */
-struct chunk {
-	u64 next;
-	u64 phys[PAGE / 8 - 1];
-};
+#define DEBUGFS	"/sys/kernel/debug/kho/out/sub_fdts/"
 
 static int mem;
 
-static void *map(u64 phys)
+static void *map(u64 phys, size_t size)
 {
-	void *p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, mem, phys);
+	char *p = mmap(NULL, size + phys % PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, mem,
+		       phys & -PAGE);
 
 	if (p == MAP_FAILED)
 		err(1, "mmap of %#llx", phys);
-	return p;
+	return p + phys % PAGE;
 }
 
 /*
- * The header page: the page of System RAM that reads like the blob that KHO shows.
- * (KHO also shows its root tree, but cut to the length that it had at boot.)
+ * Trees
  */
-static struct gmem_persist_header *find_header(void)
+
+struct tree {
+	unsigned char bytes[GMEM_RECORD_FDT_SIZE];
+};
+
+/* A subtree as it is in memory now: KHO shows no copy of it. */
+static struct tree show_tree(unsigned int nr)
 {
-	int blob_fd = open("/sys/kernel/debug/kho/out/sub_fdts/gmem-persist", O_RDONLY);
+	static const char *const names[] = {
+		DEBUGFS GMEM_PERSIST_KHO_SUBTREE, DEBUGFS GMEM_PERSIST_KHO_SUBTREE_COPY,
+	};
+	int fd = open(names[nr], O_RDONLY);
+	struct tree tree;
+
+	if (fd < 0 || read(fd, &tree, sizeof(tree)) != sizeof(tree))
+		err(1, "%s", names[nr]);
+	close(fd);
+	return tree;
+}
+
+/* Does KHO show this page as that subtree? Its last byte is behind the tree. */
+static bool is_tree(struct tree *page, unsigned int nr)
+{
+	unsigned char *last = &page->bytes[sizeof(page->bytes) - 1];
+	struct tree was = show_tree(nr), is;
+
+	*last ^= 0xff;
+	is = show_tree(nr);
+	*last ^= 0xff;
+	return memcmp(&is, &was, sizeof(is));
+}
+
+/*
+ * A tree in memory: the page of System RAM that reads like what KHO shows, and that KHO
+ * shows. Others that read like it are those of kernels before this one.
+ */
+static struct tree *find_tree(unsigned int nr)
+{
 	FILE *iomem = fopen("/proc/iomem", "r");
-	struct gmem_persist_header blob;
+	const struct tree tree = show_tree(nr);
 	u64 start, end, at, off;
 	char line[256];
 
-	if (blob_fd < 0 || read(blob_fd, &blob, sizeof(blob)) != sizeof(blob))
-		err(1, "KHO's debugfs files");
 	if (!iomem)
 		err(1, "/proc/iomem");
 	while (fgets(line, sizeof(line), iomem)) {
@@ -66,141 +99,140 @@ static struct gmem_persist_header *find_header(void)
 		end = (end + 1) & -PAGE;
 		for (at = start; at < end; at += WINDOW) {
 			u64 size = end - at < WINDOW ? end - at : WINDOW;
-			char *p = mmap(NULL, size, PROT_READ, MAP_SHARED, mem, at);
+			char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, mem, at);
 
 			if (p == MAP_FAILED)
 				err(1, "mmap of %#llx", at);
 			for (off = 0; off < size; off += PAGE)
-				if (!memcmp(p + off, &blob, sizeof(blob)))
-					return map(at + off);
+				if (!memcmp(p + off, &tree, sizeof(tree)) &&
+				    is_tree((struct tree *)(p + off), nr)) {
+					fclose(iomem);
+					return (struct tree *)(p + off);
+				}
 			munmap(p, size);
 		}
 	}
-	errx(1, "the header is nowhere in memory");
+	errx(1, "the tree is nowhere in memory");
 }
 
-/* Copy the record from its pages, or back into them. */
-static void copy_record(const struct gmem_persist_header *header, char *record, bool back)
+static void change_version(struct tree *tree)
 {
-	struct chunk *chunk = map(header->fdt.first);
-	u64 done = 0;
+	char *p = memmem(tree, sizeof(*tree), GMEM_PERSIST_COMPATIBLE,
+			 sizeof(GMEM_PERSIST_COMPATIBLE));
 
-	if (header->fdt.order)
-		errx(1, "the record lies in large pages");
-	for (unsigned int i = 0; done < header->fdt_size; i++) {
-		u64 n = header->fdt_size - done < PAGE ? header->fdt_size - done : PAGE;
-		char *page;
+	if (!p)
+		errx(1, "the tree has no version");
+	p[sizeof(GMEM_PERSIST_COMPATIBLE) - 2]++;
+}
 
-		if (i == sizeof(chunk->phys) / sizeof(chunk->phys[0])) {
-			chunk = map(chunk->next);
-			i = 0;
-		}
-		page = map(chunk->phys[i]);
-		if (back)
-			memcpy(page, record + done, n);
-		else
-			memcpy(record + done, page, n);
-		munmap(page, PAGE);
-		done += n;
+/*
+ * Slots
+ */
+
+static struct gmem_object_ser *find(const struct gmem_header_ser *h, const char *name)
+{
+	unsigned int i, k, nr;
+
+	for (i = 0; i < h->nr_slot_chunks; i++) {
+		const size_t size = PAGE << h->slot_chunks[i].order;
+		struct gmem_object_ser *slots = map(h->slot_chunks[i].phys, size);
+
+		nr = size / sizeof(*slots);
+		for (k = 0; k < nr; k++)
+			if (slots[k].state == GMEM_PERSIST_SLOT_VALID && !gmem_slot_check(&slots[k]) &&
+			    !strcmp(slots[k].name, name))
+				return &slots[k];
+		munmap(slots, size);
 	}
-}
-
-/* The record as the next kernel would read it */
-static void read_record(const char *record, size_t size, struct gmem_record *rec)
-{
-	static struct gmem_range ranges[64];
-	struct gmem_extents pool = { .r = ranges, .cap = sizeof(ranges) / sizeof(ranges[0]) };
-	FILE *file = fopen("/sys/kernel/mm/gmem_persist/extents", "r");
-	const char *bad;
-	u64 first, last;
-
-	if (!file)
-		err(1, "the pool's extents");
-	while (fscanf(file, "%llx-%llx", &first, &last) == 2)
-		if (gmem_extents_add(&pool, first, last + 1 - first))
-			errx(1, "too many extents");
-	fclose(file);
-	bad = gmem_record_read(record, size, &pool, rec);
-	if (bad)
-		errx(1, "%s", bad);
-}
-
-static struct gmem_record_object *find(const struct gmem_record *rec, const char *name)
-{
-	for (unsigned int i = 0; i < rec->nr_objects; i++)
-		if (!rec->objects[i].bad && !strcmp(rec->objects[i].name, name))
-			return &rec->objects[i];
 	errx(1, "no object %s in the record", name);
 }
 
-/* Where these bytes are in the record */
-static char *find_bytes(char *record, size_t size, const void *bytes, size_t len)
+/* Where the memory of another object begins; both are of one size, in one range. */
+static void overlap(struct gmem_object_ser *slot, struct gmem_object_ser *other)
 {
-	char *p = memmem(record, size, bytes, len);
-
-	if (!p)
-		errx(1, "the record does not contain it");
-	return p;
+	if (slot->nr_ranges != 1 || other->nr_ranges != 1 || slot->size != other->size)
+		errx(1, "they are not alike");
+	slot->ranges[0] = other->ranges[0];
+	gmem_slot_seal(slot);
 }
 
-/* Write it anew, with checksums that are right. */
-static void write_record(struct gmem_record *rec, char *record, size_t size)
-{
-	size_t room = gmem_record_size(rec);
-	char *buf = malloc(room);
+/*
+ * Pieces
+ */
 
-	if (!buf)
-		err(1, "malloc");
-	if (gmem_record_write(rec, buf, room) != (int)size)
-		errx(1, "the record has another length");
-	memcpy(record, buf, size);
-	free(buf);
+static void flip(void *piece, size_t at)
+{
+	((unsigned char *)piece)[at] ^= 0x10;
+}
+
+/* Of two pieces the one that is asked for, or both: call for each. */
+static bool wanted(char **argv, unsigned int nr)
+{
+	return !argv[2] || !strcmp(argv[2], nr ? "1" : "0");
+}
+
+static void change_pairs(char **argv, struct gmem_header_ser *const headers[2])
+{
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		if (!wanted(argv, i))
+			continue;
+		if (!strcmp(argv[1], "tree"))
+			flip(find_tree(i), 1);
+		else if (!strcmp(argv[1], "header"))
+			flip(headers[i], offsetof(struct gmem_header_ser, nr_objects));
+		else
+			flip(map(headers[0]->bad[i], sizeof(struct gmem_bad_ser)),
+			     offsetof(struct gmem_bad_ser, nr));
+	}
 }
 
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
-	struct gmem_persist_header *header;
-	struct gmem_record_object *obj;
-	struct gmem_record rec;
-	char *record, *p;
-	size_t size;
+	struct gmem_header_ser *headers[2];
+	struct gmem_object_ser *slot;
+	struct tree tree;
+	const char *bad;
+	u64 phys[2];
+	int i;
 
 	mem = open("/dev/mem", O_RDWR);
 	if (mem < 0)
 		err(1, "/dev/mem");
-	header = find_header();
-	size = header->fdt_size;
-	record = malloc(size);
-	if (!record)
-		err(1, "malloc");
-	copy_record(header, record, false);
-	read_record(record, size, &rec);
+	tree = show_tree(0);
+	bad = gmem_record_read_fdt(&tree, sizeof(tree), phys);
+	if (bad)
+		errx(1, "the tree: %s", bad);
+	for (i = 0; i < 2; i++)
+		headers[i] = map(phys[i], sizeof(*headers[i]));
 
-	if (!strcmp(what, "header")) {
-		header->magic ^= 1;
-		return 0;
-	} else if (!strcmp(what, "tree")) {
-		record[size / 2] ^= 1;
-		copy_record(header, record, true);
-		return 0;
+	if ((!strcmp(what, "tree") || !strcmp(what, "header") || !strcmp(what, "bad")) &&
+	    argc <= 3) {
+		change_pairs(argv, headers);
+	} else if (!strcmp(what, "version") && argc == 2) {
+		for (i = 0; i < 2; i++)
+			change_version(find_tree(i));
+	} else if (!strcmp(what, "open") && argc == 2) {
+		for (i = 0; i < 2; i++)
+			gmem_header_seal(headers[i], GMEM_PERSIST_STATE_OPEN);
+	} else if (!strcmp(what, "blocks") && argc == 3) {
+		flip(map(headers[0]->block_chunks[0].phys + atoi(argv[2]) * PAGE, PAGE),
+		     offsetof(struct gmem_block_page_ser, blocks[0].free[0]));
 	} else if (!strcmp(what, "object") && argc == 3) {
-		obj = find(&rec, argv[2]);
-		p = find_bytes(record, size, &obj->meta, sizeof(obj->meta));
-		p[offsetof(struct gmem_persist_object, size) + 3] ^= 1;
+		flip(find(headers[0], argv[2]), offsetof(struct gmem_object_ser, size) + 3);
+	} else if (!strcmp(what, "token") && argc == 3) {
+		flip(find(headers[0], argv[2]), offsetof(struct gmem_object_ser, token));
+	} else if (!strcmp(what, "list") && argc == 3) {
+		slot = find(headers[0], argv[2]);
+		if (!slot->list.phys)
+			errx(1, "%s has no list", argv[2]);
+		flip(map(slot->list.phys, PAGE), 3);
 	} else if (!strcmp(what, "overlap") && argc == 4) {
-		/* Where the other one's memory begins; their ranges are of one size. */
-		find(&rec, argv[2])->ranges.r[0].base = find(&rec, argv[3])->ranges.r[0].base;
-		write_record(&rec, record, size);
-	} else if (!strcmp(what, "version")) {
-		p = find_bytes(record, size, GMEM_PERSIST_COMPATIBLE,
-			       sizeof(GMEM_PERSIST_COMPATIBLE));
-		p[sizeof(GMEM_PERSIST_COMPATIBLE) - 2]++;
+		overlap(find(headers[0], argv[2]), find(headers[0], argv[3]));
 	} else {
-		errx(2, "usage: gmem-corrupt header|tree|object NAME|overlap A B|version");
+		errx(2, "usage: gmem-corrupt tree|header|bad [0|1], version|open, blocks N, object|token|list NAME, or overlap A B");
 	}
-	copy_record(header, record, true);
-	header->fdt_crc = gmem_record_crc(record, size);
-	header->crc = gmem_record_header_crc(header);
 	return 0;
 }

@@ -6,17 +6,29 @@
  *
  * Actions, in the order given:
  *   uid=N           be user and group N from now on
- *   create ro rw    open the file: O_RDWR|O_CREAT, O_RDONLY, O_RDWR
+ *   create ro rw wo ask   open the file: O_RDWR|O_CREAT, O_RDONLY, O_RDWR, O_WRONLY, and
+ *                   with access mode 3, which is for ioctls only
  *   new excl exclro path   open it O_RDWR|O_CREAT|O_EXCL, O_RDWR|O_EXCL, O_RDONLY|O_EXCL,
  *                   O_PATH
  *   truncate=SIZE   ftruncate(), in MiB, or in bytes with a B behind the number
  *   bypath=SIZE     truncate() by a path that leads to the open file
  *   allocate=SIZE   fallocate(), the same
  *   map             mmap() all of it, shared, for reading and, if it is so opened, writing
+ *   mapro           the same for reading only; protect makes that a mapping for writing
+ *   unmap           munmap() that
+ *   share           say that other writers do no harm
+ *   token           print uuid, token and own token
+ *   put=N poke=N  write the number N to its beginning, by pwrite(), or by the mapping
+ *   wait=PATH       print "waiting" and wait until there is such a file
  *   fill=N verify=N zero   the pattern of seed N: write it; compare; or compare with zero
  *   punch           punch all of it
+ *   alarms          get a signal every 10 ms from now on, which ends no process
+ *   write=SIZE      write so much to it, by one call
+ *   badwrite=SIZE   the same from memory that is not there; half=SIZE: of which a half is there
  *   unlink          take the name away
- *   read=PATH       read something else
+ *   cpu=N           stay on that CPU
+ *   bytes=N         N times, each by a call of its own, write a byte and read it back
+ *   info            ask what it is; ranges: where its memory is
  *   rename=PATH     call it that; exchange=PATH exchanges the two
  *   vm=SIZE         let a VM of its own have it, by KVM_GMEM_PERSIST_HANDLE, and create it
  *                   if it has no memory: SIZE in MiB, 0 for any
@@ -30,7 +42,10 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/gmem_persist.h>
 #include <linux/kvm.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -39,6 +54,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "pattern.h"
@@ -71,20 +87,30 @@ static bool truncate_by_path(uint64_t bytes)
 	return !truncate(link, bytes);
 }
 
-static bool read_file(const char *name)
+static bool get_info(void)
 {
-	char byte;
-	int fd = open(name, O_RDONLY);
+	struct gmem_persist_info info = {};
 
-	return fd >= 0 && read(fd, &byte, 1) == 1;
+	if (ioctl(file, GMEM_PERSIST_GET_INFO, &info))
+		return false;
+	printf("info_size=%llu\ninfo_views=%u\n", info.size, info.views);
+	return true;
 }
 
-static bool map(void)
+static bool get_ranges(void)
+{
+	struct gmem_persist_range_entry range;
+	struct gmem_persist_list list = { .entries = (uintptr_t)&range, .nr = 1 };
+
+	return !ioctl(file, GMEM_PERSIST_GET_RANGES, &list) && list.nr == 1;
+}
+
+static bool map(bool write)
 {
 	int prot = PROT_READ;
 	struct stat st;
 
-	if ((fcntl(file, F_GETFL) & O_ACCMODE) == O_RDWR)
+	if (write && (fcntl(file, F_GETFL) & O_ACCMODE) == O_RDWR)
 		prot |= PROT_WRITE;
 	if (fstat(file, &st))
 		return false;
@@ -99,6 +125,24 @@ static void fill(uint64_t seed)
 		*(uint64_t *)(memory + off) = pattern(off, seed);
 }
 
+static bool print_token(void)
+{
+	struct gmem_persist_view view = {};
+
+	if (ioctl(file, GMEM_PERSIST_GET_VIEW, &view))
+		return false;
+	print_bytes("uuid", view.uuid, sizeof(view.uuid));
+	print_bytes("token", view.token, sizeof(view.token));
+	print_bytes("own_token", view.own_token, sizeof(view.own_token));
+	return true;
+}
+
+static void wait_for(const char *name)
+{
+	for (puts("waiting"), fflush(stdout); access(name, F_OK);)
+		usleep(10000);
+}
+
 static void compare(bool zero, uint64_t seed)
 {
 	uint64_t off, different = 0;
@@ -109,6 +153,54 @@ static void compare(bool zero, uint64_t seed)
 	printf("compared=%lu\ndifferent=%lu\n", size, different);
 	if (!size || different)
 		exit(1);
+}
+
+static bool stay_on_cpu(uint64_t cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	return !sched_setaffinity(0, sizeof(set), &set);
+}
+
+static bool move_bytes(uint64_t n)
+{
+	for (uint64_t i = 0; i < n; i++) {
+		uint8_t byte = i, back;
+
+		if (pwrite(file, &byte, 1, i) != 1 || pread(file, &back, 1, i) != 1)
+			return false;
+		if (back != byte)
+			errx(1, "byte %lu is not what was written", i);
+	}
+	return true;
+}
+
+static void ignore(int signal)
+{
+}
+
+static bool get_alarms(void)
+{
+	const struct sigaction action = { .sa_handler = ignore };
+	const struct itimerval often = { { 0, 10000 }, { 0, 10000 } };
+
+	return !sigaction(SIGALRM, &action, NULL) && !setitimer(ITIMER_REAL, &often, NULL);
+}
+
+/* From a buffer of which the first @there bytes are there. */
+static bool write_from(uint64_t there, uint64_t bytes)
+{
+	char *from = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ssize_t done;
+
+	if (from == MAP_FAILED || (there < bytes && munmap(from + there, bytes - there)))
+		err(1, "buffer");
+	done = pwrite(file, from, bytes, 0);
+	if (done >= 0 && done != there)
+		errx(1, "%zd bytes are written, not %lu", done, there);
+	return done >= 0;
 }
 
 static bool use_in_vm(uint64_t bytes, unsigned long type)
@@ -124,7 +216,8 @@ static bool use_in_vm(uint64_t bytes, unsigned long type)
 		gmem.flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED;
 	if (ioctl(vm, KVM_GMEM_PERSIST, &gmem) < 0)
 		return false;
-	printf("size=%llu\nepoch=%llu\n", gmem.size, gmem.epoch);
+	printf("size=%llu\n", gmem.size);
+	print_bytes("token", gmem.token, sizeof(gmem.token));
 	return true;
 }
 
@@ -143,6 +236,10 @@ static bool act(const char *action)
 		return open_file(O_RDONLY);
 	if (IS("rw"))
 		return open_file(O_RDWR);
+	if (IS("ask"))
+		return open_file(O_ACCMODE);
+	if (IS("wo"))
+		return open_file(O_WRONLY);
 	if (IS("new"))
 		return open_file(O_RDWR | O_CREAT | O_EXCL);
 	if (IS("excl"))
@@ -151,8 +248,22 @@ static bool act(const char *action)
 		return open_file(O_RDONLY | O_EXCL);
 	if (IS("path"))
 		return open_file(O_PATH);
-	if (IS("read="))
-		return read_file(value);
+	if (IS("alarms"))
+		return get_alarms();
+	if (IS("write="))
+		return write_from(parse_size(value), parse_size(value));
+	if (IS("badwrite="))
+		return write_from(0, parse_size(value));
+	if (IS("half="))
+		return write_from(parse_size(value) / 2, parse_size(value));
+	if (IS("cpu="))
+		return stay_on_cpu(n);
+	if (IS("bytes="))
+		return move_bytes(n);
+	if (IS("info"))
+		return get_info();
+	if (IS("ranges"))
+		return get_ranges();
 	if (IS("bypath="))
 		return truncate_by_path(parse_size(value));
 	if (IS("truncate="))
@@ -166,7 +277,19 @@ static bool act(const char *action)
 	if (IS("exchange="))
 		return !renameat2(AT_FDCWD, path, AT_FDCWD, value, RENAME_EXCHANGE);
 	if (IS("map"))
-		return map();
+		return map(true);
+	if (IS("mapro"))
+		return map(false);
+	if (IS("protect"))
+		return !mprotect(memory, size, PROT_READ | PROT_WRITE);
+	if (IS("unmap"))
+		return !munmap(memory, size);
+	if (IS("share"))
+		return !ioctl(file, GMEM_PERSIST_SHARE);
+	if (IS("token"))
+		return print_token();
+	if (IS("put="))
+		return pwrite(file, &n, sizeof(n), 0) == sizeof(n);
 	if (IS("unlink"))
 		return !unlink(path);
 	if (IS("vm="))
@@ -175,6 +298,10 @@ static bool act(const char *action)
 		return use_in_vm(n << 20, KVM_X86_SW_PROTECTED_VM);
 	if (IS("fill="))
 		fill(n);
+	else if (IS("poke="))
+		*(volatile uint64_t *)memory = n;
+	else if (IS("wait="))
+		wait_for(value);
 	else if (IS("verify="))
 		compare(false, n);
 	else if (IS("zero"))

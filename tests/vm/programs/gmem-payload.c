@@ -75,6 +75,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "gmemfs.h"
 #include "pattern.h"
 #include "vmm.h"
 
@@ -595,38 +596,39 @@ static void work_here(struct vm *vm, const char *action, struct args *args)
 /* Which pages of the object are bad, as the kernel says. */
 static void read_bad_pages(const struct vm *vm, struct args *args)
 {
-	char path[256];
-	FILE *file;
+	struct gmem_persist_list list = {
+		.entries = (uintptr_t)args->bad,
+		.nr = MAX_BAD,
+	};
+	int fd;
 
-	snprintf(path, sizeof(path), POOL "objects/%s/bad_pages", vm->name);
-	file = fopen(path, "r");
-	if (!file)
-		return;		/* a kernel without such a list */
 	args->nr_bad = 0;
-	while (args->nr_bad < MAX_BAD &&
-	       fscanf(file, "%lx", &args->bad[args->nr_bad]) == 1)
-		args->nr_bad++;
-	fclose(file);
+	/* Without a name it is no file. */
+	if (!vm->name[0])
+		return;
+	fd = open_object(vm->name);
+	if (ioctl(fd, GMEM_PERSIST_GET_BAD_PAGES, &list))
+		err(1, "bad pages of %s", vm->name);
+	args->nr_bad = list.nr;
+	close(fd);
 }
 
 static uint64_t physical_address(const struct vm *vm, uint64_t offset)
 {
-	uint64_t first, last;
-	char path[256];
-	FILE *file;
+	struct gmem_persist_range_entry range;
+	struct gmem_persist_list list = {
+		.start = offset,
+		.entries = (uintptr_t)&range,
+		.nr = 1,
+	};
+	int fd = open_object(vm->name);
 
-	snprintf(path, sizeof(path), POOL "objects/%s/extents", vm->name);
-	file = fopen(path, "r");
-	if (!file)
-		err(1, "%s", path);
-	while (fscanf(file, "%lx-%lx", &first, &last) == 2) {
-		if (offset <= last - first) {
-			fclose(file);
-			return first + offset;
-		}
-		offset -= last - first + 1;
-	}
-	errx(1, "offset %#lx is not in the object", offset);
+	if (ioctl(fd, GMEM_PERSIST_GET_RANGES, &list))
+		err(1, "ranges of %s", vm->name);
+	if (!list.nr)
+		errx(1, "offset %#lx is not in the object", offset);
+	close(fd);
+	return range.base;
 }
 
 /* By a process of its own: whoever asks for it is told that he must act at once. */
@@ -843,8 +845,11 @@ int main(int argc, char **argv)
 		return 3;
 	}
 	vm.size = gmem.size;
-	printf("size=%llu\ngranule=%llu\ngeneration=%llu\nepoch=%llu\n", gmem.size,
-	       gmem.granule, gmem.generation, gmem.epoch);
+	printf("size=%llu\ngranule=%llu\ngeneration=%llu\n", gmem.size, gmem.granule,
+	       gmem.generation);
+	print_bytes("uuid", gmem.uuid, sizeof(gmem.uuid));
+	print_bytes("token", gmem.token, sizeof(gmem.token));
+	print_bytes("own_token", gmem.own_token, sizeof(gmem.own_token));
 	if (GPA_OBJECT + vm.size > NR_PDPT * 512 * GIB)
 		errx(1, "the object is larger than the guest's page tables");
 

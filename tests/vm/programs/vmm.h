@@ -6,7 +6,17 @@
 #include <err.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
+
+/* A line KEY=HEXADECIMAL */
+static inline void print_bytes(const char *key, const __u8 *bytes, int nr)
+{
+	printf("%s=", key);
+	while (nr--)
+		printf("%02x", *bytes++);
+	printf("\n");
+}
 
 static inline int open_kvm(void)
 {

@@ -47,7 +47,7 @@ static const char *usage =
 "  --state FILE       where the guest's state is saved, by SIGTERM, SIGINT or SIGUSR1\n"
 "  --resume           go on from there\n"
 "  --sum              show a checksum of all memory when the guest is paused or resumed\n"
-"  --fault WHAT       for tests: do something wrong. Of what is saved: stale-epoch,\n"
+"  --fault WHAT       for tests: do something wrong. Of what is saved: stale-token,\n"
 "                     wrong-name, wrong-size, wrong-version, damaged, kill-before-save (do\n"
 "                     not save, die); of what is restored: no-msrs, no-attributes\n"
 "\n"
@@ -57,7 +57,7 @@ static const char *usage =
 "the guest any further.\n";
 
 static const char * const faults[] = {
-	[FAULT_STALE_EPOCH] = "stale-epoch", [FAULT_WRONG_NAME] = "wrong-name",
+	[FAULT_STALE_TOKEN] = "stale-token", [FAULT_WRONG_NAME] = "wrong-name",
 	[FAULT_WRONG_SIZE] = "wrong-size", [FAULT_WRONG_VERSION] = "wrong-version",
 	[FAULT_DAMAGED] = "damaged", [FAULT_KILL_BEFORE_SAVE] = "kill-before-save",
 	[FAULT_NO_MSRS] = "no-msrs", [FAULT_NO_ATTRIBUTES] = "no-attributes",
@@ -218,7 +218,7 @@ static void boot(struct vm *vm, const struct options *options)
 	for (i = 0; i < vm->nr_cpus; i++)
 		cpu_set_cpuid(&vm->cpus[i]);
 	boot_load(vm, options->kernel, options->initrd, options->append);
-	warnx("%s: new, epoch %lu", vm->name, vm->epoch);
+	warnx("%s: new, %lu bytes of memory", vm->name, vm->size);
 }
 
 /* The guest as it was saved, in the memory that it had. */
@@ -228,18 +228,15 @@ static void resume(struct vm *vm, const struct options *options)
 	struct state *state;
 
 	state = state_read(vm, options->state, options->memory);
-	memory_check_epoch(vm, state_epoch(state));
 	memory_claim(vm, KVM_GMEM_PERSIST_RECLAIM, state_memory(state), options->granule);
-	if (vm->epoch != state_epoch(state) + 1)
-		errx(STATUS_STALE, "stale: %s was saved in epoch %lu, and this is epoch %lu",
-		     vm->name, state_epoch(state), vm->epoch);
+	memory_check_fresh(vm, state_identity(state));
 	show_sum(vm, options);
 	device_create(vm);
 	cpu_create_all(vm, state_cpus(state));
 	memory_add_slots(vm);
 	state_restore(vm, state);
 	free(state);
-	warnx("%s: resumed, epoch %lu, in %.1f ms", vm->name, vm->epoch, milliseconds() - start);
+	warnx("%s: resumed, in %.1f ms", vm->name, milliseconds() - start);
 }
 
 static void save(struct vm *vm, const struct options *options, double start)
@@ -256,10 +253,10 @@ static void save(struct vm *vm, const struct options *options, double start)
 	}
 	if (vm->staged)
 		errx(STATUS_FAILED, "%s has not yet filled its private memory", vm->name);
+	memory_note_token(vm);
 	size = state_save(vm, options->state);
 	show_sum(vm, options);
-	warnx("%s: saved, epoch %lu, %zu bytes in %.1f ms", vm->name, vm->epoch, size,
-	      milliseconds() - start);
+	warnx("%s: saved, %zu bytes in %.1f ms", vm->name, size, milliseconds() - start);
 }
 
 int main(int argc, char **argv)

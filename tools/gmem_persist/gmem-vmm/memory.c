@@ -21,9 +21,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "vm.h"
+#include <linux/gmem_persist.h>
 
-#define OBJECTS "/sys/kernel/mm/gmem_persist/objects/"
+#include "vm.h"
 
 enum { SLOT_LOW, SLOT_HIGH, SLOT_STAGING };
 
@@ -52,10 +52,7 @@ static char *map_memory(const struct vm *vm)
 	return memory;
 }
 
-/*
- * Who has no CAP_SYS_ADMIN names the memory by a file of gmemfs, whose permissions decide.
- * To open it for writing is the claim, so look first.
- */
+/* Who has no CAP_SYS_ADMIN names the memory by a file of gmemfs, whose permissions decide. */
 static int open_handle(const struct vm *vm, bool create)
 {
 	struct stat stat;
@@ -117,36 +114,55 @@ void memory_claim(struct vm *vm, uint32_t op, uint64_t size, uint64_t granule)
 		err(STATUS_NO_MEMORY, "memory %s (%s)", vm->name, strerrorname_np(errno));
 	vm->size = gmem.size;
 	vm->granule = gmem.granule;
-	vm->epoch = gmem.epoch;
+	memcpy(vm->identity.uuid, gmem.uuid, UUID_SIZE);
+	memcpy(vm->identity.found, gmem.token, TOKEN_SIZE);
+	memcpy(vm->identity.own, gmem.own_token, TOKEN_SIZE);
 	vm->staged = vm->private && op == KVM_GMEM_PERSIST_CREATE;
 	vm->ram = map_memory(vm);
 }
 
 /**
- * memory_check_epoch - has anybody had the memory since the guest was saved?
- * @vm: the VM
- * @saved: the epoch of the claim under which the guest was saved
+ * memory_check_fresh - is the memory what it was when the guest was saved?
+ * @vm: the VM, whose memory has been claimed
+ * @saved: what was true of the memory then
  *
- * Asked before memory_claim(), since a claim raises the epoch: being refused shall not make
- * a good pair stale. The answer of the claim is what counts in the end.
+ * It must be the same object, and nobody have written to it since. The claim changed nothing,
+ * so to be refused here does no harm to a good pair.
  */
-void memory_check_epoch(const struct vm *vm, uint64_t saved)
+void memory_check_fresh(const struct vm *vm, const struct identity *saved)
 {
-	unsigned long long epoch;
-	char path[256];
-	FILE *file;
-	bool known;
+	const uint8_t *token = vm->identity.found;
 
-	snprintf(path, sizeof(path), OBJECTS "%s/epoch", vm->name);
-	file = fopen(path, "r");
-	if (!file)
-		return;		/* there is none, as the claim will say */
-	known = fscanf(file, "%llu", &epoch) == 1;
-	fclose(file);
-	if (known && epoch != saved)
-		errx(STATUS_STALE,
-		     "stale: %s was saved in epoch %llu, but its memory is in epoch %llu",
-		     vm->name, (unsigned long long)saved, epoch);
+	if (memcmp(vm->identity.uuid, saved->uuid, UUID_SIZE))
+		errx(STATUS_STALE, "stale: %s was saved with other memory of that name", vm->name);
+	/* The latter if it was saved without having run. */
+	if (memcmp(token, saved->own, TOKEN_SIZE) && memcmp(token, saved->found, TOKEN_SIZE))
+		errx(STATUS_STALE, "stale: the memory of %s has been written to since it was saved",
+		     vm->name);
+}
+
+/**
+ * memory_note_token - what is the memory known by, now that the guest does not run?
+ * @vm: the VM
+ *
+ * Its file says so. Who has only a name has what the claim answered: that is as good as long as
+ * no other writer has been let in (chmod +t), who would make the guest take another token.
+ */
+void memory_note_token(struct vm *vm)
+{
+	struct gmem_persist_view view = {};
+	int fd;
+
+	if (!vm->path)
+		return;
+	fd = open(vm->path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || ioctl(fd, GMEM_PERSIST_GET_VIEW, &view))
+		err(STATUS_FAILED, "%s", vm->path);
+	close(fd);
+	if (memcmp(view.uuid, vm->identity.uuid, UUID_SIZE))
+		errx(STATUS_FAILED, "%s is not the guest's memory any more", vm->path);
+	memcpy(vm->identity.found, view.token, TOKEN_SIZE);
+	memcpy(vm->identity.own, view.token, TOKEN_SIZE);
 }
 
 /**

@@ -3,10 +3,10 @@
  * What a guest is besides its memory, in a file: a header, and records of vCPUs and devices
  * in the order in which they are restored.
  *
- * The header says which memory it belongs to: name, size, and the epoch, which counts the
- * claims of an object. The guest was saved under claim N. If the claim that resumes it is
- * N + 1, nobody has had the memory in between, and memory and file are of one moment. Once
- * the guest was resumed, the file is stale.
+ * The header says which memory it belongs to: its name and size, its uuid, and the token that
+ * it had when the guest was saved. Whoever writes to the memory gives it another token, so if
+ * uuid and token are the same when the guest is to go on, memory and file are of one moment.
+ * The guest's own first write is the end of that: the file is stale then.
  *
  * The file is written through a mapping, so it may be a file of gmemfs and survive a kexec
  * beside the memory.
@@ -23,7 +23,7 @@
 #include "vm.h"
 
 #define MAGIC		"GMEM-VMM"
-#define VERSION		1
+#define VERSION		2
 #define MAX_STATE	MIB
 
 #define MSR_TSC			0x10
@@ -36,7 +36,7 @@ struct header {
 	uint32_t nr_cpus;
 	char name[KVM_GMEM_PERSIST_NAME_SIZE];
 	uint64_t memory;
-	uint64_t epoch;
+	struct identity identity;
 	uint32_t private;
 	uint32_t size;		/* of the records */
 	uint64_t sum;		/* of all the rest */
@@ -223,12 +223,16 @@ static void save_devices(struct state *state, struct vm *vm)
 
 /*
  * The order is that of restoring: a local APIC is where SREGS say, and the timers that some
- * MSRs start need the APIC, and the clocks.
+ * MSRs start need the APIC, and the clocks. MP_STATE is restored last, but asked for first: KVM
+ * lets the vCPU take an INIT or SIPI that waits for it then, which changes all else.
  */
 static void save_records(struct state *state, struct vm *vm)
 {
 	struct cpu *cpu, *end = vm->cpus + vm->nr_cpus;
+	struct kvm_mp_state mp_state[MAX_CPUS];
 
+	for (cpu = vm->cpus; cpu < end; cpu++)
+		XIOCTL(cpu->fd, KVM_GET_MP_STATE, &mp_state[cpu->index]);
 	for (cpu = vm->cpus; cpu < end; cpu++) {
 		save_cpuid(state, cpu);
 		save_plain(state, cpu, R_SREGS);
@@ -243,7 +247,8 @@ static void save_records(struct state *state, struct vm *vm)
 		save_msrs(state, cpu);
 		save_plain(state, cpu, R_EVENTS);
 		save_plain(state, cpu, R_DEBUGREGS);
-		save_plain(state, cpu, R_MP_STATE);
+		memcpy(add(state, R_MP_STATE, cpu->index, sizeof(mp_state[0])),
+		       &mp_state[cpu->index], sizeof(mp_state[0]));
 	}
 }
 
@@ -270,8 +275,8 @@ static void write_file(const char *path, const struct state *state)
 static void spoil_header(struct header *header, enum fault fault)
 {
 	switch (fault) {
-	case FAULT_STALE_EPOCH:
-		header->epoch--;
+	case FAULT_STALE_TOKEN:
+		header->identity.own[0] ^= 1;
 		break;
 	case FAULT_WRONG_NAME:
 		header->name[0] ^= 1;
@@ -307,7 +312,7 @@ size_t state_save(struct vm *vm, const char *path)
 	header->nr_cpus = vm->nr_cpus;
 	memcpy(header->name, vm->name, strlen(vm->name));
 	header->memory = vm->size;
-	header->epoch = vm->epoch;
+	header->identity = vm->identity;
 	header->private = vm->private;
 	save_records(state, vm);
 	spoil_header(header, vm->fault);
@@ -369,9 +374,9 @@ struct state *state_read(const struct vm *vm, const char *path, uint64_t size)
 	return state;
 }
 
-uint64_t state_epoch(const struct state *state)
+const struct identity *state_identity(const struct state *state)
 {
-	return state->header.epoch;
+	return &state->header.identity;
 }
 
 uint64_t state_memory(const struct state *state)

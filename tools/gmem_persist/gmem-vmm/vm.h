@@ -39,7 +39,7 @@ enum status {
 /* What may go wrong on purpose, so that tests can see it noticed. */
 enum fault {
 	FAULT_NONE,
-	FAULT_STALE_EPOCH,	/* save the epoch before */
+	FAULT_STALE_TOKEN,	/* save another token */
 	FAULT_WRONG_NAME,	/* save another name, size, or version */
 	FAULT_WRONG_SIZE,
 	FAULT_WRONG_VERSION,
@@ -47,6 +47,19 @@ enum fault {
 	FAULT_KILL_BEFORE_SAVE,	/* die when the guest is paused */
 	FAULT_NO_MSRS,		/* do not restore them */
 	FAULT_NO_ATTRIBUTES,	/* do not make private again what was so */
+};
+
+#define UUID_SIZE	16
+#define TOKEN_SIZE	KVM_GMEM_PERSIST_TOKEN_SIZE
+
+/*
+ * Which memory it is, and who has changed it last. While a guest runs, that is whoever did
+ * before, until the guest writes for the first time, and then the guest.
+ */
+struct identity {
+	uint8_t uuid[UUID_SIZE];
+	uint8_t found[TOKEN_SIZE];	/* the token that the memory had when it was claimed */
+	uint8_t own[TOKEN_SIZE];	/* the one that it has when the guest has written */
 };
 
 struct vm;
@@ -75,7 +88,7 @@ struct vm {
 	/* memory.c */
 	uint64_t size;
 	uint64_t granule;
-	uint64_t epoch;
+	struct identity identity;
 	bool private;		/* a protected VM, its memory out of our reach */
 	bool staged;		/* which the guest has not filled yet */
 	int gmem;
@@ -101,7 +114,8 @@ int xioctl(int fd, unsigned long request, void *arg, const char *what);
 
 /* memory.c */
 void memory_claim(struct vm *vm, uint32_t op, uint64_t size, uint64_t granule);
-void memory_check_epoch(const struct vm *vm, uint64_t saved);
+void memory_check_fresh(const struct vm *vm, const struct identity *saved);
+void memory_note_token(struct vm *vm);
 void memory_add_slots(struct vm *vm);
 void memory_set_private(struct vm *vm, uint64_t gpa, uint64_t size);
 void memory_drop_staging(struct vm *vm);
@@ -127,7 +141,7 @@ void device_update_irq(struct vm *vm);
 /* state.c */
 struct state;
 struct state *state_read(const struct vm *vm, const char *path, uint64_t size);
-uint64_t state_epoch(const struct state *state);
+const struct identity *state_identity(const struct state *state);
 unsigned int state_cpus(const struct state *state);
 uint64_t state_memory(const struct state *state);
 void state_restore(struct vm *vm, const struct state *state);

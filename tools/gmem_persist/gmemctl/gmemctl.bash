@@ -9,15 +9,20 @@ _gmemctl() {
 	case $last in
 	gmemctl)
 		mapfile -t COMPREPLY < <(compgen -W \
-			"status list show create discard freeze thaw decode" -- "$word") ;;
+			"status list show token create discard freeze thaw decode" -- "$word") ;;
 	show)
-		names=$(cat /sys/kernel/mm/gmem_persist/objects/*/path 2>/dev/null)
-		mapfile -t COMPREPLY < <(compgen -W "$names" -- "$word") ;;
+		names=$(gmemctl list 2>/dev/null | awk 'NR > 1 { print $5 }')
+		mapfile -t COMPREPLY < <(compgen -W "--json --field $names" -- "$word") ;;
+	--field)
+		mapfile -t COMPREPLY < <(compgen -W "name size length granule kind state views
+			generation flags vm_class uuid token nodes bad_pages ranges" -- "$word") ;;
 	discard)
-		names=$(ls -I '#*' /sys/kernel/mm/gmem_persist/objects 2>/dev/null)
+		names=$(gmemctl list 2>/dev/null | awk 'NR > 1 && $4 == "parked" { print $5 }')
 		mapfile -t COMPREPLY < <(compgen -W "$names" -- "$word") ;;
 	--granule)
 		mapfile -t COMPREPLY < <(compgen -W "2M 1G" -- "$word") ;;
+	token)
+		mapfile -t COMPREPLY < <(compgen -f -W "--json" -- "$word") ;;
 	decode)
 		mapfile -t COMPREPLY < <(compgen -f -W "--json" -- "$word") ;;
 	*)
@@ -25,7 +30,7 @@ _gmemctl() {
 		create)
 			mapfile -t COMPREPLY < <(compgen -W \
 				"--granule --nodes --private" -- "$word") ;;
-		status | list | show | decode)
+		status | list | show | token | decode)
 			mapfile -t COMPREPLY < <(compgen -W "--json" -- "$word") ;;
 		esac ;;
 	esac

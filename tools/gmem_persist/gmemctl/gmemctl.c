@@ -3,7 +3,6 @@
  * gmemctl: look at the pool of persistent guest memory, and say what shall be done with it.
  * See gmemctl.8.
  */
-#include <dirent.h>
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -16,25 +15,24 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "decode.h"
+#include "gmemctl.h"
 
 #define POOL	"/sys/kernel/mm/gmem_persist"
 #define RECORD	"/sys/kernel/debug/gmem_persist/record"
 
-/* A record has at most 64 MiB. */
-#define RECORD_MAX	(64UL << 20)
-
 static const char usage[] =
 "usage: gmemctl status [--json]             the pool\n"
 "       gmemctl list [--json]               objects, a line each\n"
-"       gmemctl show PATH [--json]          one object\n"
+"       gmemctl show [--json] [--field NAME] PATH...   what objects are\n"
+"       gmemctl token FILE [--json]         who changed the memory of a file of gmemfs last\n"
 "       gmemctl create NAME SIZE [--granule 2M|1G] [--nodes MASK] [--private]\n"
 "       gmemctl discard NAME                free a parked object\n"
 "       gmemctl freeze | thaw               before a kexec | if there will be none\n"
 "       gmemctl decode [FILE] [--json]      the record for the next kernel, or in FILE\n";
 
-static bool json, private;
-static const char *granule = "2M", *nodes;
+bool json;
+static bool private;
+static const char *granule = "2M", *nodes, *field;
 
 static void __attribute__((noreturn)) bad_usage(void)
 {
@@ -132,7 +130,7 @@ static int status(void)
 	static const char * const files[] = {
 		"pool_bytes", "clean_bytes", "dirty_bytes", "used_bytes", "quarantined_bytes",
 		"poisoned_bytes", "free_1g_bytes", "generation", "record_bytes", "frozen",
-		"holders",
+		"holders", "handover",
 	};
 	const char *comma = "{", *value;
 	char path[128];
@@ -145,119 +143,6 @@ static int status(void)
 	}
 	if (json)
 		printf("}\n");
-	return STATUS_OK;
-}
-
-static const char * const attributes[] = {
-	"size", "granule", "kind", "state", "views", "epoch", "generation", "flags", "vm_class",
-	"uuid",
-};
-
-/* An attribute of the object that goes by that key in sysfs, until the next call */
-static const char *read_attribute(const char *key, const char *attribute)
-{
-	char path[512];
-
-	snprintf(path, sizeof(path), POOL "/objects/%.255s/%s", key, attribute);
-	return read_line(path);
-}
-
-/* Where it is in gmemfs, until the next call: for root only, as to others the key says it */
-static const char *path_of(const char *key)
-{
-	const char *path = read_attribute(key, "path");
-
-	return path ? path : key;
-}
-
-static bool show_object(const char *key)
-{
-	const char *comma = json ? "{" : "", *value;
-
-	if (!read_attribute(key, "size"))
-		return false;
-	print_pair("name", path_of(key), &comma);
-	for (size_t i = 0; i < sizeof(attributes) / sizeof(*attributes); i++) {
-		value = read_attribute(key, attributes[i]);
-		if (value)
-			print_pair(attributes[i], value, &comma);
-	}
-	if (json)
-		printf("}");
-	return true;
-}
-
-static int visible(const struct dirent *entry)
-{
-	return entry->d_name[0] != '.';
-}
-
-static int by_path(const struct dirent **a, const struct dirent **b)
-{
-	char *path = strdup(path_of((*a)->d_name));
-	int order = strcmp(path, path_of((*b)->d_name));
-
-	free(path);
-	return order;
-}
-
-/* All keys, in the order of their paths */
-static int read_keys(struct dirent ***keys)
-{
-	int nr = scandir(POOL "/objects", keys, visible, by_path);
-
-	if (nr < 0)
-		err(STATUS_FAILED, POOL "/objects");
-	return nr;
-}
-
-static int show(const char *path)
-{
-	struct dirent **keys;
-	int nr = read_keys(&keys);
-
-	for (int i = 0; i < nr; i++) {
-		if (strcmp(path_of(keys[i]->d_name), path) || !show_object(keys[i]->d_name))
-			continue;
-		if (json)
-			printf("\n");
-		return STATUS_OK;
-	}
-	errx(STATUS_FAILED, "%s: no such object", path);
-}
-
-static int list(void)
-{
-	static const char * const columns[] = { "size", "granule", "kind", "state", "epoch" };
-	struct dirent **keys;
-	const char *comma = "";
-	int nr = read_keys(&keys);
-
-	if (json)
-		printf("[");
-	else
-		printf("%16s %11s %-9s %-11s %6s  %s\n", "SIZE", "GRANULE", "KIND", "STATE",
-		       "EPOCH", "NAME");
-	for (int i = 0; i < nr; i++) {
-		const char *key = keys[i]->d_name;
-		char value[5][32] = {};
-
-		if (json) {
-			fputs(comma, stdout);
-			/* One that has been discarded since is left out. */
-			comma = show_object(key) ? "," : "";
-			continue;
-		}
-		for (int c = 0; c < 5; c++) {
-			const char *line = read_attribute(key, columns[c]);
-
-			snprintf(value[c], sizeof(value[c]), "%.31s", line ? line : "-");
-		}
-		printf("%16s %11s %-9s %-11s %6s  %s\n", value[0], value[1], value[2], value[3],
-		       value[4], path_of(key));
-	}
-	if (json)
-		printf("]\n");
 	return STATUS_OK;
 }
 
@@ -301,22 +186,28 @@ static int create(const char *name, const char *size)
 
 static int decode_file(const char *path)
 {
-	char *buf = malloc(RECORD_MAX + 1);
-	size_t size = 0;
-	ssize_t n = 1;
+	size_t size = 0, room = 0;
+	char *buf = NULL;
+	ssize_t n;
 	int fd = open(path, O_RDONLY);
 
-	if (fd < 0 || !buf)
+	if (fd < 0)
 		err(STATUS_FAILED, "%s", path);
-	while (n && size <= RECORD_MAX) {
-		n = read(fd, buf + size, RECORD_MAX + 1 - size);
+	do {
+		if (size == room) {
+			room = 2 * room + (1 << 16);
+			buf = realloc(buf, room);
+			if (!buf)
+				err(STATUS_FAILED, "%s", path);
+		}
+		n = read(fd, buf + size, room - size);
 		if (n < 0)
 			err(STATUS_FAILED, "%s", path);
 		size += n;
-	}
+	} while (n);
 	if (!size)
 		errx(STATUS_FAILED, "%s: there is no record", path);
-	return decode(buf, size, json);
+	return decode(buf, size);
 }
 
 int main(int argc, char **argv)
@@ -326,6 +217,7 @@ int main(int argc, char **argv)
 		{ "granule", required_argument, NULL, 'g' },
 		{ "nodes", required_argument, NULL, 'n' },
 		{ "private", no_argument, NULL, 'p' },
+		{ "field", required_argument, NULL, 'f' },
 		{ "help", no_argument, NULL, 'h' },
 		{}
 	};
@@ -346,6 +238,9 @@ int main(int argc, char **argv)
 		case 'p':
 			private = true;
 			break;
+		case 'f':
+			field = optarg;
+			break;
 		case 'h':
 			fputs(usage, stdout);
 			return STATUS_OK;
@@ -361,6 +256,8 @@ int main(int argc, char **argv)
 #define IS(name, words)	(!strcmp(command, name) && nr == 1 + (words))
 	if (IS("decode", 1))
 		return decode_file(argv[1]);
+	if (IS("token", 1))
+		return show_token(argv[1]);
 	need_pool();
 	if (IS("decode", 0))
 		return decode_file(RECORD);
@@ -368,8 +265,8 @@ int main(int argc, char **argv)
 		return status();
 	if (IS("list", 0))
 		return list();
-	if (IS("show", 1))
-		return show(argv[1]);
+	if (!strcmp(command, "show") && nr > 1)
+		return show(argv + 1, nr - 1, field);
 	if (IS("create", 2))
 		return create(argv[1], argv[2]);
 	if (IS("discard", 1))

@@ -83,6 +83,7 @@ static const struct fleet fleets[] = {
 	} },
 };
 
+static struct gmem_block_ser sers[BLOCKS];
 static struct gmem_block blocks[BLOCKS];
 static struct gmem_arena_node nodes[NODES];
 static struct gmem_arena arena;
@@ -142,14 +143,14 @@ static u64 take_from(struct gmem_block *b, u64 size, struct gmem_extents *out)
 	if (b->nr_free == PER_BLOCK)
 		broken[b - blocks] = ++nr_broken;
 	for (; taken < size && b->nr_free; at = end) {
-		at = find_next_bit(b->free, PER_BLOCK, at);
-		end = find_next_zero_bit(b->free, PER_BLOCK, at);
+		at = find_next_bit(gmem_bits(b->ser->free), PER_BLOCK, at);
+		end = find_next_zero_bit(gmem_bits(b->ser->free), PER_BLOCK, at);
 		some = (end - at) * M2;
 		if (some > size - taken)
 			some = size - taken;
-		if (gmem_arena_take(&arena, b->base + at * M2, some))
+		if (gmem_arena_take(&arena, b->ser->base + at * M2, some))
 			abort();
-		gmem_extents_append(out, b->base + at * M2, some);
+		gmem_extents_append(out, b->ser->base + at * M2, some);
 		taken += some;
 	}
 	return taken;
@@ -162,7 +163,7 @@ static u64 take_whole(int nid, u64 size, struct gmem_extents *out)
 	unsigned int i;
 
 	for (i = 0; i < BLOCKS && taken < size; i++)
-		if (blocks[i].nid == nid && blocks[i].nr_free == PER_BLOCK)
+		if (blocks[i].ser->nid == nid && blocks[i].nr_free == PER_BLOCK)
 			taken += take_from(&blocks[i],
 					   size - taken < G1 ? size - taken : G1, out);
 	return taken;
@@ -177,7 +178,7 @@ static u64 by_address(const struct policy *policy, int nid, u64 size, u64 granul
 	if (granule == SZ_1G)
 		return take_whole(nid, size, out);
 	for (i = 0; i < BLOCKS && taken < size; i++)
-		if (blocks[i].nid == nid)
+		if (blocks[i].ser->nid == nid)
 			taken += take_from(&blocks[i], size - taken, out);
 	return taken;
 }
@@ -192,7 +193,7 @@ static u64 two_ends(const struct policy *policy, int nid, u64 size, u64 granule,
 	if (granule == SZ_1G)
 		return take_whole(nid, size, out);
 	for (i = BLOCKS - 1; i >= 0 && taken < size; i--)
-		if (blocks[i].nid == nid)
+		if (blocks[i].ser->nid == nid)
 			taken += take_from(&blocks[i], size - taken, out);
 	return taken;
 }
@@ -210,7 +211,7 @@ static s64 emptiest(const struct gmem_block *b)
 
 static s64 lowest(const struct gmem_block *b)
 {
-	return b->base;
+	return b->ser->base;
 }
 
 static s64 oldest(const struct gmem_block *b)
@@ -225,7 +226,7 @@ static struct gmem_block *choose(int nid, u64 least,
 	struct gmem_block *b, *best = NULL;
 
 	for (b = blocks; key && b < blocks + BLOCKS; b++)
-		if (b->nid == nid && b->nr_free && b->nr_free < PER_BLOCK &&
+		if (b->ser->nid == nid && b->nr_free && b->nr_free < PER_BLOCK &&
 		    b->nr_free >= least && (!best || key(b) < key(best)))
 			best = b;
 	return best;
@@ -412,8 +413,11 @@ static void live(const struct fleet *fleet, const struct policy *policy, u64 see
 	random_state = seed;
 	gmem_arena_init(&arena, blocks, BLOCKS, nodes, NODES);
 	for (i = 0; i < BLOCKS; i++) {
-		gmem_arena_add_block(&arena, (4 + i) * G1, i * NODES / BLOCKS);
-		gmem_arena_free(&arena, (4 + i) * G1, G1, true);
+		memset(sers[i].free, 0xff, sizeof(sers[i].free));
+		memset(sers[i].dirty, 0xff, sizeof(sers[i].dirty));
+		if (gmem_arena_add_block(&arena, &sers[i], (4 + i) * G1,
+					 i * NODES / BLOCKS))
+			abort();
 	}
 
 	for (now = 0; now < HOURS; now++) {

@@ -3,10 +3,10 @@
  * Runs the tests and reports in KTAP.
  *
  * unit [text]		run all tests, or those whose name has the text in it
- * unit --golden [WHICH]	print what tests/golden-v1.hex must be, or -v1-WHICH (poison, data, directories)
+ * unit --golden		print what tests/golden-v2.hex must be
  *
  * SEED=number in the environment: other random numbers; ROUNDS=number: so many
- * times as many of them.
+ * times as many of them; SECONDS=number: so much time on a CPU for each test.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -32,6 +32,7 @@ static const struct {
 	{ "record", record_tests },
 	{ "record_refuse", record_refuse_tests },
 	{ "record_fuzz", record_fuzz_tests },
+	{ "judge", judge_tests },
 	{ "param", param_tests },
 };
 
@@ -110,7 +111,8 @@ void *xmalloc(size_t size)
 static bool passes(const struct test *test)
 {
 	/* A test that does not end fails, too; this is time on a CPU. */
-	const rlim_t seconds = random_rounds(60);
+	const char *env = getenv("SECONDS");
+	const rlim_t seconds = env && *env ? strtoul(env, NULL, 0) : random_rounds(60);
 	const struct rlimit limit = { seconds, seconds };
 	int status;
 	pid_t pid;
@@ -177,7 +179,7 @@ int main(int argc, char **argv)
 		abort();
 
 	if (!strcmp(filter, "--golden")) {
-		golden_print(argc > 2 ? argv[2] : NULL);
+		golden_print();
 		return 0;
 	}
 

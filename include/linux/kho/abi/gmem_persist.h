@@ -5,7 +5,6 @@
 #include <linux/bits.h>
 #include <linux/build_bug.h>
 #include <linux/types.h>
-#include <linux/kho/abi/kexec_handover.h>
 
 /**
  * DOC: gmem_persist record ABI
@@ -14,23 +13,22 @@
  * memory itself is described in the E820 map (on x86), so the record only says
  * what lies where in it; losing the record loses no memory, only its names.
  *
- * The record is a KHO subtree called %GMEM_PERSIST_KHO_SUBTREE. Its blob is one
- * page that starts with a &struct gmem_persist_header. The header points to a
- * flattened device tree in memory preserved by kho_preserve_vmalloc()::
+ * The record is no copy of anything: its tables are what the kernel works on. They lie in
+ * memory that KHO preserves, from the moment they exist, and the next kernel goes on with
+ * them where they are::
  *
- *   KHO root tree            header page               preserved vmalloc memory
- *   +----------------+       +------------------+      +----------------------+
- *   | gmem-persist   |------>| magic, state     |      | /                    |
- *   +----------------+       | generation       |----->|   compatible         |
- *                            | fdt, fdt_crc     |      |   pool, clean, ...   |
- *                            | crc              |      |   object@0 { ... }   |
- *                            +------------------+      +----------------------+
+ *   KHO subtrees              headers, a page each        tables
+ *   +---------------------+   +--------------------+      +------------------------+
+ *   | gmem-persist        |-->| state, generation  |----->| pages of blocks        |
+ *   +---------------------+ X | pool               |      +------------------------+
+ *   | gmem-persist-copy   |-->| where tables are   |----->| object slots           |--+
+ *   +---------------------+   +--------------------+      +------------------------+  |
+ *                                                  |----->| bad pages (two copies) |  |
+ *                                                         +------------------------+  |
+ *                                                         | ranges of one object   |<-+
+ *                                                         +------------------------+
  *
- * The tree is replaced as a whole whenever the layout of the pool changes, and
- * the header is then pointed at the new one. Sealing, the only thing that
- * happens on the way to the next kernel, writes the header and nothing else.
- *
- * Properties of the root node:
+ * Each subtree is a small flattened device tree that says where both headers are:
  *
  * ============ ===================================================== ==========
  * name         content                                               value
@@ -39,204 +37,278 @@
  * page-size    page size of the writer                               u64
  * features     feature bits that a reader must know, and ones that   2 * u64
  *              it may ignore
- * pool         all memory of the pool, sorted                        ranges
- * clean        free memory that is known to be zero                  ranges
- * dirty        free memory that must be cleared before use           ranges
- * quarantined  memory that nobody may use                            ranges
- * bad          pages with memory errors, sorted                      page ranges
- * retired      granules that nobody gets because of them             ranges
- * nodes        where the writer saw the pool, sorted                 nodes
+ * headers      struct gmem_headers_ser                               struct
  * ============ ===================================================== ==========
  *
- * "bad" and "retired" are there if, and only if, the first word of "features" has
- * %GMEM_PERSIST_FEATURE_BAD_PAGES, and "nodes" if the second word has
- * %GMEM_PERSIST_FEATURE_NODES.
+ * The two subtrees say the same, and so do the two headers: one good one of each is enough.
  *
- * Every node below the root whose name begins with "object" is an object:
+ * A header is *sealed* once the tables cannot change any more, on the way to the next kernel.
+ * Then, and only then, the checksums of headers and of pages of blocks are right. All other
+ * checksums are right at all times. A record that is not sealed is not believed.
  *
- * ============ ===================================================== ==========
- * name         content                                               value
- * ============ ===================================================== ==========
- * name         the object's name                                     string
- * meta         its other attributes, struct gmem_persist_object      struct
- * ranges       its memory, in the order of its offsets               ranges
- * file         of a file of data: struct gmem_persist_file           struct
- * directory    of a directory: struct gmem_persist_directory         struct
- * mtime        of all but data, and may be missing: when it was last u64
- *              changed, in nanoseconds since the epoch
- * ============ ===================================================== ==========
+ * A granule of 2 MiB is in one of these states, by its bits in its block:
  *
- * "file" is there if, and only if, the object is a file of data; then the first word of
- * "features" has %GMEM_PERSIST_FEATURE_DATA.
+ * ==== ==== ===== ===========================================================
+ * free kept dirty
+ * ==== ==== ===== ===========================================================
+ * 1    0    0     free, and known to be zero
+ * 1    0    1     free, to be cleared before it is given out
+ * 0    1    any   an object's; if no object has it: quarantined
+ * 0    0    any   of no interest to the next kernel, for which it is free and dirty
+ * 1    1    any   impossible: taken for kept
+ * ==== ==== ===== ===========================================================
  *
- * "directory" is there if, and only if, the object is a directory, which has no memory;
- * then the first word of "features" has %GMEM_PERSIST_FEATURE_DIRECTORIES. A directory
- * stands before all that is in it, so there are no cycles, and an object whose directory
- * is not good is not good either. Names are unique in one directory.
+ * "free" is taken away before the first byte is written, and "kept" is set before an object
+ * that has the granule becomes valid. A granule that is not kept and has a bad page in it is
+ * not given out any more.
  *
- * "ranges" is an array of &struct gmem_persist_range, and so are "page ranges", but
- * in multiples of the page size. "nodes" is an array of &struct gmem_persist_node.
- * All integers are in the byte order of the machine; both kernels run on the same
- * one.
- *
- * The ranges of clean, dirty, quarantined, retired and of all objects are disjoint
- * and together are the pool. A reader trusts none of this: it checks alignment,
- * bounds, overlap, uniqueness and checksums, and quarantines whatever no valid
- * entry names.
- *
- * A bad page may be anywhere: an object keeps the ones that it has. A reader
- * retires each granule of clean and dirty memory that has one in it.
+ * Each piece has its own checksum, and damage costs what is damaged: a page of blocks, what is
+ * known of the free memory in it; a slot, its object, whose memory is quarantined then. A
+ * reader trusts nothing: it checks alignment, bounds, overlap, uniqueness and checksums, and
+ * quarantines what no valid entry names. All checksums are CRC-32, as crc32_le() with ~0 as
+ * seed. All integers are in the byte order of the machine; both kernels run on the same one.
  *
  * This interface is a contract. A reader refuses what it does not know, so a
  * change that an old reader would misread needs a new compatible string or a
- * new bit in the first word of "features".
+ * new bit in the first word of "features". Reserved fields are 0.
  */
 
-/* Name of the KHO subtree. */
+/* Names of the KHO subtrees. */
 #define GMEM_PERSIST_KHO_SUBTREE	"gmem-persist"
+#define GMEM_PERSIST_KHO_SUBTREE_COPY	"gmem-persist-copy"
 
-/* Version of the tree's format. */
-#define GMEM_PERSIST_COMPATIBLE		"gmem-persist-v1"
-
-/* First word of "features": there are "bad" and "retired". */
-#define GMEM_PERSIST_FEATURE_BAD_PAGES	BIT_ULL(0)
-/* First word of "features": an object has "file". */
-#define GMEM_PERSIST_FEATURE_DATA	BIT_ULL(1)
-/* First word of "features": an object has "directory". */
-#define GMEM_PERSIST_FEATURE_DIRECTORIES	BIT_ULL(2)
-/* Second word of "features": there is "nodes". */
-#define GMEM_PERSIST_FEATURE_NODES	BIT_ULL(0)
+/* Version of the format. */
+#define GMEM_PERSIST_COMPATIBLE		"gmem-persist-v2"
 
 /* "GMEMPRST", as the bytes lie in memory on a little-endian machine. */
 #define GMEM_PERSIST_MAGIC		0x545352504d454d47ULL
 
-/* The pool may still change: a next kernel must not believe the record. */
+/* The tables may change: a next kernel must not believe them. */
 #define GMEM_PERSIST_STATE_OPEN		0x4e45504fU
-/* Nothing changed since the record was written. */
+/* They stand still. */
 #define GMEM_PERSIST_STATE_SEALED	0x4c414553U
 
 /**
- * struct gmem_persist_header - start of the subtree's blob
- * @magic: %GMEM_PERSIST_MAGIC
- * @state: %GMEM_PERSIST_STATE_OPEN or %GMEM_PERSIST_STATE_SEALED
- * @crc: CRC-32 (as crc32_le() with ~0 as seed) of this structure with 0 here
- * @generation: how many handovers the pool had seen when this was written
- * @fdt_size: length of the tree in bytes
- * @fdt_crc: CRC-32 of the tree
+ * struct gmem_headers_ser - where the headers are
+ * @phys: physical address of each, a page
+ * @crc: checksum of @phys
  * @reserved: 0
- * @fdt: where the tree is
  */
-struct gmem_persist_header {
-	u64 magic;
-	u32 state;
+struct gmem_headers_ser {
+	u64 phys[2];
 	u32 crc;
-	u64 generation;
-	u64 fdt_size;
-	u32 fdt_crc;
 	u32 reserved;
-	struct kho_vmalloc fdt;
 };
 
-static_assert(offsetof(struct gmem_persist_header, fdt) == 40);
+static_assert(sizeof(struct gmem_headers_ser) == 24);
 
 /**
- * struct gmem_persist_range - a physically contiguous piece of the pool
+ * struct gmem_range_ser - a physically contiguous part of the pool
  * @base: physical address, a multiple of 2 MiB
  * @size: length in bytes, a multiple of 2 MiB, not 0
  */
-struct gmem_persist_range {
+struct gmem_range_ser {
 	u64 base;
 	u64 size;
 };
 
-static_assert(sizeof(struct gmem_persist_range) == 16);
+static_assert(sizeof(struct gmem_range_ser) == 16);
 
 /**
- * struct gmem_persist_node - a part of the pool on one NUMA node
- * @base: physical address, a multiple of 2 MiB
- * @size: length in bytes, a multiple of 2 MiB, not 0
- * @nid: number of the node, ~0 if the writer did not know it
+ * struct gmem_chunk_ser - pages of a table, a folio that KHO preserves
+ * @phys: physical address
+ * @order: it is 2^@order pages
  * @reserved: 0
  */
-struct gmem_persist_node {
+struct gmem_chunk_ser {
+	u64 phys;
+	u32 order;
+	u32 reserved;
+};
+
+static_assert(sizeof(struct gmem_chunk_ser) == 16);
+
+/* The memory map has room for so many extents of the pool, beside its own entries. */
+#define GMEM_PERSIST_MAX_EXTENTS	48
+#define GMEM_PERSIST_MAX_BLOCK_CHUNKS	16
+#define GMEM_PERSIST_MAX_SLOT_CHUNKS	160
+/* No chunk of a table is larger than 2^8 pages, and no list of ranges than 2^10. */
+#define GMEM_PERSIST_MAX_CHUNK_ORDER	8
+#define GMEM_PERSIST_MAX_LIST_ORDER	10
+
+/**
+ * struct gmem_header_ser - where all else is
+ * @magic: %GMEM_PERSIST_MAGIC
+ * @crc: checksum of the structure with 0 here
+ * @state: %GMEM_PERSIST_STATE_OPEN or %GMEM_PERSIST_STATE_SEALED
+ * @generation: how many handovers the pool has seen, this one not included
+ * @nr_extents: how many of @extents are used
+ * @nr_block_chunks: likewise
+ * @nr_slot_chunks: likewise
+ * @nr_objects: how many slots are valid; for information
+ * @bad: physical addresses of the two copies of struct gmem_bad_ser, of order
+ *	%GMEM_PERSIST_BAD_ORDER
+ * @reserved: 0
+ * @extents: the pool, sorted; multiples of 1 GiB
+ * @block_chunks: pages of struct gmem_block_page_ser. The pool's GiBs in ascending order have
+ *	one block after the other in them
+ * @slot_chunks: the slots, struct gmem_object_ser, counted through all chunks
+ */
+struct gmem_header_ser {
+	u64 magic;
+	u32 crc;
+	u32 state;
+	u64 generation;
+	u32 nr_extents;
+	u32 nr_block_chunks;
+	u32 nr_slot_chunks;
+	u32 nr_objects;
+	u64 bad[2];
+	u64 reserved[8];
+	struct gmem_range_ser extents[GMEM_PERSIST_MAX_EXTENTS];
+	struct gmem_chunk_ser block_chunks[GMEM_PERSIST_MAX_BLOCK_CHUNKS];
+	struct gmem_chunk_ser slot_chunks[GMEM_PERSIST_MAX_SLOT_CHUNKS];
+};
+
+static_assert(sizeof(struct gmem_header_ser) == 3704);
+
+#define GMEM_PERSIST_BLOCK_WORDS	8	/* 512 granules */
+
+/**
+ * struct gmem_block_ser - an aligned GiB of the pool, in granules of 2 MiB
+ * @base: physical address; for information
+ * @nid: NUMA node on which the writer saw it, ~0 if that is not known; for information
+ * @reserved: 0
+ * @free: granules that nobody has
+ * @kept: granules whose contents are not to be touched by anybody but their object
+ * @dirty: granules that are not known to be zero
+ */
+struct gmem_block_ser {
 	u64 base;
-	u64 size;
 	u32 nid;
 	u32 reserved;
+	u64 free[GMEM_PERSIST_BLOCK_WORDS];
+	u64 kept[GMEM_PERSIST_BLOCK_WORDS];
+	u64 dirty[GMEM_PERSIST_BLOCK_WORDS];
 };
 
-static_assert(sizeof(struct gmem_persist_node) == 24);
+static_assert(sizeof(struct gmem_block_ser) == 208);
+
+#define GMEM_PERSIST_PAGE_BLOCKS	19
 
 /**
- * struct gmem_persist_object - attributes of an object
+ * struct gmem_block_page_ser - 4 KiB of blocks
+ * @crc: checksum of the structure with 0 here, if the record is sealed
+ * @nr: how many of @blocks are used
+ * @reserved: 0
+ * @blocks: GiBs of the pool
+ * @unused: 0
+ */
+struct gmem_block_page_ser {
+	u32 crc;
+	u32 nr;
+	u64 reserved;
+	struct gmem_block_ser blocks[GMEM_PERSIST_PAGE_BLOCKS];
+	u64 unused[16];
+};
+
+static_assert(sizeof(struct gmem_block_page_ser) == 4096);
+
+#define GMEM_PERSIST_BAD_ORDER		3
+#define GMEM_PERSIST_MAX_BAD_PAGES	4095
+
+/**
+ * struct gmem_bad_ser - pages with memory errors
+ * @crc: checksum of @nr and of as much of @addr
+ * @nr: how many of @addr are used
+ * @addr: their physical addresses, ascending
+ */
+struct gmem_bad_ser {
+	u32 crc;
+	u32 nr;
+	u64 addr[GMEM_PERSIST_MAX_BAD_PAGES];
+};
+
+static_assert(sizeof(struct gmem_bad_ser) == 32768);
+
+/* A slot that nobody uses; all of it is 0. */
+#define GMEM_PERSIST_SLOT_UNUSED	0
+/* An object that the next kernel does not learn of: it has no name, or is not finished. */
+#define GMEM_PERSIST_SLOT_HIDDEN	0x4e444448U
+/* An object. */
+#define GMEM_PERSIST_SLOT_VALID		0x4a424f56U
+/* An object that a reader did not believe. It counts for nothing, but its memory stays kept. */
+#define GMEM_PERSIST_SLOT_REFUSED	0x55464552U
+
+/* What is in an object. */
+#define GMEM_PERSIST_KIND_MEMORY	0	/* a guest's memory, or nothing yet */
+#define GMEM_PERSIST_KIND_DATA		1	/* bytes that were written to a file */
+#define GMEM_PERSIST_KIND_DIRECTORY	2
+
+#define GMEM_PERSIST_NAME_SIZE		64
+#define GMEM_PERSIST_INLINE_RANGES	12
+
+/**
+ * struct gmem_object_ser - a slot for an object
+ * @crc: checksum of all from @state on up to @token_crc, that is without the token
+ * @state: GMEM_PERSIST_SLOT_*
+ * @kind: GMEM_PERSIST_KIND_*
+ * @mode: file type and permissions, as in st_mode
  * @uuid: unique among all objects of all hosts
- * @size: size in bytes, the sum of its ranges
+ * @name: its name in its directory, with its NUL
+ * @parent: number of the slot of its directory, plus 1; 0 for the root
+ * @size: of its memory in bytes, the sum of its ranges
  * @granule: 2 MiB or 1 GiB, and every range is aligned to it; 0 for a directory
  * @flags: the GUEST_MEMFD_FLAG_* that it was created with
- * @generation: how many handovers it had survived when this was written
- * @epoch: how often its VM view had been claimed, or its file been opened for writing
  * @vm_class: type of the VM that created it, a number of the architecture
  * @uid: owner, in the initial user namespace
  * @gid: group, in the initial user namespace
- * @mode: file type and permissions, as in st_mode
- * @parent: number of the directory that it is in, 0 for the root
+ * @nr_ranges: how many ranges it has
+ * @born: the pool's generation when it was created
  * @ctime: when it was created, in nanoseconds since the epoch
+ * @mtime: when it was last changed, likewise
+ * @bytes: of data: how long it is, at most @size
+ * @quota_bytes: of a directory: limit of all memory below it; 0: none
+ * @quota_names: of a directory: limit of all names below it; 0: none
+ * @ranges: its memory, in the order of its offsets, if it is in at most
+ *	%GMEM_PERSIST_INLINE_RANGES pieces
+ * @list: otherwise the folio in which the ranges are
+ * @list_crc: checksum of the ranges there
  * @reserved: 0
- * @crc: CRC-32 (as crc32_le() with ~0 as seed) of the name with its NUL, this
- *	structure with 0 here, and the ranges
+ * @token_crc: checksum of @token
+ * @token: who may have written to the memory last; see there. If it is damaged, nobody knows
+ * @unused: 0
  */
-struct gmem_persist_object {
+struct gmem_object_ser {
+	u32 crc;
+	u32 state;
+	u32 kind;
+	u32 mode;
 	u8 uuid[16];
+	char name[GMEM_PERSIST_NAME_SIZE];
+	u64 parent;
 	u64 size;
 	u64 granule;
 	u64 flags;
-	u64 generation;
-	u64 epoch;
 	u32 vm_class;
 	u32 uid;
 	u32 gid;
-	u32 mode;
-	u64 parent;
+	u32 nr_ranges;
+	u64 born;
 	u64 ctime;
-	u32 reserved;
-	u32 crc;
-};
-
-static_assert(sizeof(struct gmem_persist_object) == 96);
-
-/* Kind of file: bytes that were written to it, not a guest's memory. */
-#define GMEM_PERSIST_FILE_DATA		1
-
-/**
- * struct gmem_persist_file - further attributes of a file
- * @bytes: its length, at most the object's size
- * @mtime: when it was last written to, in nanoseconds since the epoch
- * @kind: %GMEM_PERSIST_FILE_DATA
- * @crc: CRC-32 (as crc32_le(), with the CRC of the object's attributes as seed) of this
- *	structure with 0 here
- */
-struct gmem_persist_file {
-	u64 bytes;
 	u64 mtime;
-	u32 kind;
-	u32 crc;
+	u64 bytes;
+	u64 quota_bytes;
+	u64 quota_names;
+	struct gmem_range_ser ranges[GMEM_PERSIST_INLINE_RANGES];
+	struct gmem_chunk_ser list;
+	u32 list_crc;
+	u32 reserved[19];
+	u32 token_crc;
+	u8 token[16];
+	u8 unused[12];
 };
 
-static_assert(sizeof(struct gmem_persist_file) == 24);
-
-/**
- * struct gmem_persist_directory - further attributes of a directory
- * @id: its number, unique among directories and not 0. It has it in this record only.
- * @reserved: 0
- * @crc: CRC-32 (as crc32_le(), with the CRC of the object's attributes as seed) of this
- *	structure with 0 here
- */
-struct gmem_persist_directory {
-	u64 id;
-	u32 reserved;
-	u32 crc;
-};
-
-static_assert(sizeof(struct gmem_persist_directory) == 16);
+static_assert(sizeof(struct gmem_object_ser) == 512);
 
 #endif /* _LINUX_KHO_ABI_GMEM_PERSIST_H */

@@ -12,49 +12,141 @@
 #include <linux/libfdt.h>
 #include <linux/mm.h>
 #include <linux/sizes.h>
+#include <linux/stat.h>
 
 #include <linux/gmem_persist.h>
 
 #include "records.h"
 
+static struct image img;
+static struct reading r;
 
-/* CRC-32 of "123456789" is cbf43926, the complement of what crc32_le() gives. */
+/* CRC-32 of "1234567890123456" is complemented by crc32_le(); what it is, zlib says. */
 static void checksum(void)
 {
-	CHECK_EQ(gmem_record_crc("123456789", 9), (u32)~0xcbf43926);
-	CHECK_EQ(gmem_record_crc("", 0), ~0U);
+	struct gmem_object_ser slot = {};
+
+	gmem_slot_set_token(&slot, (const u8 *)"1234567890123456");
+	CHECK_EQ(slot.token_crc, (u32)~0x1e5fcdb7);
+	CHECK_EQ(gmem_record_ranges_crc((const void *)"1234567890123456", 1), slot.token_crc);
+	CHECK_EQ(gmem_record_ranges_crc(NULL, 0), ~0U);
 }
 
-/* A header's checksum covers every bit of it but those of the checksum. */
-static void header_checksum(void)
+/*
+ * What @crc of a structure is for: of all of its bits from @first up to @end, those of the
+ * checksum itself make it wrong, too.
+ */
+static void check_covered(void *p, size_t size, size_t first, size_t end, bool (*good)(void *p))
 {
-	struct gmem_persist_header hdr = {
-		.magic = GMEM_PERSIST_MAGIC,
-		.state = GMEM_PERSIST_STATE_SEALED,
-		.generation = 3,
-	}, copy = hdr;
-	const size_t crc = offsetof(struct gmem_persist_header, crc);
-	u32 good = gmem_record_header_crc(&hdr);
+	u8 *bytes = p;
 	size_t i;
 
-	for (i = 0; i < 8 * sizeof(hdr); i++) {
-		bool own = i / 8 >= crc && i / 8 < crc + sizeof(hdr.crc);
-
+	CHECK(good(p));
+	for (i = 0; i < 8 * size; i++) {
 		where->step = i;
-		((u8 *)&hdr)[i / 8] ^= 1 << i % 8;
-		CHECK_EQ(gmem_record_header_crc(&hdr) == good, own);
-		((u8 *)&hdr)[i / 8] ^= 1 << i % 8;
+		bytes[i / 8] ^= 1 << i % 8;
+		CHECK_EQ(good(p), i / 8 < first || i / 8 >= end);
+		bytes[i / 8] ^= 1 << i % 8;
 	}
-	CHECK(!memcmp(&hdr, &copy, sizeof(hdr)));
+	CHECK(good(p));
+}
+
+static bool header_good(void *p)
+{
+	return !gmem_header_check(p, &img.pool);
+}
+
+static void header_checksum(void)
+{
+	image_fixed(&img);
+	check_covered(img.header[0], sizeof(*img.header[0]), 0, sizeof(*img.header[0]),
+		      header_good);
+	image_free(&img);
+}
+
+static bool block_page_good(void *p)
+{
+	return gmem_block_page_good(p, 5);
+}
+
+static void block_checksum(void)
+{
+	image_fixed(&img);
+	CHECK(!gmem_block_page_good(image_block_page(&img, 1), 4));
+	CHECK(!gmem_block_page_good(image_block_page(&img, 1), 6));
+	check_covered(image_block_page(&img, 1), PAGE_SIZE, 0, PAGE_SIZE, block_page_good);
+	image_free(&img);
+}
+
+static bool bad_good(void *p)
+{
+	u64 room[2 * GMEM_PERSIST_MAX_BAD_PAGES];
+	struct gmem_extents pages = { (void *)room, 0, GMEM_PERSIST_MAX_BAD_PAGES };
+
+	return !gmem_bad_read(p, &img.pool, &pages);
+}
+
+/* Of the list, only what is used counts. */
+static void bad_checksum(void)
+{
+	image_fixed(&img);
+	check_covered(img.bad[1], 128, 0, 8 + 4 * 8, bad_good);
+	image_free(&img);
+}
+
+static bool slot_good(void *p)
+{
+	return !gmem_slot_check(p);
+}
+
+static bool token_good(void *p)
+{
+	return gmem_slot_token_good(p);
+}
+
+static bool slot_unused(void *p)
+{
+	return !gmem_slot_check(p) && *(u64 *)p == 0;
+}
+
+/* The token is not the slot's concern, nor the slot the token's. */
+static void slot_checksum(void)
+{
+	const size_t token = offsetof(struct gmem_object_ser, token_crc);
+	const size_t unused = offsetof(struct gmem_object_ser, unused);
+	struct gmem_object_ser nothing = {};
+	u32 id;
+
+	image_fixed(&img);
+	for (id = 0; id < 6; id++) {
+		check_covered(image_slot(&img, id), sizeof(nothing), 0, token, slot_good);
+		check_covered(image_slot(&img, id), sizeof(nothing), token, unused, token_good);
+	}
+	check_covered(&nothing, sizeof(nothing), 0, sizeof(nothing), slot_unused);
+	CHECK(!gmem_slot_token_good(&nothing));
+	image_free(&img);
+}
+
+static bool list_good(void *p)
+{
+	return !gmem_slot_check_ranges(image_slot(&img, 9), p, &img.pool);
+}
+
+static void list_checksum(void)
+{
+	image_fixed(&img);
+	check_covered(image_ranges(&img, image_slot(&img, 9)), 20 * 16, 0, 20 * 16, list_good);
+	image_free(&img);
 }
 
 /* 1 to 63 letters, digits and "._-+:@=", no dot in front */
 static void names(void)
 {
 	static const char others[] = "._-+:@=";
-	char name[GMEM_NAME_SIZE + 1];
+	char name[GMEM_NAME_SIZE + 1], *full;
 	unsigned int c, len;
 
+	CHECK_EQ(GMEM_NAME_SIZE, GMEM_PERSIST_NAME_SIZE);
 	for (c = 0; c < 256; c++) {
 		bool ok = c && c < 128 && (isalnum(c) || strchr(others, c));
 
@@ -85,269 +177,205 @@ static void names(void)
 	CHECK(gmem_name_valid("a."));
 
 	/* A full buffer without a NUL is no name, and nothing behind it is read. */
-	{
-		char *full = xmalloc(GMEM_NAME_SIZE);
-
-		memset(full, 'x', GMEM_NAME_SIZE);
-		CHECK(!gmem_name_valid(full));
-		free(full);
-	}
+	full = xmalloc(GMEM_NAME_SIZE);
+	memset(full, 'x', GMEM_NAME_SIZE);
+	CHECK(!gmem_name_valid(full));
+	free(full);
 }
 
-/* Read a draft's bytes; all of it must come back, and nothing else. */
-static void check_reading(const struct draft *d, const void *fdt, size_t size)
+/* All of an image must come back, and nothing else. */
+static void check_reading(void)
 {
-	struct gmem_record rec;
-	unsigned int i;
+	unsigned int i = 0;
+	u32 id;
 
-	CHECK_TEXT(gmem_record_read(fdt, size, &d->rec.pool, &rec), NULL);
-	record_check(&d->rec.pool, &rec);
-	CHECK(gmem_extents_equal(&rec.clean, &d->rec.clean));
-	CHECK(gmem_extents_equal(&rec.dirty, &d->rec.dirty));
-	CHECK(gmem_extents_equal(&rec.quarantined, &d->rec.quarantined));
-	CHECK(gmem_extents_equal(&rec.bad_pages, &d->rec.bad_pages));
-	CHECK(gmem_extents_equal(&rec.retired, &d->rec.retired));
-	CHECK_EQ(rec.nr_nodes, d->rec.nr_nodes);
-	CHECK(!rec.nr_nodes || !memcmp(rec.nodes, d->rec.nodes,
-				       rec.nr_nodes * sizeof(*rec.nodes)));
-	CHECK_EQ(rec.unnamed_bytes, 0);
-	CHECK_EQ(rec.bad_free, 0);
-	CHECK_EQ(rec.nr_objects, d->rec.nr_objects);
-	for (i = 0; i < rec.nr_objects; i++) {
-		const struct gmem_record_object *is = &rec.objects[i];
-		const struct gmem_record_object *was = &d->rec.objects[i];
+	image_read(&img, &r);
+	CHECK_TEXT(r.refused, NULL);
+	CHECK_EQ(r.err, 0);
+	CHECK_EQ(r.blocks_refused, 0);
+	CHECK_EQ(r.bad_refused, 0);
+	CHECK(gmem_extents_equal(&r.bad_pages, &img.bad_pages));
+	reading_check(&img, &r);
+	for (id = 0; id < image_nr_slots(&img); id++) {
+		const struct gmem_object_ser *slot = image_slot(&img, id);
 
-		CHECK_TEXT(is->bad, NULL);
-		CHECK_TEXT(is->name, was->name);
-		CHECK(!memcmp(&is->meta, &was->meta, sizeof(is->meta)));
-		CHECK(gmem_extents_equal(&is->ranges, &was->ranges));
-		CHECK(!memcmp(&is->file, &was->file, sizeof(is->file)));
-		CHECK(!memcmp(&is->directory, &was->directory, sizeof(is->directory)));
-		CHECK_EQ(is->mtime, was->mtime);
+		if (slot->state != GMEM_PERSIST_SLOT_VALID)
+			continue;
+		CHECK(i < r.nr);
+		CHECK_EQ(r.found[i].id, id);
+		CHECK_TEXT(r.found[i].bad, NULL);
+		CHECK(gmem_slot_token_good(r.found[i].slot));
+		i++;
 	}
-	gmem_record_free(&rec);
-	CHECK(!rec.objects && !rec.pool.r && !rec.clean.nr && !rec.nodes);
+	CHECK_EQ(i, r.nr);
+	reading_free(&r);
 }
 
 static void round_trip(void)
 {
-	struct draft d;
-	size_t size;
-	void *fdt;
-
 	random_start(0x70);
-	for (where->step = 0; where->step < random_rounds(1500); where->step++) {
-		draft_random(&d);
-		fdt = draft_write(&d, &size);
-		check_reading(&d, fdt, size);
-		free(fdt);
-		draft_free(&d);
+	for (where->step = 0; where->step < random_rounds(1000); where->step++) {
+		image_random(&img);
+		check_reading();
+		image_free(&img);
 	}
 }
 
-/* A pool that has nothing in it, and one that is not there */
+/* A pool that has no objects, and no pool */
 static void nothing(void)
 {
-	struct draft d = {};
-	size_t size;
-	void *fdt;
+	static const struct gmem_range pool = { 4 * G, G };
+	struct gmem_header_ser h = { .magic = GMEM_PERSIST_MAGIC };
+	struct gmem_extents none = {};
 
-	fdt = draft_write(&d, &size);
-	check_reading(&d, fdt, size);
-	free(fdt);
+	image_start(&img, &pool, 1, 0);
+	image_seal(&img);
+	check_reading();
+	image_free(&img);
 
-	list_put(&d.rec.pool, 4 * (u64)SZ_1G, SZ_2M);
-	list_put(&d.rec.clean, 4 * (u64)SZ_1G, SZ_2M);
-	fdt = draft_write(&d, &size);
-	check_reading(&d, fdt, size);
-	free(fdt);
-	draft_free(&d);
+	h.bad[0] = 8 * PAGE_SIZE;
+	h.bad[1] = 16 * PAGE_SIZE;
+	gmem_header_seal(&h, GMEM_PERSIST_STATE_SEALED);
+	CHECK_TEXT(gmem_header_check(&h, &none), NULL);
+	CHECK_EQ(gmem_record_judge(NULL, 0, NULL, NULL), 0);
 }
 
 /*
  * Fixed input must give the bytes that it gave when the format was decided on,
  * and these bytes must be understood forever.
  */
-static void check_golden(struct draft *d, const char *path)
+static void golden_v2(void)
 {
-	unsigned char *fdt, *golden = xmalloc(1 << 16);
-	size_t size, nr = 0, i;
-	unsigned int byte;
-	FILE *file;
+	unsigned int g;
 
-	file = fopen(path, "r");
-	if (!file)
-		test_fail(__FILE__, __LINE__, "cannot open %s", path);
-	while (nr < 1 << 16 && fscanf(file, "%2x", &byte) == 1)
-		golden[nr++] = byte;
-	fclose(file);
+	golden_check(TESTS_DIR "/golden-v2.hex");
+	image_fixed(&img);
+	check_reading();
 
-	fdt = draft_write(d, &size);
-	for (i = 0; i < size && i < nr; i++)
-		if (fdt[i] != golden[i])
-			break;
-	if (i < size || i < nr)
-		test_fail(__FILE__, __LINE__,
-			  "byte %zu of %zu (golden: %zu) is not that of %s: the format of the record changed without a new version. Give it a new GMEM_PERSIST_COMPATIBLE and a new golden file, or undo the change",
-			  i, size, nr, path);
-
-	check_reading(d, golden, nr);
-	free(fdt);
-	free(golden);
-	draft_free(d);
-}
-
-static void golden_v1(void)
-{
-	struct draft d;
-
-	draft_fixed(&d);
-	check_golden(&d, TESTS_DIR "/golden-v1.hex");
-}
-
-/* With bad pages and nodes, which a record has only if there are any */
-static void golden_v1_poison(void)
-{
-	struct draft d;
-
-	draft_poison(&d);
-	check_golden(&d, TESTS_DIR "/golden-v1-poison.hex");
-}
-
-/* With files of data */
-static void golden_v1_data(void)
-{
-	struct draft d;
-
-	draft_data(&d);
-	check_golden(&d, TESTS_DIR "/golden-v1-data.hex");
-}
-
-/* With directories */
-static void golden_v1_directories(void)
-{
-	struct draft d;
-
-	draft_directories(&d);
-	check_golden(&d, TESTS_DIR "/golden-v1-directories.hex");
-}
-
-/* What the writer says it needs is enough even for the longest of everything. */
-static void size_is_enough(void)
-{
-	static struct gmem_record_object objs[GMEM_RECORD_MAX_OBJECTS + 1];
-	static char long_names[GMEM_RECORD_MAX_OBJECTS + 1][GMEM_NAME_SIZE];
-	struct gmem_range r = { SZ_2M, SZ_2M };
-	struct gmem_record rec = { .objects = objs };
-	unsigned int i, nr;
-	size_t size;
-	void *buf;
-
-	for (i = 0; i <= GMEM_RECORD_MAX_OBJECTS; i++) {
-		memset(long_names[i], 'x', GMEM_NAME_SIZE - 1);
-		objs[i].name = long_names[i];
-		objs[i].ranges = (struct gmem_extents){ &r, 1, 1 };
-		objs[i].file.kind = GMEM_PERSIST_FILE_DATA;
-		objs[i].directory.id = ~0ULL;
-		objs[i].mtime = ~0ULL;
+	image_read(&img, &r);
+	CHECK_EQ(r.nr, 6);
+	CHECK_EQ(r.found[0].depth, 1);
+	CHECK_EQ(r.found[1].depth, 2);
+	CHECK_EQ(r.found[2].depth, 3);
+	CHECK_EQ(r.found[5].depth, 1);
+	for (g = 0; g < 512; g++) {
+		CHECK_EQ(r.has[g], GRANULE_CLEAN);
+		CHECK_EQ(r.has[512 + g], 2);
+		CHECK_EQ(r.has[2 * 512 + g], g < 2 || g == 511 ? 3 : GRANULE_NOBODY);
+		CHECK_EQ(r.has[3 * 512 + g], GRANULE_DIRTY);
+		CHECK_EQ(r.has[5 * 512 + g], GRANULE_QUARANTINED);
+		CHECK_EQ(r.has[21 * 512 + g], GRANULE_NOBODY);
+		CHECK_EQ(r.has[22 * 512 + g], g < 40 && g % 2 == 0 ? 9 : GRANULE_DIRTY);
+		CHECK_EQ(r.has[23 * 512 + g], GRANULE_NOBODY);
 	}
-	for (nr = 0; nr <= GMEM_RECORD_MAX_OBJECTS; nr += nr < 32 ? 1 : 508) {
-		rec.nr_objects = nr;
-		size = gmem_record_size(&rec);
-		buf = xmalloc(size);
-		CHECK(gmem_record_write(&rec, buf, size) > 0);
-		CHECK(!fdt_check_header(buf) && fdt_totalsize(buf) <= size);
-		free(buf);
-	}
-
-	/* One object too many */
-	rec.nr_objects = GMEM_RECORD_MAX_OBJECTS + 1;
-	size = gmem_record_size(&rec);
-	buf = xmalloc(size);
-	CHECK_EQ(gmem_record_write(&rec, buf, size), -ENOSPC);
-	rec.nr_objects--;
-	CHECK(gmem_record_write(&rec, buf, size) > 0);
-	/* More room than a reader accepts */
-	CHECK_EQ(gmem_record_write(&rec, buf, GMEM_RECORD_MAX_SIZE + 1), -ENOSPC);
-	free(buf);
-}
-
-/* As many bad pages as there may be, and one more */
-static void most_bad_pages(void)
-{
-	const u64 base = 4 * (u64)SZ_1G;
-	struct gmem_record rec;
-	struct draft d = {};
-	size_t size;
-	void *fdt;
-	int i;
-
-	/* Every other page, so that each is a range. */
-	list_put(&d.rec.pool, base, 16 * SZ_2M);
-	list_put(&d.rec.retired, base, 16 * SZ_2M);
-	for (i = 0; i < GMEM_RECORD_MAX_BAD_PAGES; i++)
-		list_put(&d.rec.bad_pages, base + 2 * i * PAGE_SIZE, PAGE_SIZE);
-	fdt = draft_write(&d, &size);
-	check_reading(&d, fdt, size);
-	free(fdt);
-
-	list_put(&d.rec.bad_pages, base + PAGE_SIZE, PAGE_SIZE);
-	size = gmem_record_size(&d.rec);
-	fdt = xmalloc(size);
-	CHECK_EQ(gmem_record_write(&d.rec, fdt, size), -ENOSPC);
-	free(fdt);
-	draft_free(&d);
-
-	/* All of them in one piece, in free memory: nine granules of it go */
-	list_put(&d.rec.pool, base, 16 * SZ_2M);
-	list_put(&d.rec.clean, base, 16 * SZ_2M);
-	list_put(&d.rec.bad_pages, base + 3 * PAGE_SIZE,
-		 GMEM_RECORD_MAX_BAD_PAGES * PAGE_SIZE);
-	fdt = draft_write(&d, &size);
-	CHECK_TEXT(gmem_record_read(fdt, size, &d.rec.pool, &rec), NULL);
-	record_check(&d.rec.pool, &rec);
-	CHECK_EQ(gmem_extents_bytes(&rec.retired), 9 * SZ_2M);
-	CHECK_EQ(gmem_extents_bytes(&rec.clean), 7 * SZ_2M);
-	gmem_record_free(&rec);
-	free(fdt);
-	draft_free(&d);
+	reading_free(&r);
+	image_free(&img);
 }
 
 /* However little room there is, it is said to be too little and not exceeded. */
-static void size_too_small(void)
+static void tree_size(void)
 {
-	size_t size, room;
-	struct draft d;
-	void *fdt, *buf;
+	const u64 headers[2] = { 0x1000, 0xfffffffffffff000 };
+	u64 is[2];
+	size_t room, size = 0;
 	int len;
+	u8 *buf;
 
-	draft_poison(&d);
-	fdt = draft_write(&d, &size);
-	free(fdt);
-	for (room = 0; room <= size; room++) {
+	for (room = 0; room <= GMEM_RECORD_FDT_SIZE; room++) {
 		where->step = room;
 		buf = xmalloc(room);
-		len = gmem_record_write(&d.rec, buf, room);
-		/* The tree that is finished has no gap, the unfinished one has. */
-		CHECK(len == -ENOSPC || len == size);
-		CHECK(len < 0 || room >= size);
+		len = gmem_record_write_fdt(buf, room, headers);
+		CHECK(len == -ENOSPC || (len > 0 && len <= room));
+		CHECK(len > 0 || !size);
+		if (len > 0) {
+			size = len;
+			CHECK_TEXT(gmem_record_read_fdt(buf, room, is), NULL);
+			CHECK_TEXT(gmem_record_read_fdt(buf, len, is), NULL);
+			CHECK(is[0] == headers[0] && is[1] == headers[1]);
+		}
 		free(buf);
 	}
-	draft_free(&d);
+	CHECK(size && size < GMEM_RECORD_FDT_SIZE / 2);
+}
+
+/* A header that is opened again, and sealed again */
+static void seal(void)
+{
+	struct gmem_header_ser was, *h;
+
+	image_fixed(&img);
+	h = img.header[0];
+	was = *h;
+	gmem_header_seal(h, GMEM_PERSIST_STATE_OPEN);
+	CHECK_TEXT(gmem_header_check(h, &img.pool), "it is not sealed");
+	h->generation++;
+	CHECK_TEXT(gmem_header_check(h, &img.pool), "it is not sealed");
+	gmem_header_seal(h, GMEM_PERSIST_STATE_SEALED);
+	CHECK_TEXT(gmem_header_check(h, &img.pool), NULL);
+	CHECK(h->crc != was.crc);
+	h->generation--;
+	gmem_header_seal(h, GMEM_PERSIST_STATE_SEALED);
+	CHECK(!memcmp(h, &was, sizeof(was)));
+	image_free(&img);
+}
+
+/* As many bad pages as there may be, and one more, which gets no place */
+static void most_bad_pages(void)
+{
+	const struct gmem_range pool = { 4 * G, G };
+	const struct gmem_extents in = { (struct gmem_range *)&pool, 1, 1 };
+	struct gmem_extents pages = {}, is = {};
+	struct gmem_bad_ser *bad = xmalloc(sizeof(*bad));
+	struct gmem_range all;
+	int i, nr;
+
+	is.cap = GMEM_PERSIST_MAX_BAD_PAGES;
+	is.r = xmalloc(is.cap * sizeof(*is.r));
+	pages.cap = GMEM_PERSIST_MAX_BAD_PAGES + 1;
+	pages.r = xmalloc(pages.cap * sizeof(*pages.r));
+	/* Every other page, so that each is a range */
+	for (i = 0; i < pages.cap; i++)
+		CHECK_EQ(gmem_extents_add(&pages, 4 * G + 2 * i * PAGE_SIZE, PAGE_SIZE), 0);
+	for (nr = GMEM_PERSIST_MAX_BAD_PAGES - 1; nr < pages.cap; nr++) {
+		pages.nr = nr;
+		gmem_bad_write(bad, &pages);
+		CHECK_TEXT(gmem_bad_read(bad, &in, &is), NULL);
+		pages.nr = nr > GMEM_PERSIST_MAX_BAD_PAGES ? GMEM_PERSIST_MAX_BAD_PAGES : nr;
+		CHECK(gmem_extents_equal(&pages, &is));
+	}
+
+	/* All of them in one piece */
+	all = (struct gmem_range){ 4 * G, (GMEM_PERSIST_MAX_BAD_PAGES + 1) * PAGE_SIZE };
+	pages.r[0] = all;
+	pages.nr = 1;
+	gmem_bad_write(bad, &pages);
+	CHECK_TEXT(gmem_bad_read(bad, &in, &is), NULL);
+	CHECK_EQ(is.nr, 1);
+	CHECK_EQ(is.r[0].size, GMEM_PERSIST_MAX_BAD_PAGES * PAGE_SIZE);
+
+	/* None */
+	pages.nr = 0;
+	gmem_bad_write(bad, &pages);
+	CHECK_TEXT(gmem_bad_read(bad, &in, &is), NULL);
+	CHECK_EQ(is.nr, 0);
+	free(is.r);
+	free(pages.r);
+	free(bad);
 }
 
 const struct test record_tests[] = {
 	TEST(checksum),
 	TEST(header_checksum),
+	TEST(block_checksum),
+	TEST(bad_checksum),
+	TEST(slot_checksum),
+	TEST(list_checksum),
 	TEST(names),
 	TEST(round_trip),
 	TEST(nothing),
-	TEST(golden_v1),
-	TEST(golden_v1_poison),
-	TEST(golden_v1_data),
-	TEST(golden_v1_directories),
-	TEST(size_is_enough),
+	TEST(golden_v2),
+	TEST(tree_size),
+	TEST(seal),
 	TEST(most_bad_pages),
-	TEST(size_too_small),
 	{}
 };

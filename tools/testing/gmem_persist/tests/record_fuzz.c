@@ -1,559 +1,557 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Damaged records. Whatever comes, the reader must not crash, and must not give
- * away memory that may be somebody's: see record_check().
+ * Damaged records, and ones that lie. Whatever comes, the reader must not crash, and must
+ * not give away memory that may be somebody's.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <linux/libfdt.h>
+#include <linux/mm.h>
 #include <linux/sizes.h>
 #include <linux/stat.h>
 
-#include <linux/gmem_persist.h>
-
 #include "records.h"
 
+static struct image img;
+/* Without damage, and with it */
+static struct reading was, is;
+
 /* What the readings came to, to see that the damage is neither too much nor none */
-static unsigned long nr_refused, nr_read, nr_good, nr_bad;
+static unsigned long nr_bad, nr_good;
 
-static bool all_in(const struct gmem_extents *x, const struct gmem_extents *set)
+/*
+ * One piece is damaged: nothing more may be lost than it says.
+ */
+
+static void begin(void)
 {
-	unsigned int i;
+	image_read(&img, &was);
+	CHECK_TEXT(was.refused, NULL);
+	reading_check(&img, &was);
+}
 
-	for (i = 0; i < x->nr; i++)
-		if (!gmem_extents_contain(set, x->r[i].base, x->r[i].size))
-			return false;
-	return true;
+static void end(void)
+{
+	reading_free(&was);
+	image_free(&img);
+}
+
+static void read_damaged(void)
+{
+	image_read(&img, &is);
+	reading_check(&img, &is);
+}
+
+/* All that is refused is in the slot @id, or in the directory there. */
+static bool is_below(u32 id, u32 dir)
+{
+	const struct gmem_object_ser *slot = image_slot(&img, id);
+
+	while (id != dir && slot->parent) {
+		id = slot->parent - 1;
+		slot = image_slot(&img, id);
+	}
+	return id == dir;
 }
 
 /*
- * @size bytes of @fdt, which was made from @d and then damaged, in memory that ends
- * with them. @once: in one place only, where the checksums see it; so there is no
- * good object that was not one before, and no memory becomes clean or dirty.
+ * Is everything as it was, but for the object @id and what is in there, of which the memory is
+ * quarantined now? With -1, no object is damaged.
  */
-static void read_damaged(const struct draft *d, const void *fdt, size_t size,
-			 bool once)
+static void check_objects(int id)
 {
-	void *copy = xmalloc(size);
-	struct gmem_record rec;
-	unsigned int i, j;
+	const struct gmem_found *f;
+	unsigned int i, g;
 
-	memcpy(copy, fdt, size);
-	if (gmem_record_read(copy, size, &d->rec.pool, &rec)) {
-		nr_refused++;
-		goto out;
-	}
-	nr_read++;
-	record_check(&d->rec.pool, &rec);
-	if (once) {
-		CHECK(all_in(&rec.clean, &d->rec.clean));
-		CHECK(all_in(&rec.dirty, &d->rec.dirty));
-	}
-	for (i = 0; i < rec.nr_objects; i++) {
-		const struct gmem_record_object *obj = &rec.objects[i];
-
-		if (obj->bad) {
-			nr_bad++;
+	CHECK_TEXT(is.refused, NULL);
+	CHECK_EQ(is.err, 0);
+	for (i = 0; i < is.nr; i++) {
+		f = reading_find(&was, is.found[i].id);
+		if (id >= 0 && is_below(is.found[i].id, id)) {
+			CHECK(is.found[i].bad);
 			continue;
 		}
-		nr_good++;
-		for (j = 0; once; j++) {
-			const struct gmem_record_object *was = &d->obj[j];
-
-			CHECK(j < d->rec.nr_objects);
-			if (!strcmp(obj->name, was->name) &&
-			    !memcmp(&obj->meta, &was->meta, sizeof(was->meta)) &&
-			    gmem_extents_equal(&obj->ranges, &was->ranges))
-				break;
-		}
+		CHECK(f);
+		CHECK_TEXT(is.found[i].bad, f->bad);
 	}
-out:
-	gmem_record_free(&rec);
-	free(copy);
-}
-
-static void flip_each_byte(const struct draft *d, u8 *fdt, size_t size)
-{
-	size_t i;
-	u8 was;
-
-	for (i = 0; i < size; i++) {
-		was = fdt[i];
-		fdt[i] = ~was;
-		read_damaged(d, fdt, size, true);
-		fdt[i] = was ^ 1 << random_below(8);
-		read_damaged(d, fdt, size, true);
-		fdt[i] = was + 1 + random_below(255);
-		read_damaged(d, fdt, size, true);
-		fdt[i] = was;
-		where->step++;
+	CHECK_EQ(is.blocks_refused, 0);
+	CHECK(gmem_extents_equal(&is.bad_pages, &was.bad_pages));
+	CHECK(is.nr == was.nr || (id >= 0 && is.nr == was.nr + 1 && !reading_find(&was, id)));
+	/* Mostly they are. */
+	if (!memcmp(is.has, was.has, is.nr_granules * sizeof(*is.has)))
+		return;
+	for (g = 0; g < is.nr_granules; g++) {
+		if (id >= 0 && was.has[g] >= 0 && is_below(was.has[g], id))
+			CHECK_EQ(is.has[g], GRANULE_QUARANTINED);
+		else
+			CHECK_EQ(is.has[g], was.has[g]);
 	}
 }
 
-/* A byte of the record is another one: each byte, with three other values. */
-static void flipped_byte(void)
+static u8 *damaged, undamaged;
+
+/* Change byte or bit @i of a piece, or return false if there is none. */
+static bool damage(u8 *p, size_t size, bool bits, size_t i)
 {
-	struct draft d;
-	size_t size;
-	u8 *fdt;
+	if (i == size * (bits ? 8 : 2))
+		return false;
+	where->step = i;
+	damaged = p + i / (bits ? 8 : 2);
+	undamaged = *damaged;
+	*damaged ^= bits ? 1 << i % 8 : i % 2 ? 1 << random_below(8) : 0xff;
+	return true;
+}
+
+static void undo(void)
+{
+	*damaged = undamaged;
+	reading_free(&is);
+}
+
+/* Do something for each byte of a piece, which is changed in two ways, or for each bit. */
+#define for_damage(p, size, bits)					\
+	for (size_t _i = 0; damage((u8 *)(p), size, bits, _i); undo(), _i++)
+
+/*
+ * There are two of each tree and of each header: nothing is lost. That each bit of a header
+ * counts, record.header_checksum tells.
+ */
+static void tree_damaged(void)
+{
 	unsigned int i;
+
+	image_fixed(&img);
+	begin();
+	for (i = 0; i < 2; i++)
+		for_damage(img.fdt[i], img.fdt_size, true) {
+			read_damaged();
+			check_objects(-1);
+			CHECK_EQ(is.header, 0);
+		}
+	end();
+}
+
+static void header_damaged(void)
+{
+	unsigned int i;
+
+	image_fixed(&img);
+	begin();
+	for (i = 0; i < 2; i++)
+		for_damage(img.header[i], sizeof(*img.header[i]), false) {
+			read_damaged();
+			check_objects(-1);
+			CHECK_EQ(is.header, !i);
+		}
+	end();
+}
+
+/* Where both are damaged nothing is believed, or it is no damage. */
+static void both_damaged(void)
+{
+	u64 headers[2];
+
+	image_fixed(&img);
+	begin();
+	memset(img.fdt[1], 0, sizeof(img.fdt[1]));
+	for_damage(img.fdt[0], img.fdt_size, true) {
+		read_damaged();
+		if (is.refused)
+			continue;
+		check_objects(-1);
+		CHECK_TEXT(gmem_record_read_fdt(img.fdt[0], img.fdt_size, headers), NULL);
+		CHECK(headers[0] == image_phys(&img, img.header[0]) &&
+		      headers[1] == image_phys(&img, img.header[1]));
+	}
+	memset(img.header[1], 0, sizeof(*img.header[1]));
+	memcpy(img.fdt[1], img.fdt[0], img.fdt_size);
+	for_damage(img.header[0], sizeof(*img.header[0]), true) {
+		read_damaged();
+		CHECK(is.refused);
+	}
+	end();
+}
+
+/* What is known of the free memory in a page of blocks: all of it is quarantined now. */
+static void blocks_damaged(void)
+{
+	unsigned int i, g;
+
+	image_fixed(&img);
+	begin();
+	for (i = 0; i < 2; i++)
+		for_damage(image_block_page(&img, i), PAGE_SIZE, false) {
+			read_damaged();
+			CHECK_TEXT(is.refused, NULL);
+			CHECK_EQ(is.blocks_refused, 1);
+			CHECK_EQ(is.nr, was.nr);
+			for (g = 0; g < is.nr; g++)
+				CHECK_TEXT(is.found[g].bad, was.found[g].bad);
+			for (g = 0; g < is.nr_granules; g++)
+				CHECK_EQ(is.has[g], g / (19 * 512) == i && was.has[g] < 0 ?
+					 GRANULE_QUARANTINED : was.has[g]);
+		}
+	end();
+}
+
+static void bad_pages_damaged(void)
+{
+	const size_t used = 8 + 4 * 8;
+	unsigned int i;
+
+	image_fixed(&img);
+	begin();
+	for (i = 0; i < 2; i++)
+		for_damage(img.bad[i], used + 8, true) {
+			read_damaged();
+			check_objects(-1);
+			CHECK_EQ(is.bad_refused, !i && damaged - (u8 *)img.bad[i] < used);
+		}
+	/* If both are, nobody knows, and that is said. */
+	img.bad[1]->crc ^= 1;
+	img.bad[0]->addr[0] ^= 1;
+	read_damaged();
+	CHECK_EQ(is.bad_refused, 2);
+	CHECK_EQ(is.bad_pages.nr, 0);
+	reading_free(&is);
+	end();
+}
+
+/* One object, with what is in it if it is a directory; the others know nothing of it. */
+static void slots_damaged(void)
+{
+	const size_t token = offsetof(struct gmem_object_ser, token_crc);
+	const struct gmem_found *f;
+	size_t at;
+	u32 id;
+
+	image_fixed(&img);
+	begin();
+	for (id = 0; id < image_nr_slots(&img); id++)
+		for_damage(image_slot(&img, id), sizeof(struct gmem_object_ser), false) {
+			read_damaged();
+			f = reading_find(&is, id);
+			at = damaged - (u8 *)image_slot(&img, id);
+			*damaged = undamaged;
+			if (at < token ||
+			    image_slot(&img, id)->state == GMEM_PERSIST_SLOT_UNUSED) {
+				CHECK(f && f->bad);
+				check_objects(id);
+			} else {
+				check_objects(-1);
+				if (f)
+					CHECK_EQ(gmem_slot_token_good(f->slot), at >= token + 20);
+			}
+		}
+	end();
+}
+
+static void list_damaged(void)
+{
+	image_fixed(&img);
+	begin();
+	for_damage(image_ranges(&img, image_slot(&img, 9)), 20 * 16, true) {
+		read_damaged();
+		check_objects(9);
+		CHECK_TEXT(reading_find(&is, 9)->bad, "the checksum of its ranges is wrong");
+	}
+	end();
+}
+
+/* The same for any record, at random places */
+static void anything_damaged(void)
+{
+	unsigned long rounds;
+	unsigned int g, i;
 
 	random_start(0xf11b);
-	for (i = 0; i < random_rounds(5); i++) {
-		if (i > 1)
-			draft_random(&d);
-		else if (i)
-			draft_poison(&d);
-		else
-			draft_fixed(&d);
-		fdt = draft_write(&d, &size);
-		flip_each_byte(&d, fdt, size);
-		free(fdt);
-		draft_free(&d);
-	}
-	/* Both did happen, and most damage costs at most one object. */
-	CHECK(nr_refused && nr_read && nr_bad && nr_good > nr_bad);
-}
-
-/* The record ends early: as the memory does, and as its header says, too. */
-static void truncated(void)
-{
-	struct draft d;
-	size_t size, len;
-	u8 *fdt;
-
-	draft_poison(&d);
-	fdt = draft_write(&d, &size);
-	for (len = 0; len < size; len++) {
-		where->step = len;
-		read_damaged(&d, fdt, len, true);
-		CHECK_EQ(nr_read, 0);
-	}
-	for (len = 0; len < size; len++) {
-		where->step = len;
-		fdt_set_totalsize(fdt, len);
-		read_damaged(&d, fdt, len, true);
-		read_damaged(&d, fdt, size, true);
-	}
-	/* the structure alone ends early: in the middle of everything */
-	fdt_set_totalsize(fdt, size);
-	for (len = 0; len < fdt_size_dt_struct(fdt); len += 4) {
-		u32 was = fdt_size_dt_struct(fdt);
-
-		where->step = len;
-		fdt_set_size_dt_struct(fdt, len);
-		read_damaged(&d, fdt, size, true);
-		fdt_set_size_dt_struct(fdt, was);
-	}
-	free(fdt);
-	draft_free(&d);
-}
-
-/* Several bytes are others, pieces lie in the wrong place. */
-static void scrambled(void)
-{
-	u8 *fdt, *damaged = NULL;
-	struct draft d = {};
-	size_t size = 0;
-	unsigned int n;
-
-	random_start(0x5c8a);
-	for (where->step = 0; where->step < random_rounds(25000); where->step++) {
-		if (where->step % 100 == 0) {
-			draft_free(&d);
-			free(damaged);
-			draft_random(&d);
-			fdt = draft_write(&d, &size);
-			damaged = xmalloc(2 * size);
-			memcpy(damaged + size, fdt, size);
-			free(fdt);
+	for (rounds = 0; rounds < random_rounds(3000); rounds++) {
+		if (rounds % 50 == 0) {
+			if (rounds)
+				end();
+			image_random(&img);
+			begin();
 		}
-		memcpy(damaged, damaged + size, size);
-		for (n = 1 + random_below(8); n; n--) {
-			/* Sparing the header, or hardly anything is ever read */
-			size_t to = 40 + random_below(size - 40), len;
-			size_t from = 40 + random_below(size - 40);
-
-			if (random_below(2)) {
-				damaged[to] ^= 1 << random_below(8);
-				continue;
-			}
-			len = 4 * random_below(8);
-			to &= ~3;
-			from &= ~3;
-			if (to + len > size || from + len > size)
-				continue;
-			memmove(damaged + to, damaged + from, len);
+		where->step = rounds;
+		damage(img.tables, img.used, true, random_below(8 * img.used));
+		image_read(&img, &is);
+		reading_check(&img, &is);
+		CHECK_TEXT(is.refused, NULL);
+		for (g = 0; g < is.nr_granules; g++)
+			CHECK(is.has[g] == was.has[g] || is.has[g] == GRANULE_QUARANTINED);
+		for (i = 0; i < is.nr; i++) {
+			nr_bad += !!is.found[i].bad;
+			nr_good += !is.found[i].bad;
 		}
-		read_damaged(&d, damaged, size, false);
+		undo();
 	}
-	draft_free(&d);
-	free(damaged);
-	CHECK(nr_refused && nr_read && nr_bad && nr_good);
+	if (rounds)
+		end();
+	CHECK(rounds < 1000 || (nr_bad && nr_good > nr_bad));
 }
 
 /*
- * Records that are well-formed and tell lies, with checksums that are right, next
- * to a model: for each granule, how many entries name it.
+ * Records that are well-formed and tell lies, with checksums that are right, next to a
+ * model: for each granule, who names it.
  */
-#define NR_GRANULES 16384
 
-static struct {
-	/* what was done to the tree of an object, that its draft does not show */
-	bool crc[DRAFT_OBJECTS], no_meta[DRAFT_OBJECTS];
-	/* how many entries name a granule */
-	unsigned int named[NR_GRANULES];
-} lie;
-
-/* Any list of the record: of an object, or a free one. */
-static struct gmem_extents *any_list(struct draft *d)
+/* What is said of the ranges may have become a lie already. */
+static bool has_ranges(const struct gmem_object_ser *slot)
 {
-	unsigned int i = random_below(d->rec.nr_objects + 4);
-
-	if (i < d->rec.nr_objects)
-		return &d->obj[i].ranges;
-	i -= d->rec.nr_objects;
-	return i == 0 ? &d->rec.clean : i == 1 ? &d->rec.dirty :
-	       i == 2 ? &d->rec.quarantined : &d->rec.retired;
+	return slot->nr_ranges && slot->nr_ranges <= PAGE_SIZE / sizeof(*slot->ranges) &&
+	       (slot->nr_ranges <= GMEM_PERSIST_INLINE_RANGES || slot->list.phys);
 }
 
-static void lie_about_range(struct draft *d)
+static void lie_about_range(struct gmem_object_ser *slot, struct gmem_object_ser *other)
 {
-	struct gmem_extents *list = any_list(d), *other = any_list(d);
-	u64 few = (1 + random_below(4)) * SZ_2M;
-	struct gmem_range *r;
+	struct gmem_range_ser *r, *o;
+	const u64 few = (1 + random_below(4)) * SZ_2M;
 
-	if (!list->nr)
+	if (!has_ranges(slot))
 		return;
-	r = &list->r[random_below(list->nr)];
-
-	switch (random_below(12)) {
+	r = &image_ranges(&img, slot)[random_below(slot->nr_ranges)];
+	switch (random_below(10)) {
 	case 0:
-	case 1:
-		list_put(other, r->base, r->size);
-		break;
-	case 2:
-		list_put(other, r->base, SZ_2M);
-		break;
-	case 3:
 		r->base += few;
 		break;
-	case 4:
+	case 1:
 		r->base -= few;
 		break;
-	case 5:
-		r->size += few;
-		break;
-	case 6:
-		r->size -= few;
-		break;
-	case 7:
-		*(random_below(2) ? &r->base : &r->size) += SZ_4K;
-		break;
-	case 8:
-		r->size = random_below(2) ? 0 : 1ULL << (31 + random_below(33));
-		break;
-	case 9:
-		r->base = random_below(2) ? 0 : 1ULL << (31 + random_below(33));
-		break;
-	case 10:
-		*r = list->r[--list->nr];
-		break;
-	case 11:
-		if (other->nr) {
-			struct gmem_range tmp = *r;
-
-			*r = other->r[0];
-			other->r[0] = tmp;
-		}
-		break;
-	}
-}
-
-static void lie_about_object(struct draft *d)
-{
-	static const char *const names[] = { "", "a/b", ".a", "a b", "\x80" };
-	unsigned int i, other;
-	struct gmem_record_object *obj;
-
-	if (!d->rec.nr_objects)
-		return;
-	i = random_below(d->rec.nr_objects);
-	other = random_below(d->rec.nr_objects);
-	obj = &d->obj[i];
-
-	switch (random_below(16)) {
-	case 0:
-		obj->name = d->obj[other].name;
-		break;
-	case 1:
-		memcpy(obj->meta.uuid, d->obj[other].meta.uuid, 16);
-		break;
 	case 2:
-		obj->name = names[random_below(5)];
+		r->size += few;
+		slot->size += few;
 		break;
 	case 3:
-		memset(d->name[i], 'x', 64);
+		r->size -= few;
+		slot->size -= few;
 		break;
 	case 4:
-		obj->meta.size += SZ_2M;
+		*(random_below(2) ? &r->base : &r->size) += SZ_4K;
 		break;
 	case 5:
-		obj->meta.size = 0;
+		r->size = random_below(2) ? 0 : 1ULL << (31 + random_below(33));
 		break;
 	case 6:
-		obj->meta.granule = SZ_4K;
+		r->base = random_below(2) ? 0 : 1ULL << (31 + random_below(33));
 		break;
 	case 7:
-		obj->meta.granule = SZ_1G;
+		image_set(&img, img.pool.r[0].base + random_below(512) * SZ_2M, SZ_2M, false,
+			  random_below(2), false);
+		break;
+	default:
+		if (!has_ranges(other))
+			break;
+		o = &image_ranges(&img, other)[random_below(other->nr_ranges)];
+		r->base = o->base;
+		if (random_below(2)) {
+			slot->size += o->size - r->size;
+			r->size = o->size;
+		}
+	}
+}
+
+static void lie_about_object(struct gmem_object_ser *slot, struct gmem_object_ser *other)
+{
+	switch (random_below(14)) {
+	case 0:
+		memmove(slot->name, other->name, sizeof(slot->name));
+		slot->parent = other->parent;
+		break;
+	case 1:
+		memmove(slot->uuid, other->uuid, sizeof(slot->uuid));
+		break;
+	case 2:
+		slot->name[random_below(3)] = "/ \x80"[random_below(3)];
+		break;
+	case 3:
+		memset(slot->name, 'x', sizeof(slot->name));
+		break;
+	case 4:
+		slot->size += SZ_2M;
+		break;
+	case 5:
+		slot->size = 0;
+		break;
+	case 6:
+		slot->granule = random_below(2) ? SZ_4K : 0;
+		break;
+	case 7:
+		slot->granule = SZ_1G;
 		break;
 	case 8:
-		obj->meta.granule = SZ_2M;
+		slot->granule = SZ_2M;
 		break;
 	case 9:
-		*(random_below(2) ? &obj->meta.reserved : (u32 *)&obj->meta.parent) = 1;
+		slot->reserved[random_below(19)] = 1;
 		break;
 	case 10:
-		lie.crc[i] = true;
+		slot->parent = random_below(image_nr_slots(&img) + 2);
 		break;
 	case 11:
-		lie.no_meta[i] = true;
+		slot->mode ^= S_IFREG ^ S_IFDIR;
 		break;
 	case 12:
-		obj->meta.parent = d->obj[other].directory.id;
+		slot->kind = random_below(4);
 		break;
 	case 13:
-		obj->meta.mode ^= S_IFREG ^ S_IFDIR;
-		break;
-	case 14:
-		obj->directory.id = d->obj[other].directory.id;
-		break;
-	case 15:
-		obj->directory.reserved = 1;
+		slot->nr_ranges += random_below(3) - 1;
 		break;
 	}
 }
 
-/* As it was with the damage, what sum would the object have been right with? */
-static void repair_sums(struct draft *d)
+/* Those that are good by themselves, and whether they are good beside the others */
+static struct {
+	bool alone, memory, twin;
+	enum { UNKNOWN, ASKED, PLACED, LOST } place;
+} model[256];
+/* How often a granule is named */
+static unsigned int named[24 * 512];
+
+static bool model_place(u32 id)
 {
-	unsigned int i;
+	const u64 parent = image_slot(&img, id)->parent;
+	bool ok;
 
-	for (i = 0; i < d->rec.nr_objects; i++)
-		if (d->obj[i].meta.size && random_below(2))
-			d->obj[i].meta.size = gmem_extents_bytes(&d->obj[i].ranges);
-}
-
-static bool in_pool(const struct draft *d, const struct gmem_range *r, u64 granule)
-{
-	unsigned int i;
-
-	if (!r->size || r->base % granule || r->size % granule ||
-	    r->base + r->size < r->base)
+	if (!model[id].alone || model[id].twin || !model[id].memory || model[id].place == ASKED)
 		return false;
-	for (i = 0; i < d->rec.pool.nr; i++)
-		if (r->base >= d->rec.pool.r[i].base &&
-		    gmem_range_end(r) <= gmem_range_end(&d->rec.pool.r[i]))
-			return true;
-	return false;
-}
-
-static void count_names(const struct draft *d, const struct gmem_extents *list)
-{
-	unsigned int i;
-	u64 g;
-
-	for (i = 0; i < list->nr; i++)
-		if (in_pool(d, &list->r[i], SZ_2M))
-			for (g = 0; g < list->r[i].size / SZ_2M; g++)
-				lie.named[list->r[i].base / SZ_2M + g]++;
-}
-
-static bool named_once(const struct gmem_range *r)
-{
-	u64 g;
-
-	for (g = 0; g < r->size / SZ_2M; g++)
-		if (lie.named[r->base / SZ_2M + g] != 1)
-			return false;
-	return true;
-}
-
-/* Is there something wrong with the object, regardless of any other? */
-static bool wrong_by_itself(const struct draft *d, unsigned int i)
-{
-	const struct gmem_record_object *obj = &d->obj[i];
-
-	if (!gmem_name_valid(obj->name) || lie.no_meta[i] || lie.crc[i] ||
-	    obj->meta.reserved || !obj->directory.id != !S_ISDIR(obj->meta.mode))
-		return true;
-	if (obj->directory.id)
-		return obj->directory.reserved || obj->meta.granule || obj->meta.size ||
-		       obj->ranges.nr;
-	return (obj->meta.granule != SZ_2M && obj->meta.granule != SZ_1G) ||
-	       !obj->meta.size || obj->file.bytes > obj->meta.size;
-}
-
-static bool are_twins(const struct gmem_record_object *a,
-		      const struct gmem_record_object *b)
-{
-	return (a->meta.parent == b->meta.parent && !strcmp(a->name, b->name)) ||
-	       !memcmp(a->meta.uuid, b->meta.uuid, 16);
-}
-
-static bool has_twin(const struct draft *d, unsigned int i, bool by_id)
-{
-	const struct gmem_record_object *obj = &d->obj[i];
-	unsigned int j;
-
-	for (j = 0; j < d->rec.nr_objects; j++) {
-		if (j == i || wrong_by_itself(d, j))
-			continue;
-		if (!by_id && are_twins(&d->obj[j], obj))
-			return true;
-		/* Whoever has a twin already is nobody's twin by number. */
-		if (by_id && obj->directory.id &&
-		    d->obj[j].directory.id == obj->directory.id && !has_twin(d, j, false))
-			return true;
+	if (model[id].place == UNKNOWN) {
+		model[id].place = ASKED;
+		ok = !parent || (parent <= image_nr_slots(&img) &&
+				 image_slot(&img, parent - 1)->kind == 2 &&
+				 model_place(parent - 1));
+		model[id].place = ok ? PLACED : LOST;
 	}
-	return false;
+	return model[id].place == PLACED;
 }
 
-static bool expect_good(const struct draft *d, unsigned int i)
+static void model_claim(u32 id, bool count)
 {
-	const struct gmem_record_object *obj = &d->obj[i];
-	unsigned int j;
+	const struct gmem_object_ser *slot = image_slot(&img, id);
+	const struct gmem_range_ser *r = image_ranges(&img, slot);
+	unsigned int i, k, g;
 
-	if (wrong_by_itself(d, i) || has_twin(d, i, false) || has_twin(d, i, true) ||
-	    gmem_extents_bytes(&obj->ranges) != obj->meta.size)
-		return false;
-	if (obj->meta.parent) {
-		for (j = 0; j < i; j++)
-			if (d->obj[j].directory.id == obj->meta.parent &&
-			    expect_good(d, j))
-				break;
-		if (j == i)
-			return false;
-	}
-	for (j = 0; j < obj->ranges.nr; j++)
-		if (!in_pool(d, &obj->ranges.r[j], obj->meta.granule) ||
-		    !named_once(&obj->ranges.r[j]))
-			return false;
-	return true;
-}
-
-/*
- * What of the list is believed must be the set, no more and no less; of free memory,
- * what has no bad page in it, and the rest must be retired.
- */
-static unsigned int check_set(const struct draft *d, const struct gmem_record *rec,
-			      const struct gmem_extents *list,
-			      const struct gmem_extents *set)
-{
-	const bool free = set == &rec->clean || set == &rec->dirty;
-	unsigned int i, refused = 0;
-	u64 bytes = 0, g;
-
-	for (i = 0; i < list->nr; i++) {
-		const struct gmem_range *r = &list->r[i];
-
-		if (!in_pool(d, r, SZ_2M) || !named_once(r)) {
-			refused++;
-			continue;
+	for (i = 0; i < slot->nr_ranges; i++)
+		for (k = 0; k < r[i].size / SZ_2M; k++) {
+			g = image_granule(&img, r[i].base) + k;
+			if (count)
+				named[g]++;
+			else if (named[g] != 1 || !(image_block_page(&img, g / 512 / 19)->
+					blocks[g / 512 % 19].kept[g % 512 / 64] >> g % 64 & 1))
+				model[id].memory = false;
 		}
-		for (g = r->base; g < gmem_range_end(r); g += SZ_2M) {
-			bool bad = free && gmem_extents_overlap(&d->rec.bad_pages,
-								g, SZ_2M, NULL);
+}
 
-			CHECK(gmem_extents_contain(bad ? &rec->retired : set, g,
-						   SZ_2M));
-			bytes += bad ? 0 : SZ_2M;
+static void model_judge(void)
+{
+	const unsigned int nr = image_nr_slots(&img);
+	const struct gmem_object_ser *a, *b;
+	u32 id, other;
+
+	memset(model, 0, sizeof(model));
+	memset(named, 0, sizeof(named));
+	for (id = 0; id < nr; id++) {
+		a = image_slot(&img, id);
+		model[id].alone = a->state == GMEM_PERSIST_SLOT_VALID && !gmem_slot_check(a) &&
+				  (a->nr_ranges <= GMEM_PERSIST_INLINE_RANGES ||
+				   a->list.phys - IMAGE_BASE < img.used) &&
+				  !gmem_slot_check_ranges(a, image_ranges(&img, a), &img.pool);
+		model[id].memory = true;
+		if (model[id].alone)
+			model_claim(id, true);
+	}
+	for (id = 0; id < nr; id++) {
+		a = image_slot(&img, id);
+		if (!model[id].alone)
+			continue;
+		model_claim(id, false);
+		for (other = 0; other < nr; other++) {
+			b = image_slot(&img, other);
+			if (other != id && model[other].alone &&
+			    (!memcmp(a->uuid, b->uuid, 16) ||
+			     (a->parent == b->parent && !strcmp(a->name, b->name))))
+				model[id].twin = true;
 		}
 	}
-	if (free)
-		CHECK_EQ(gmem_extents_bytes(set), bytes);
-	return refused;
-}
-
-static void check_lies(struct draft *d)
-{
-	unsigned int i, g, refused;
-	struct gmem_record rec;
-	u64 unnamed = 0;
-	size_t size, room;
-	void *fdt;
-	int len;
-
-	fdt = tree_open(d, &room);
-	for (i = 0; i < d->rec.nr_objects; i++) {
-		int node = tree_object(fdt, i);
-		struct gmem_persist_object *meta =
-			(void *)fdt_getprop(fdt, node, "meta", &len);
-
-		if (lie.crc[i])
-			((u8 *)meta)[random_below(sizeof(*meta))] ^= 4;
-		if (lie.no_meta[i])
-			CHECK_EQ(fdt_delprop(fdt, node, "meta"), 0);
-	}
-	fdt = tree_close(fdt, &size);
-
-	count_names(d, &d->rec.clean);
-	count_names(d, &d->rec.dirty);
-	count_names(d, &d->rec.quarantined);
-	count_names(d, &d->rec.retired);
-	for (i = 0; i < d->rec.nr_objects; i++)
-		count_names(d, &d->obj[i].ranges);
-	for (i = 0; i < d->rec.pool.nr; i++)
-		for (g = 0; g < d->rec.pool.r[i].size / SZ_2M; g++)
-			if (!lie.named[d->rec.pool.r[i].base / SZ_2M + g])
-				unnamed += SZ_2M;
-
-	CHECK_TEXT(gmem_record_read(fdt, size, &d->rec.pool, &rec), NULL);
-	record_check(&d->rec.pool, &rec);
-	CHECK_EQ(rec.nr_objects, d->rec.nr_objects);
-	for (i = 0; i < rec.nr_objects; i++) {
-		CHECK_EQ(!rec.objects[i].bad, expect_good(d, i));
-		nr_good += !rec.objects[i].bad;
-		nr_bad += !!rec.objects[i].bad;
-	}
-	refused = check_set(d, &rec, &d->rec.clean, &rec.clean);
-	refused += check_set(d, &rec, &d->rec.dirty, &rec.dirty);
-	refused += check_set(d, &rec, &d->rec.quarantined, &rec.quarantined);
-	refused += check_set(d, &rec, &d->rec.retired, &rec.retired);
-	CHECK_EQ(rec.bad_free, refused);
-	CHECK_EQ(rec.unnamed_bytes, unnamed);
-	gmem_record_free(&rec);
-	free(fdt);
 }
 
 static void lies(void)
 {
-	struct draft d;
-	unsigned int n;
+	unsigned int n, i, nr;
+	u32 id;
 
 	random_start(0x11e5);
-	for (where->step = 0; where->step < random_rounds(6000); where->step++) {
-		memset(&lie, 0, sizeof(lie));
-		draft_random(&d);
-		for (n = random_below(5); n; n--) {
+	for (where->step = 0; where->step < random_rounds(3000); where->step++) {
+		image_random(&img);
+		nr = image_nr_slots(&img);
+		CHECK(nr <= ARRAY_SIZE(model));
+		for (n = random_below(6); n; n--) {
+			struct gmem_object_ser *slot = image_slot(&img, random_below(nr));
+			struct gmem_object_ser *other = image_slot(&img, random_below(nr));
+
+			if (slot->state == GMEM_PERSIST_SLOT_UNUSED)
+				continue;
 			if (random_below(3))
-				lie_about_range(&d);
+				lie_about_range(slot, other);
 			else
-				lie_about_object(&d);
+				lie_about_object(slot, other);
 		}
-		repair_sums(&d);
-		check_lies(&d);
-		draft_free(&d);
+		image_seal(&img);
+		model_judge();
+
+		image_read(&img, &is);
+		CHECK_TEXT(is.refused, NULL);
+		reading_check(&img, &is);
+		for (i = 0; i < is.nr; i++) {
+			id = is.found[i].id;
+			CHECK_EQ(!is.found[i].bad, model_place(id));
+			nr_good += !is.found[i].bad;
+			nr_bad += !!is.found[i].bad;
+		}
+		reading_free(&is);
+		image_free(&img);
 	}
-	CHECK(nr_bad && nr_good);
+	CHECK(where->step < 1000 || (nr_bad && nr_good > nr_bad));
+}
+
+/* Several bytes are others, pieces lie in the wrong place, and the checksums are right. */
+static void scrambled(void)
+{
+	unsigned int n;
+
+	random_start(0x5c8a);
+	for (where->step = 0; where->step < random_rounds(3000); where->step++) {
+		image_random(&img);
+		for (n = random_below(12); n; n--) {
+			/* Any eight bytes of any slot become any others, or a bit changes. */
+			u8 *to = (u8 *)image_slot(&img, random_below(image_nr_slots(&img)));
+			u8 *from = (u8 *)image_slot(&img, random_below(image_nr_slots(&img)));
+
+			to += random_below(62) * 8;
+			from += random_below(62) * 8;
+			if (random_below(2))
+				memmove(to, from, 8);
+			else
+				to[random_below(8)] ^= 1 << random_below(8);
+		}
+		image_seal_slots(&img);
+		image_read(&img, &is);
+		reading_check(&img, &is);
+		reading_free(&is);
+		image_free(&img);
+	}
 }
 
 const struct test record_fuzz_tests[] = {
-	TEST(flipped_byte),
-	TEST(truncated),
-	TEST(scrambled),
+	TEST(tree_damaged),
+	TEST(header_damaged),
+	TEST(both_damaged),
+	TEST(blocks_damaged),
+	TEST(bad_pages_damaged),
+	TEST(slots_damaged),
+	TEST(list_damaged),
+	TEST(anything_damaged),
 	TEST(lies),
+	TEST(scrambled),
 	{}
 };

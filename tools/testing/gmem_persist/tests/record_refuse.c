@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Every reason for which a record, an object in it or a range of it is refused.
+ * Every reason for which a piece of a record is refused.
  *
- * All cases start from the record that draft_fixed() draws, and do one thing to it:
- * to the draft, before it is written with checksums that are right, or to the tree.
+ * All cases start from the record that image_fixed() draws, and do one thing to it, with
+ * checksums that are right unless they are what the case is about.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <linux/crc32.h>
 #include <linux/libfdt.h>
 #include <linux/mm.h>
 #include <linux/sizes.h>
 #include <linux/stat.h>
-
-#include <linux/gmem_persist.h>
 
 #include "records.h"
 
@@ -24,1141 +23,726 @@
 #define E_PAGE		"it was written by a kernel with another page size"
 #define E_FEAT_MISSING	"its features are missing"
 #define E_FEATURES	"it needs features that this kernel does not have"
+#define E_HDR_MISSING	"its headers are missing"
+#define E_HDR_NOWHERE	"its headers are nowhere"
+#define E_CHECKSUM	"its checksum is wrong"
+#define E_MAGIC		"it is no header"
+#define E_OPEN		"it is not sealed"
+#define E_STATE		"its state is unknown"
+#define E_EARLIER	"an earlier kernel has refused it"
+#define E_TABLES	"it has too many tables"
+#define E_UNKNOWN	"its attributes are unknown"
+#define E_POOL_BAD	"its pool is malformed"
 #define E_POOL		"its pool is not the memory that the firmware map names"
+#define E_NOWHERE	"a table of it is nowhere"
+#define E_IN_POOL	"a table of it lies in the pool"
+#define E_TABLES_LAP	"tables of it overlap"
+#define E_BLOCKS	"its table of blocks is too small"
 #define E_MANY		"it has too many objects"
 #define E_BAD_PAGES	"its list of bad pages is malformed"
 #define E_BAD_MANY	"it has too many bad pages"
-#define E_MEMORY	"no memory to read it"
-#define E_LIST_MISSING	"a list of ranges is missing"
-#define E_LIST_ODD	"a list of ranges has an odd length"
 #define E_NAME		"its name is missing or malformed"
-#define E_META		"its attributes are missing or malformed"
-#define E_CHECKSUM	"its checksum is wrong"
+#define E_KIND		"its kind of file is unknown"
+#define E_MODE		"its mode is not that of its kind"
 #define E_GRANULE	"its granule is unknown"
-#define E_UNKNOWN	"its attributes are unknown"
-#define E_FILE		"what it says of its file is malformed"
-#define E_FILE_CRC	"the checksum of its file is wrong"
-#define E_FILE_KIND	"its kind of file is unknown"
-#define E_FILE_LONG	"its file is longer than its memory"
-#define E_HALF		"it is half a directory"
-#define E_DIR		"what it says of its directory is malformed"
-#define E_DIR_CRC	"the checksum of its directory is wrong"
-#define E_DIR_UNKNOWN	"its directory is unknown"
+#define E_SIZE		"its size is malformed"
+#define E_LONG		"its file is longer than its memory"
 #define E_DIR_MEMORY	"it is a directory with memory"
-#define E_PARENT	"its directory is missing"
-#define E_SAME_ID	"another directory has the same number"
-#define E_SAME_NAME	"another object has the same name"
-#define E_SAME_UUID	"another object has the same uuid"
+#define E_SUM		"its size is not that of its ranges"
+#define E_LIST_MANY	"it has a list of ranges too many"
+#define E_LIST_NOWHERE	"its list of ranges is nowhere"
+#define E_LIST_SHORT	"its list of ranges is too short"
+#define E_LIST_CRC	"the checksum of its ranges is wrong"
 #define E_RANGE		"a range is malformed"
 #define E_OUTSIDE	"a range lies outside of the pool"
-#define E_SUM		"its size is not that of its ranges"
-#define E_OVERLAP	"it overlaps another entry"
 
-#define G ((u64)SZ_1G)
-#define M ((u64)SZ_1M)
-#define HIGH (16 * G)
+#define SZ_4M		(2 * SZ_2M)
 
-static struct draft draft;
-static void *tree;
-static size_t room;
-static struct gmem_record rec;
+static struct image img;
 
-static struct gmem_record_object *obj;
+/*
+ * The tree
+ */
 
-static void start(void)
+/* Room to edit it, and where an edited copy ends */
+static u8 tree[2 * GMEM_RECORD_FDT_SIZE];
+
+static void tree_start(void)
 {
-	draft_fixed(&draft);
-	obj = draft.obj;
+	image_fixed(&img);
+	CHECK_EQ(fdt_open_into(img.fdt[0], tree, sizeof(tree)), 0);
 }
 
-static void edit(void)
+static void check_tree(const char *why)
 {
-	start();
-	tree = tree_open(&draft, &room);
-}
-
-static void poison(void)
-{
-	draft_poison(&draft);
-	obj = draft.obj;
-}
-
-static void edit_draft(void)
-{
-	tree = tree_open(&draft, &room);
-}
-
-/* Read what was made; @why: why all of it is refused, or NULL. */
-static void check_read(const char *why)
-{
+	u64 headers[2] = { 1, 2 };
 	size_t size;
+	void *copy;
 
-	if (!tree)
-		tree = tree_open(&draft, &room);
-	tree = tree_close(tree, &size);
-	CHECK_TEXT(gmem_record_read(tree, size, &draft.rec.pool, &rec), why);
-	if (!why)
-		record_check(&draft.rec.pool, &rec);
+	CHECK_EQ(fdt_pack(tree), 0);
+	size = fdt_totalsize(tree);
+	copy = xmalloc(size);
+	memcpy(copy, tree, size);
+	CHECK_TEXT(gmem_record_read_fdt(copy, size, headers), why);
+	if (why)
+		CHECK(headers[0] == 1 && headers[1] == 2);
+	else
+		CHECK(headers[0] == image_phys(&img, img.header[0]) &&
+		      headers[1] == image_phys(&img, img.header[1]));
+	free(copy);
+	image_free(&img);
 }
 
-static void finish(void)
+static void set_prop(const char *name, const void *value, int len)
 {
-	gmem_record_free(&rec);
-	draft_free(&draft);
-	free(tree);
-	tree = NULL;
+	tree_start();
+	CHECK_EQ(fdt_setprop(tree, 0, name, value, len), 0);
 }
 
-static void check_refused(const char *why)
+static void del_prop(const char *name)
 {
-	check_read(why);
-	finish();
+	tree_start();
+	CHECK_EQ(fdt_delprop(tree, 0, name), 0);
 }
 
-/* The objects must be refused for these reasons (NULL: accepted); nothing else is. */
-static void check_objects(const char *why0, const char *why1, const char *why2)
+#define tree_is(...) AT(check_tree(__VA_ARGS__))
+
+static void tree_bytes(void)
 {
-	const char *const why[3] = { why0, why1, why2 };
-	bool all = true;
+	const u64 headers[2] = { 1 * PAGE_SIZE, 2 * PAGE_SIZE };
+	u8 *fdt = xmalloc(GMEM_RECORD_FDT_SIZE);
+	u64 is[2];
+	size_t size, len;
+
+	size = gmem_record_write_fdt(fdt, GMEM_RECORD_FDT_SIZE, headers);
+	for (len = 0; len < size; len++) {
+		u8 *copy = xmalloc(len);
+
+		where->step = len;
+		memcpy(copy, fdt, len);
+		CHECK_TEXT(gmem_record_read_fdt(copy, len, is), E_TREE);
+		free(copy);
+	}
+	/* Memory behind it is no fault. */
+	CHECK_TEXT(gmem_record_read_fdt(fdt, size, is), NULL);
+	CHECK_TEXT(gmem_record_read_fdt(fdt, GMEM_RECORD_FDT_SIZE, is), NULL);
+	fdt_set_magic(fdt, FDT_MAGIC + 1);
+	CHECK_TEXT(gmem_record_read_fdt(fdt, size, is), E_TREE);
+	free(fdt);
+}
+
+static void tree_compatible(void)
+{
+	static const char *const others[] = {
+		"gmem-persist-v1", "gmem-persist-v3", "gmem-persist-v20", "gmem-persist-v", "",
+	};
 	unsigned int i;
 
-	check_read(NULL);
-	CHECK_EQ(rec.nr_objects, 3);
-	for (i = 0; i < 3; i++) {
-		CHECK_TEXT(rec.objects[i].bad, why[i]);
-		all = all && !why[i];
+	for (i = 0; i < ARRAY_SIZE(others); i++) {
+		set_prop("compatible", others[i], strlen(others[i]) + 1);
+		tree_is(E_FORMAT);
 	}
-	CHECK(gmem_extents_equal(&rec.clean, &draft.rec.clean));
-	CHECK(gmem_extents_equal(&rec.dirty, &draft.rec.dirty));
-	CHECK_EQ(rec.bad_free, 0);
-	if (all)
-		CHECK(gmem_extents_equal(&rec.quarantined, &draft.rec.quarantined));
+	del_prop("compatible");
+	tree_is(E_FORMAT);
+	/* One that is newer, and says that it can be read as this one */
+	set_prop("compatible", "gmem-persist-v3\0gmem-persist-v2", 32);
+	tree_is(NULL);
 }
 
-#define refused(...) AT(check_refused(__VA_ARGS__))
-#define objects(...) AT((check_objects(__VA_ARGS__), finish()))
-
-static void set(int node, const char *name, const void *value, int len)
+static void tree_page_size(void)
 {
-	CHECK_EQ(fdt_setprop(tree, node, name, value, len), 0);
+	u64 size = 2 * PAGE_SIZE;
+
+	del_prop("page-size");
+	tree_is(E_PAGE_MISSING);
+	set_prop("page-size", &size, 4);
+	tree_is(E_PAGE_MISSING);
+	set_prop("page-size", &size, 8);
+	tree_is(E_PAGE);
+	size = PAGE_SIZE | 1ULL << 32;
+	set_prop("page-size", &size, 8);
+	tree_is(E_PAGE);
 }
 
-static void change_byte(int node, const char *name, unsigned int byte)
-{
-	int len;
-	u8 *p = (u8 *)fdt_getprop(tree, node, name, &len);
-
-	CHECK(p && byte < len);
-	p[byte] ^= 0x10;
-}
-
-/* What is done to the record that all start from: nothing. */
-static void none(void)
-{
-	edit();
-	objects(NULL, NULL, NULL);
-}
-
-static void root_is_no_tree(void)
-{
-	const char *why;
-	size_t size;
-
-	edit();
-	tree = tree_close(tree, &size);
-	/* none, less than a header, less than the tree, more than there may be */
-	why = gmem_record_read(tree, 0, &draft.rec.pool, &rec);
-	CHECK_TEXT(why, E_TREE);
-	why = gmem_record_read(tree, sizeof(struct fdt_header) - 1,
-			       &draft.rec.pool, &rec);
-	CHECK_TEXT(why, E_TREE);
-	why = gmem_record_read(tree, size - 1, &draft.rec.pool, &rec);
-	CHECK_TEXT(why, E_TREE);
-	why = gmem_record_read(tree, GMEM_RECORD_MAX_SIZE + 1, &draft.rec.pool,
-			       &rec);
-	CHECK_TEXT(why, E_TREE);
-	/* memory behind it is no fault */
-	tree = realloc(tree, size + 64);
-	why = gmem_record_read(tree, size + 64, &draft.rec.pool, &rec);
-	CHECK_TEXT(why, NULL);
-	gmem_record_free(&rec);
-	/* another magic */
-	fdt_set_magic(tree, FDT_MAGIC + 1);
-	why = gmem_record_read(tree, size, &draft.rec.pool, &rec);
-	CHECK_TEXT(why, E_TREE);
-	finish();
-}
-
-static void root_compatible(void)
-{
-	edit();
-	CHECK_EQ(fdt_setprop_string(tree, 0, "compatible", "gmem-persist-v2"), 0);
-	refused(E_FORMAT);
-	edit();
-	CHECK_EQ(fdt_setprop_string(tree, 0, "compatible", "gmem-persist-v10"), 0);
-	refused(E_FORMAT);
-	edit();
-	CHECK_EQ(fdt_setprop_string(tree, 0, "compatible", ""), 0);
-	refused(E_FORMAT);
-	edit();
-	CHECK_EQ(fdt_delprop(tree, 0, "compatible"), 0);
-	refused(E_FORMAT);
-}
-
-static void root_page_size(void)
-{
-	u64 size[2] = { PAGE_SIZE, 0 };
-
-	edit();
-	CHECK_EQ(fdt_delprop(tree, 0, "page-size"), 0);
-	refused(E_PAGE_MISSING);
-	edit();
-	set(0, "page-size", size, 4);
-	refused(E_PAGE_MISSING);
-	edit();
-	set(0, "page-size", size, 16);
-	refused(E_PAGE_MISSING);
-	edit();
-	size[0] = 16 * PAGE_SIZE;
-	set(0, "page-size", size, 8);
-	refused(E_PAGE);
-}
-
-static void root_features(void)
+/* A writer that has more features than this kernel: those of the first word must be known. */
+static void tree_features(void)
 {
 	u64 features[3] = {};
 	unsigned int bit;
 
-	edit();
-	CHECK_EQ(fdt_delprop(tree, 0, "features"), 0);
-	refused(E_FEAT_MISSING);
-	edit();
-	set(0, "features", features, 8);
-	refused(E_FEAT_MISSING);
-	edit();
-	set(0, "features", features, 24);
-	refused(E_FEAT_MISSING);
-
+	del_prop("features");
+	tree_is(E_FEAT_MISSING);
+	set_prop("features", features, 8);
+	tree_is(E_FEAT_MISSING);
+	set_prop("features", features, 24);
+	tree_is(E_FEAT_MISSING);
 	for (bit = 0; bit < 64; bit++) {
 		where->step = bit;
-		/* ones that a reader must know */
 		features[0] = 1ULL << bit;
 		features[1] = 0;
-		edit();
-		set(0, "features", features, 16);
-		/* what the first one promises is not there; the second promises nothing */
-		if (bit == 1 || bit == 2)
-			objects(NULL, NULL, NULL);
-		else
-			refused(bit ? E_FEATURES : E_LIST_MISSING);
-		/* ones that it may ignore */
+		set_prop("features", features, 16);
+		tree_is(E_FEATURES);
 		features[0] = 0;
 		features[1] = 1ULL << bit;
-		edit();
-		set(0, "features", features, 16);
-		objects(NULL, NULL, NULL);
+		set_prop("features", features, 16);
+		tree_is(NULL);
 	}
+	features[1] = ~0ULL;
+	set_prop("features", features, 16);
+	tree_is(NULL);
+	/* What it says beside that is for those who know it. */
+	set_prop("more", features, 16);
+	CHECK(fdt_add_subnode(tree, 0, "even-more") > 0);
+	tree_is(NULL);
 }
 
-static void root_lists(void)
+static void set_headers(u64 first, u64 second, u32 reserved)
 {
-	static const char *const lists[] = { "pool", "clean", "dirty",
-					     "quarantined" };
-	unsigned int i;
+	u8 fdt[GMEM_RECORD_FDT_SIZE];
+	const u64 phys[2] = { first, second };
+	struct gmem_headers_ser ser;
 
-	for (i = 0; i < 4; i++) {
-		where->step = i;
-		edit();
-		CHECK_EQ(fdt_delprop(tree, 0, lists[i]), 0);
-		refused(E_LIST_MISSING);
-		edit();
-		CHECK_EQ(fdt_appendprop(tree, 0, lists[i], "12345678", 8), 0);
-		refused(E_LIST_ODD);
-		edit();
-		set(0, lists[i], "123", 3);
-		refused(E_LIST_ODD);
-	}
+	CHECK(gmem_record_write_fdt(fdt, sizeof(fdt), phys) > 0);
+	memcpy(&ser, fdt_getprop(fdt, 0, "headers", NULL), sizeof(ser));
+	ser.reserved = reserved;
+	set_prop("headers", &ser, sizeof(ser));
 }
 
-/* Whatever is wrong with the list of bad pages, nothing of the record is believed. */
-static void bad_pages(void)
+static void tree_headers(void)
 {
-	static const struct {
-		u64 base, size;
-		const char *why;
-	} bad[] = {
-		{ HIGH + 9 * M, 0, E_BAD_PAGES },
-		{ HIGH + 9 * M + 1, SZ_4K, E_BAD_PAGES },
-		{ HIGH + 9 * M, SZ_4K + 8, E_BAD_PAGES },
-		{ HIGH + 9 * M, SZ_4K - 1, E_BAD_PAGES },
-		{ 0, SZ_4K, E_BAD_PAGES },
-		{ HIGH + 6 * M - SZ_4K, SZ_4K, E_BAD_PAGES },
-		{ HIGH + 22 * M - SZ_4K, 2 * SZ_4K, E_BAD_PAGES },
-		{ HIGH + 9 * M, -SZ_4K, E_BAD_PAGES },
-		{ -SZ_4K, SZ_4K, E_BAD_PAGES },
-		{ 4 * G, (GMEM_RECORD_MAX_BAD_PAGES + 1) * (u64)SZ_4K, E_BAD_MANY },
-		{ 4 * G, 2 * G, E_BAD_MANY },
-		{ 4 * G, GMEM_RECORD_MAX_BAD_PAGES * (u64)SZ_4K, NULL },
-	};
-	struct gmem_range *r, tmp;
-	unsigned int i;
+	struct gmem_headers_ser ser = {};
 
-	/* alone, and behind all of the good ones */
-	for (i = 0; i < ARRAY_SIZE(bad); i++) {
-		where->step = i;
-		start();
-		list_put(&draft.rec.bad_pages, HIGH + 20 * M, SZ_4K);
-		edit_draft();
-		tmp = (struct gmem_range){ bad[i].base, bad[i].size };
-		set(0, "bad", &tmp, sizeof(tmp));
-		refused(bad[i].why);
-
-		if (!bad[i].why)
-			continue;
-		poison();
-		edit_draft();
-		CHECK_EQ(fdt_appendprop(tree, 0, "bad", &tmp, sizeof(tmp)), 0);
-		/* What is out of order is seen first. */
-		refused(E_BAD_PAGES);
-	}
-
-	/* out of order, one in another, the same twice */
-	poison();
-	r = draft.rec.bad_pages.r;
-	tmp = r[0];
-	r[0] = r[1];
-	r[1] = tmp;
-	refused(E_BAD_PAGES);
-	poison();
-	draft.rec.bad_pages.r[1] = draft.rec.bad_pages.r[0];
-	refused(E_BAD_PAGES);
-	poison();
-	r = draft.rec.bad_pages.r;
-	r[3].base = r[2].base + SZ_4K;
-	refused(E_BAD_PAGES);
-	/* many, none of them too many by itself */
-	start();
-	list_put(&draft.rec.bad_pages, 5 * G, 4000 * (u64)SZ_4K);
-	edit_draft();
-	tmp = (struct gmem_range){ 5 * G + 16 * M, 97 * SZ_4K };
-	CHECK_EQ(fdt_appendprop(tree, 0, "bad", &tmp, sizeof(tmp)), 0);
-	refused(E_BAD_MANY);
-
-	/* either list missing, or odd */
-	poison();
-	edit_draft();
-	CHECK_EQ(fdt_delprop(tree, 0, "bad"), 0);
-	refused(E_LIST_MISSING);
-	poison();
-	edit_draft();
-	CHECK_EQ(fdt_delprop(tree, 0, "retired"), 0);
-	refused(E_LIST_MISSING);
-	poison();
-	edit_draft();
-	CHECK_EQ(fdt_appendprop(tree, 0, "bad", "12345678", 8), 0);
-	refused(E_LIST_ODD);
-}
-
-/* Neighbours in the list are written as one, but may be two. */
-static void bad_neighbours(void)
-{
-	start();
-	list_put(&draft.rec.bad_pages, 5 * G, SZ_4K);
-	list_put(&draft.rec.bad_pages, 5 * G + SZ_4K, SZ_4K);
-	list_put(&draft.rec.bad_pages, 5 * G + 2 * SZ_4K, SZ_4K);
-	check_read(NULL);
-	CHECK_EQ(rec.bad_pages.nr, 1);
-	CHECK_EQ(rec.bad_pages.r[0].size, 3 * SZ_4K);
-	finish();
-}
-
-/* Free memory with a bad page in it is retired, all else stays whose it is. */
-static void bad_and_free(void)
-{
-	unsigned int i;
-
-	/* the first, a middle and the last granule of clean memory */
-	start();
-	list_put(&draft.rec.bad_pages, 4 * G, SZ_4K);
-	list_put(&draft.rec.bad_pages, 4 * G + 9 * M, SZ_4K);
-	list_put(&draft.rec.bad_pages, 5 * G - SZ_4K, SZ_4K);
-	check_read(NULL);
-	CHECK_EQ(gmem_extents_bytes(&rec.clean), G - 6 * M);
-	CHECK_EQ(gmem_extents_bytes(&rec.retired), 6 * M);
-	CHECK(gmem_extents_contain(&rec.retired, 4 * G + 8 * M, 2 * M));
-	CHECK(gmem_extents_equal(&rec.dirty, &draft.rec.dirty));
-	CHECK_EQ(rec.bad_free, 0);
-	finish();
-
-	/* every other granule of it: many holes, and room for all */
-	start();
-	for (i = 0; i < 200; i++)
-		list_put(&draft.rec.bad_pages, 4 * G + (4 * i + 3) * M, SZ_4K);
-	check_read(NULL);
-	CHECK_EQ(rec.clean.nr, 201);
-	CHECK_EQ(rec.retired.nr, 200);
-	finish();
-
-	/* two pages of one dirty granule, and a range across three */
-	start();
-	list_put(&draft.rec.bad_pages, HIGH + 8 * M + SZ_4K, SZ_4K);
-	list_put(&draft.rec.bad_pages, HIGH + 8 * M + 3 * SZ_4K, SZ_4K);
-	list_put(&draft.rec.bad_pages, HIGH + 12 * M - SZ_4K, 2 * M + 2 * SZ_4K);
-	check_read(NULL);
-	CHECK_EQ(gmem_extents_bytes(&rec.dirty), 0);
-	CHECK_EQ(gmem_extents_bytes(&rec.retired), 8 * M);
-	finish();
-
-	/* an object and quarantined memory keep what they have */
-	start();
-	list_put(&draft.rec.bad_pages, 5 * G, SZ_4K);
-	list_put(&draft.rec.bad_pages, HIGH + 20 * M, SZ_4K);
-	check_objects(NULL, NULL, NULL);
-	CHECK_EQ(rec.retired.nr, 0);
-	CHECK_EQ(rec.bad_pages.nr, 2);
-	finish();
-
-	/* from an object into free memory; that it is refused frees nothing */
-	start();
-	obj[0].meta.reserved = 1;
-	list_put(&draft.rec.bad_pages, 5 * G - SZ_4K, 2 * SZ_4K);
-	check_read(NULL);
-	CHECK_TEXT(rec.objects[0].bad, E_UNKNOWN);
-	CHECK_EQ(gmem_extents_bytes(&rec.retired), 2 * M);
-	CHECK(gmem_extents_contain(&rec.quarantined, 5 * G, G));
-	finish();
-}
-
-/* What is retired is a set as the others are. */
-static void retired(void)
-{
-	/* disputed: by an object, by free memory */
-	poison();
-	list_put(&draft.rec.retired, 5 * G, 2 * M);
-	check_read(NULL);
-	CHECK_TEXT(rec.objects[0].bad, E_OVERLAP);
-	CHECK(gmem_extents_contain(&rec.quarantined, 5 * G, G));
-	CHECK_EQ(rec.bad_free, 1);
-	CHECK_EQ(gmem_extents_bytes(&rec.retired), 2 * M);
-	finish();
-	poison();
-	list_put(&draft.rec.retired, 4 * G, 2 * M);
-	check_read(NULL);
-	CHECK_EQ(rec.bad_free, 2);
-	CHECK_EQ(rec.clean.nr, 0);
-	finish();
-	/* not named any more: it is nobody's all the same */
-	poison();
-	draft.rec.retired.nr = 0;
-	check_read(NULL);
-	CHECK_EQ(rec.unnamed_bytes, 2 * M);
-	CHECK_EQ(gmem_extents_bytes(&rec.quarantined), 4 * M);
-	finish();
-	/* by a reader that was told of retired memory alone */
-	poison();
-	draft.rec.bad_pages.nr = 0;
-	check_read(NULL);
-	CHECK_EQ(gmem_extents_bytes(&rec.retired), 2 * M);
-	finish();
-}
-
-/* Where the pool was is only a hint: if it cannot be, it was not given. */
-static void nodes(void)
-{
-	static const struct gmem_persist_node bad[] = {
-		{ 20 * G, 2 * M, 1 }, { HIGH + 20 * M, 4 * M, 1 },
-		{ HIGH + 20 * M, 0, 1 }, { HIGH + 20 * M + SZ_4K, 2 * M, 1 },
-		{ HIGH + 20 * M, M, 1 }, { HIGH + 20 * M, 2 * M, 1, 1 },
-		{ HIGH + 20 * M, -2 * M, 1 }, { 4 * G, 2 * M, 1 },
-	};
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(bad); i++) {
-		where->step = i;
-		start();
-		node_put(&draft, 5 * G, G, 0);
-		edit_draft();
-		CHECK_EQ(fdt_appendprop(tree, 0, "nodes", &bad[i], sizeof(*bad)), 0);
-		check_objects(NULL, NULL, NULL);
-		CHECK_EQ(rec.nr_nodes, 0);
-		finish();
-	}
-	for (i = 0; i < 3; i++) {
-		where->step = i;
-		poison();
-		edit_draft();
-		if (i == 0)
-			set(0, "nodes", "", 0);
-		else if (i == 1)
-			CHECK_EQ(fdt_appendprop(tree, 0, "nodes", "1234", 4), 0);
-		else
-			CHECK_EQ(fdt_delprop(tree, 0, "nodes"), 0);
-		check_objects(NULL, NULL, NULL);
-		CHECK_EQ(rec.nr_nodes, 0);
-		finish();
-	}
-}
-
-/* The record's pool must be the real one, neither more nor less. */
-static void root_pool(void)
-{
-	struct gmem_range all[3];
-
-	start();
-	memcpy(all, draft.rec.pool.r, 2 * sizeof(*all));
-	all[2] = (struct gmem_range){ 20 * G, 2 * M };
-	draft_free(&draft);
-
-	edit();
-	set(0, "pool", all, 3 * sizeof(*all));
-	refused(E_POOL);
-	edit();
-	set(0, "pool", all, sizeof(*all));
-	refused(E_POOL);
-	edit();
-	set(0, "pool", all, 0);
-	refused(E_POOL);
-	edit();
-	all[1].size += 2 * M;
-	set(0, "pool", all, 2 * sizeof(*all));
-	refused(E_POOL);
-	edit();
-	all[1].size -= 2 * M;
-	all[0].base -= 2 * M;
-	set(0, "pool", all, 2 * sizeof(*all));
-	refused(E_POOL);
-}
-
-static void root_too_many_objects(void)
-{
-	const unsigned int max = GMEM_RECORD_MAX_OBJECTS;
-	unsigned int i;
-	char name[32];
-	void *big;
-
-	edit();
-	big = xmalloc(1 << 20);
-	CHECK_EQ(fdt_open_into(tree, big, 1 << 20), 0);
-	free(tree);
-	tree = big;
-	/* what has another name does not count */
-	CHECK(fdt_add_subnode(tree, 0, "other") > 0);
-	for (i = 0; i < max - 3; i++) {
-		snprintf(name, sizeof(name), "object-%u", i);
-		CHECK(fdt_add_subnode(tree, 0, name) > 0);
-	}
-	check_read(NULL);
-	CHECK_EQ(rec.nr_objects, max);
-	for (i = 0; i < max; i++)
-		CHECK_TEXT(rec.objects[i].bad, i < max - 3 ? E_NAME : NULL);
-	finish();
-
-	edit();
-	big = xmalloc(1 << 20);
-	CHECK_EQ(fdt_open_into(tree, big, 1 << 20), 0);
-	free(tree);
-	tree = big;
-	for (i = 0; i < max - 2; i++) {
-		snprintf(name, sizeof(name), "object-%u", i);
-		CHECK(fdt_add_subnode(tree, 0, name) > 0);
-	}
-	refused(E_MANY);
-}
-
-/* Properties and nodes that a later version may add are ignored. */
-static void unknown_is_ignored(void)
-{
-	edit();
-	set(0, "colour", "blue", 5);
-	set(tree_object(tree, 1), "colour", "blue", 5);
-	CHECK(fdt_add_subnode(tree, tree_object(tree, 1), "detail") > 0);
-	CHECK(fdt_add_subnode(tree, 0, "directory@0") > 0);
-	objects(NULL, NULL, NULL);
-}
-
-static void object_name(void)
-{
-	static const struct {
-		const char *name;
-		int len;
-	} bad[] = {
-		{ "", 0 }, { "", 1 }, { "x", 1 }, { "vm-1", 4 },
-		{ "vm\0001", 5 }, { "vm-1\0", 6 }, { ".vm", 4 }, { "a/b", 4 },
-		{ "a b", 4 }, { "\xe4", 2 }, { "..", 3 },
-		{ "0123456789012345678901234567890123456789012345678901234567890123",
-		  65 },
-	};
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(bad); i++) {
-		where->step = i;
-		edit();
-		set(tree_object(tree, 0), "name", bad[i].name, bad[i].len);
-		check_objects(E_NAME, NULL, NULL);
-		CHECK(!rec.objects[0].name);
-		finish();
-	}
-	edit();
-	CHECK_EQ(fdt_delprop(tree, tree_object(tree, 1), "name"), 0);
-	objects(NULL, E_NAME, NULL);
-	/* a good one, but not the one that the checksum is of */
-	edit();
-	set(tree_object(tree, 0), "name", "vm-2", 5);
-	objects(E_CHECKSUM, NULL, NULL);
-}
-
-static void object_meta(void)
-{
-	unsigned int byte;
-
-	edit();
-	CHECK_EQ(fdt_delprop(tree, tree_object(tree, 0), "meta"), 0);
-	objects(E_META, NULL, NULL);
-	edit();
-	set(tree_object(tree, 0), "meta", &draft.obj[0].meta,
-	    sizeof(draft.obj[0].meta) - 1);
-	objects(E_META, NULL, NULL);
-	edit();
-	CHECK_EQ(fdt_appendprop(tree, tree_object(tree, 0), "meta", "1234", 4), 0);
-	objects(E_META, NULL, NULL);
-
-	for (byte = 0; byte < sizeof(struct gmem_persist_object); byte++) {
-		where->step = byte;
-		edit();
-		change_byte(tree_object(tree, 1), "meta", byte);
-		objects(NULL, E_CHECKSUM, NULL);
-	}
-}
-
-static void data(void)
-{
-	draft_data(&draft);
-	obj = draft.obj;
-}
-
-/* Of files of data */
-static void object_file(void)
-{
-	unsigned int byte;
-
-	data();
-	objects(NULL, NULL, NULL);
-	data();
-	obj[1].file.bytes = 0;
-	obj[2].file.bytes = obj[2].meta.size;
-	objects(NULL, NULL, NULL);
-	data();
-	obj[2].file.bytes = obj[2].meta.size + 1;
-	objects(NULL, NULL, E_FILE_LONG);
-	data();
-	obj[1].file.bytes = ~0ULL;
-	objects(NULL, E_FILE_LONG, NULL);
-	data();
-	obj[1].file.kind = 2;
-	objects(NULL, E_FILE_KIND, NULL);
-
-	data();
-	edit_draft();
-	set(tree_object(tree, 1), "file", &obj[1].file, sizeof(obj[1].file) - 1);
-	objects(NULL, E_FILE, NULL);
-	/* that of another object */
-	data();
-	edit_draft();
-	set(tree_object(tree, 1), "file", &obj[2].file, sizeof(obj[2].file));
-	objects(NULL, E_FILE_CRC, NULL);
-	for (byte = 0; byte < sizeof(struct gmem_persist_file); byte++) {
-		where->step = byte;
-		data();
-		edit_draft();
-		change_byte(tree_object(tree, 1), "file", byte);
-		objects(NULL, E_FILE_CRC, NULL);
-	}
-}
-
-static void directories(void)
-{
-	draft_directories(&draft);
-	obj = draft.obj;
-}
-
-static void object_directory(void)
-{
-	unsigned int byte;
-	u64 mtime = 1;
-
-	directories();
-	check_objects(NULL, NULL, NULL);
-	CHECK(!rec.objects[0].parent);
-	CHECK(rec.objects[1].parent == &rec.objects[0]);
-	CHECK(rec.objects[2].parent == &rec.objects[1]);
-	finish();
-
-	/* half of what makes a directory, or more */
-	directories();
-	obj[1].meta.mode = S_IFREG | 0644;
-	objects(NULL, E_HALF, E_PARENT);
-	directories();
-	obj[2].meta.mode = S_IFDIR | 0755;
-	objects(NULL, NULL, E_HALF);
-	directories();
-	edit_draft();
-	CHECK_EQ(fdt_delprop(tree, tree_object(tree, 0), "directory"), 0);
-	objects(E_HALF, E_PARENT, E_PARENT);
-	directories();
-	obj[0].meta.size = 2 * M;
-	objects(E_DIR_MEMORY, E_PARENT, E_PARENT);
-	directories();
-	obj[1].meta.granule = 2 * M;
-	objects(NULL, E_DIR_MEMORY, E_PARENT);
-	directories();
-	obj[1].file.kind = GMEM_PERSIST_FILE_DATA;
-	objects(NULL, E_DIR_MEMORY, E_PARENT);
-	directories();
-	obj[1].ranges = obj[2].ranges;
-	obj[2].ranges = (struct gmem_extents){};
-	objects(NULL, E_DIR_MEMORY, E_PARENT);
-
-	/* its number */
-	directories();
-	obj[0].directory.reserved = 1;
-	objects(E_DIR_UNKNOWN, E_PARENT, E_PARENT);
-	directories();
-	edit_draft();
-	set(tree_object(tree, 0), "directory", &obj[0].directory,
-	    sizeof(obj[0].directory) - 1);
-	objects(E_DIR, E_PARENT, E_PARENT);
-	for (byte = 0; byte < sizeof(struct gmem_persist_directory); byte++) {
-		where->step = byte;
-		directories();
-		edit_draft();
-		change_byte(tree_object(tree, 1), "directory", byte);
-		objects(NULL, E_DIR_CRC, E_PARENT);
-	}
-	directories();
-	obj[1].directory.id = 7;
-	objects(E_SAME_ID, E_SAME_ID, E_PARENT);
-
-	/* where it is */
-	directories();
-	obj[2].meta.parent = 8;
-	objects(NULL, NULL, E_PARENT);
-	directories();
-	obj[0].meta.parent = 7;
-	objects(E_PARENT, E_PARENT, E_PARENT);
-	directories();
-	obj[0].meta.parent = obj[1].directory.id;
-	objects(E_PARENT, E_PARENT, E_PARENT);
-	directories();
-	obj[1].meta.parent = 0;
-	obj[2].meta.parent = 0;
-	objects(NULL, E_SAME_NAME, E_SAME_NAME);
-	directories();
-	obj[2].meta.parent = 0;
-	objects(NULL, NULL, NULL);
-
-	/* Nothing depends on when it was. */
-	directories();
-	edit_draft();
-	set(tree_object(tree, 0), "mtime", &mtime, 4);
-	CHECK_EQ(fdt_delprop(tree, tree_object(tree, 1), "mtime"), 0);
-	check_objects(NULL, NULL, NULL);
-	CHECK_EQ(rec.objects[0].mtime, 0);
-	CHECK_EQ(rec.objects[1].mtime, 0);
-	finish();
-}
-
-static void object_list(void)
-{
-	edit();
-	CHECK_EQ(fdt_delprop(tree, tree_object(tree, 2), "ranges"), 0);
-	objects(NULL, NULL, E_LIST_MISSING);
-	edit();
-	CHECK_EQ(fdt_appendprop(tree, tree_object(tree, 2), "ranges", "1234", 4),
-		 0);
-	objects(NULL, NULL, E_LIST_ODD);
-	/* a byte of it that makes a range of nobody's memory */
-	edit();
-	change_byte(tree_object(tree, 0), "ranges", 7);
-	objects(E_CHECKSUM, NULL, NULL);
-	/* no ranges at all, with the right checksum */
-	start();
-	obj[0].ranges.nr = 0;
-	objects(E_SUM, NULL, NULL);
-}
-
-/* Attributes with the right checksum that no writer of this version writes */
-static void object_attributes(void)
-{
-	static const u64 granules[] = { 0, 1, SZ_4K, SZ_1M, 2 * SZ_2M, 2 * G,
-					512 * G, -1ULL };
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(granules); i++) {
-		where->step = i;
-		start();
-		obj[1].meta.granule = granules[i];
-		objects(NULL, E_GRANULE, NULL);
-	}
-	start();
-	obj[1].meta.size = 0;
-	objects(NULL, E_UNKNOWN, NULL);
-	start();
-	obj[1].meta.reserved = 1;
-	objects(NULL, E_UNKNOWN, NULL);
-	start();
-	obj[1].meta.parent = 1;
-	objects(NULL, E_PARENT, NULL);
-
-	start();
-	obj[1].meta.size += 2 * M;
-	objects(NULL, E_SUM, NULL);
-	start();
-	obj[1].meta.size -= 2 * M;
-	objects(NULL, E_SUM, NULL);
-	start();
-	obj[1].ranges.nr--;
-	objects(NULL, E_SUM, NULL);
-}
-
-/* Who has the same name or uuid as another is refused, and so is the other. */
-static void object_twins(void)
-{
-	start();
-	obj[2].name = obj[0].name;
-	objects(E_SAME_NAME, NULL, E_SAME_NAME);
-	start();
-	obj[1].name = obj[0].name;
-	obj[2].name = obj[0].name;
-	objects(E_SAME_NAME, E_SAME_NAME, E_SAME_NAME);
-	start();
-	memcpy(obj[1].meta.uuid, obj[0].meta.uuid, 16);
-	objects(E_SAME_UUID, E_SAME_UUID, NULL);
-	start();
-	memcpy(obj[1].meta.uuid, obj[0].meta.uuid, 16);
-	memcpy(obj[2].meta.uuid, obj[0].meta.uuid, 16);
-	objects(E_SAME_UUID, E_SAME_UUID, E_SAME_UUID);
-	/* the last byte counts, too */
-	start();
-	memcpy(obj[1].meta.uuid, obj[0].meta.uuid, 15);
-	objects(NULL, NULL, NULL);
-	/* one twin by name, one by uuid */
-	start();
-	obj[1].name = obj[0].name;
-	memcpy(obj[2].meta.uuid, obj[0].meta.uuid, 16);
-	objects(E_SAME_UUID, E_SAME_NAME, E_SAME_UUID);
-	/* A damaged object is nobody's twin: what it says is not believed. */
-	start();
-	obj[2].name = obj[0].name;
-	obj[2].meta.reserved = 1;
-	objects(NULL, NULL, E_UNKNOWN);
-	start();
-	memcpy(obj[1].meta.uuid, obj[0].meta.uuid, 16);
-	obj[1].meta.granule = 1;
-	objects(NULL, E_GRANULE, NULL);
-}
-
-/* Ranges that cannot be; the object keeps the sum of its size. */
-static void object_ranges(void)
-{
-	static const struct {
-		u64 base, size;
-		const char *why;
-	} bad[] = {
-		{ HIGH + 6 * M, 0, E_RANGE },
-		{ HIGH + 6 * M + SZ_4K, 2 * M, E_RANGE },
-		{ HIGH + 7 * M, 2 * M, E_RANGE },
-		{ HIGH + 6 * M, M, E_RANGE },
-		{ HIGH + 6 * M, 2 * M + 1, E_RANGE },
-		{ -2 * M, 4 * M, E_RANGE },
-		{ HIGH + 6 * M, -2 * M, E_RANGE },
-		{ -2 * M, 2 * M, E_RANGE },
-		{ 0, 2 * M, E_OUTSIDE },
-		{ HIGH + 4 * M, 2 * M, E_OUTSIDE },
-		{ HIGH + 4 * M, 4 * M, E_OUTSIDE },
-		{ HIGH + 22 * M, 2 * M, E_OUTSIDE },
-		{ 0, 1ULL << 62, E_OUTSIDE },
-		{ -4 * M, 2 * M, E_OUTSIDE },
-	};
-	unsigned int i, first;
-
-	for (i = 0; i < ARRAY_SIZE(bad); i++) {
-		/* as the last and as the first of its ranges */
-		for (first = 0; first < 2; first++) {
-			struct gmem_range *r;
-
-			where->step = 2 * i + first;
-			start();
-			r = obj[1].ranges.r;
-			if (first)
-				r[0] = r[1];
-			r += !first;
-			*r = (struct gmem_range){ bad[i].base, bad[i].size };
-			obj[1].meta.size = gmem_extents_bytes(&obj[1].ranges) ?:
-					   2 * M;
-			/* The first one wrong leaves 6G..7G to nobody. */
-			objects(NULL, bad[i].why, NULL);
-		}
-	}
-
-	/* right for 2 MiB granules, wrong for the object's 1 GiB ones */
-	start();
-	obj[0].ranges.r[0].size = 2 * M;
-	obj[0].meta.size = 2 * M;
-	objects(E_RANGE, NULL, NULL);
-	start();
-	obj[1].meta.granule = G;
-	objects(NULL, E_RANGE, NULL);
-}
-
-/* Memory that two entries name is nobody's. */
-static void overlap(void)
-{
-	/* two objects: partly, wholly, one with itself */
-	start();
-	obj[0].meta.granule = 2 * M;
-	obj[0].meta.size += 2 * M;
-	obj[0].ranges.r[0].size += 2 * M;
-	objects(E_OVERLAP, E_OVERLAP, NULL);
-	start();
-	obj[2].ranges.r[0] = obj[1].ranges.r[1];
-	objects(NULL, E_OVERLAP, E_OVERLAP);
-	start();
-	obj[2].ranges.r[0] = obj[2].ranges.r[1];
-	objects(NULL, NULL, E_OVERLAP);
-
-	/* an object and free memory: neither is believed */
-	start();
-	draft.rec.clean.r[0].size += 2 * M;
-	check_read(NULL);
-	CHECK_TEXT(rec.objects[0].bad, E_OVERLAP);
-	CHECK_EQ(rec.bad_free, 1);
-	CHECK_EQ(rec.clean.nr, 0);
-	CHECK(gmem_extents_equal(&rec.dirty, &draft.rec.dirty));
-	CHECK_EQ(rec.unnamed_bytes, 0);
-	finish();
-
-	/* clean and dirty, clean and quarantined: clean is what must be certain */
-	start();
-	list_put(&draft.rec.clean, HIGH + 14 * M, 2 * M);
-	check_read(NULL);
-	CHECK_EQ(rec.bad_free, 2);
-	CHECK_EQ(rec.dirty.nr, 0);
-	CHECK_EQ(gmem_extents_bytes(&rec.clean), G);
-	finish();
-	start();
-	list_put(&draft.rec.clean, HIGH + 20 * M, 2 * M);
-	check_read(NULL);
-	CHECK_EQ(rec.bad_free, 2);
-	CHECK_EQ(gmem_extents_bytes(&rec.clean), G);
-	CHECK(gmem_extents_equal(&rec.quarantined, &draft.rec.quarantined));
-	finish();
-
-	/* the same twice in one set */
-	start();
-	list_put(&draft.rec.dirty, HIGH + 8 * M, 8 * M);
-	check_read(NULL);
-	CHECK_EQ(rec.bad_free, 2);
-	CHECK_EQ(rec.dirty.nr, 0);
-	finish();
+	del_prop("headers");
+	tree_is(E_HDR_MISSING);
+	set_prop("headers", &ser, sizeof(ser) - 4);
+	tree_is(E_HDR_MISSING);
+	set_prop("headers", &ser, sizeof(ser));
+	tree_is(E_CHECKSUM);
+	set_headers(PAGE_SIZE, 2 * PAGE_SIZE, 1);
+	tree_is(E_HDR_NOWHERE);
+	set_headers(0, 2 * PAGE_SIZE, 0);
+	tree_is(E_HDR_NOWHERE);
+	set_headers(2 * PAGE_SIZE, 0, 0);
+	tree_is(E_HDR_NOWHERE);
+	set_headers(PAGE_SIZE, PAGE_SIZE, 0);
+	tree_is(E_HDR_NOWHERE);
+	set_headers(PAGE_SIZE + 8, 2 * PAGE_SIZE, 0);
+	tree_is(E_HDR_NOWHERE);
+	set_headers(PAGE_SIZE, 2 * PAGE_SIZE + PAGE_SIZE / 2, 0);
+	tree_is(E_HDR_NOWHERE);
 }
 
 /*
- * Several entries in a long one; sorted by address, the last two do not touch
- * each other and the one before each is not the long one.
- *
- *	clean        |####################|
- *	quarantined    |##|  |##|  |##|
+ * Headers
  */
-static void overlap_long(void)
-{
-	start();
-	list_put(&draft.rec.quarantined, 4 * G + 2 * M, 2 * M);
-	list_put(&draft.rec.quarantined, 4 * G + 6 * M, 2 * M);
-	list_put(&draft.rec.quarantined, 4 * G + 10 * M, 2 * M);
-	check_read(NULL);
-	CHECK_EQ(rec.clean.nr, 0);
-	CHECK_EQ(rec.bad_free, 4);
-	CHECK(!rec.objects[0].bad && !rec.objects[1].bad && !rec.objects[2].bad);
-	finish();
 
-	/* and an object that begins inside and ends outside of it */
-	start();
-	list_put(&draft.rec.quarantined, 4 * G + 2 * M, 2 * M);
-	draft.rec.clean.r[0].size = G - 2 * M;
-	list_put(&draft.rec.dirty, 5 * G - 4 * M, 4 * M);
-	check_read(NULL);
-	CHECK_EQ(rec.clean.nr, 0);
-	CHECK(gmem_extents_bytes(&rec.dirty) == 8 * M);
-	CHECK_EQ(rec.bad_free, 3);
-	CHECK(!rec.objects[0].bad);
-	finish();
+static struct gmem_header_ser *h;
+
+static void header_start(void)
+{
+	image_fixed(&img);
+	h = img.header[1];
 }
 
-/* Free ranges that cannot be are left out one by one. */
-static void free_ranges(void)
+static void check_header(const char *why)
 {
-	static const struct gmem_range bad[] = {
-		{ 4 * G, 0 }, { 4 * G + SZ_4K, 2 * M }, { 4 * G, M },
-		{ 4 * G, -2 * M }, { -4 * G, 4 * G }, { 0, 2 * M },
-		{ 4 * G - 2 * M, 4 * M }, { 0, 1ULL << 63 }, { 12 * G, G },
-	};
-	struct gmem_extents *list;
-	unsigned int i, which;
+	struct gmem_header_ser *copy = xmalloc(sizeof(*copy));
 
-	for (i = 0; i < ARRAY_SIZE(bad); i++) {
-		for (which = 0; which < 3; which++) {
-			where->step = 3 * i + which;
-			start();
-			list = which == 0 ? &draft.rec.clean :
-			       which == 1 ? &draft.rec.dirty :
-					    &draft.rec.quarantined;
-			list_put(list, bad[i].base, bad[i].size);
-			check_read(NULL);
-			CHECK_EQ(rec.bad_free, 1);
-			CHECK_EQ(rec.unnamed_bytes, 0);
-			CHECK_EQ(gmem_extents_bytes(&rec.clean), G);
-			CHECK_EQ(gmem_extents_bytes(&rec.dirty), 8 * M);
-			CHECK_EQ(gmem_extents_bytes(&rec.quarantined), 2 * M);
-			finish();
-		}
+	gmem_header_seal(h, GMEM_PERSIST_STATE_SEALED);
+	*copy = *h;
+	CHECK_TEXT(gmem_header_check(copy, &img.pool), why);
+	free(copy);
+	image_free(&img);
+}
+
+#define header_is(...) AT(check_header(__VA_ARGS__))
+
+/* Do something to a header, and see what is said about it. */
+#define HEADER(why, ...) do {		\
+	header_start();			\
+	__VA_ARGS__;			\
+	header_is(why);			\
+} while (0)
+
+static void header_state(void)
+{
+	HEADER(NULL, (void)0);
+	HEADER(E_MAGIC, h->magic ^= 1ULL << 40);
+	HEADER(E_UNKNOWN, h->reserved[0] = 1);
+	HEADER(E_UNKNOWN, h->reserved[7] = 1ULL << 63);
+
+	header_start();
+	gmem_header_seal(h, GMEM_PERSIST_STATE_OPEN);
+	CHECK_TEXT(gmem_header_check(h, &img.pool), E_OPEN);
+	gmem_header_seal(h, 0);
+	CHECK_TEXT(gmem_header_check(h, &img.pool), E_STATE);
+	gmem_header_seal(h, GMEM_PERSIST_STATE_SEALED ^ 1);
+	CHECK_TEXT(gmem_header_check(h, &img.pool), E_STATE);
+	h->crc ^= 1;
+	CHECK_TEXT(gmem_header_check(h, &img.pool), E_CHECKSUM);
+	image_free(&img);
+}
+
+static void header_pool(void)
+{
+	const unsigned int max = GMEM_PERSIST_MAX_EXTENTS;
+	struct gmem_range many[GMEM_PERSIST_MAX_EXTENTS + 1];
+	unsigned int i;
+
+	/* Malformed: empty, not in GiBs, not sorted, overlapping, up to the end of all addresses */
+	HEADER(E_POOL_BAD, h->extents[1].size = 0);
+	HEADER(E_POOL_BAD, h->extents[0].base += SZ_2M);
+	HEADER(E_POOL_BAD, h->extents[0].size += SZ_2M);
+	HEADER(E_POOL_BAD, h->extents[1].base = 2 * G);
+	HEADER(E_POOL_BAD, h->extents[1].base = 25 * G);
+	HEADER(E_POOL_BAD, h->extents[1].size = -31 * G);
+	HEADER(E_POOL_BAD, h->extents[1].size = -32 * G);
+	HEADER(E_POOL, h->extents[1].size = -33 * G);
+	HEADER(E_POOL, h->extents[1].base = 26 * G);
+
+	/* Less, more, somewhere else */
+	HEADER(E_POOL, h->extents[0].size -= G);
+	HEADER(E_POOL, h->extents[0].size += G);
+	HEADER(E_POOL, h->extents[1].base += G);
+	HEADER(E_POOL, h->nr_extents = 1);
+	HEADER(E_POOL, h->nr_extents = 0);
+	HEADER(E_POOL, (h->nr_extents = 3, h->extents[2] = (struct gmem_range_ser){ 40 * G, G }));
+	HEADER(E_POOL, img.pool.nr = 1);
+	HEADER(E_POOL, img.pool_ranges[1].size += G);
+
+	/* As many as there may be */
+	header_start();
+	for (i = 0; i <= max; i++) {
+		many[i] = (struct gmem_range){ (4 + 2 * i) * G, G };
+		if (i < max)
+			h->extents[i] = (struct gmem_range_ser){ (4 + 2 * i) * G, G };
 	}
+	h->block_chunks[0].order = 2;
+	h->block_chunks[0].phys = 0x100000;
+	h->nr_extents = max;
+	img.pool = (struct gmem_extents){ many, max, max };
+	header_is(NULL);
+	HEADER(E_TABLES, (h->nr_extents = max + 1, img.pool.nr = 2));
+	HEADER(E_TABLES, h->nr_extents = ~0);
 }
 
-/* What no entry names is counted and stays quarantined. */
-static void unnamed(void)
+/* Room for so many tables of one page, one after the other from 1 MiB on */
+static void many_chunks(struct gmem_chunk_ser *chunks, unsigned int nr, u64 phys)
 {
-	start();
-	draft.rec.clean.r[0].size -= 6 * M;
-	check_read(NULL);
-	CHECK_EQ(rec.unnamed_bytes, 6 * M);
-	CHECK_EQ(gmem_extents_bytes(&rec.quarantined), 8 * M);
-	CHECK_EQ(gmem_extents_bytes(&rec.clean), G - 6 * M);
-	CHECK_EQ(rec.bad_free, 0);
-	finish();
+	unsigned int i;
 
-	/* What a refused object names is named. */
-	start();
-	obj[0].meta.reserved = 1;
-	check_read(NULL);
-	CHECK_EQ(rec.unnamed_bytes, 0);
-	CHECK_EQ(gmem_extents_bytes(&rec.quarantined), G + 2 * M);
-	finish();
+	for (i = 0; i < nr; i++)
+		chunks[i] = (struct gmem_chunk_ser){ phys + i * PAGE_SIZE, 0 };
+}
+
+static void header_tables(void)
+{
+	const struct gmem_chunk_ser in_pool = { 5 * G, 0 };
+	const u64 end = -(u64)PAGE_SIZE;
+
+	HEADER(E_NOWHERE, h->block_chunks[0].phys = 0);
+	HEADER(E_NOWHERE, h->block_chunks[0].phys += PAGE_SIZE);
+	HEADER(E_NOWHERE, h->slot_chunks[0].phys += 8);
+	HEADER(E_NOWHERE, h->slot_chunks[1].phys += PAGE_SIZE);
+	HEADER(E_NOWHERE, h->slot_chunks[1].reserved = 1);
+	HEADER(E_NOWHERE, h->slot_chunks[1].order = 64);
+	HEADER(E_NOWHERE, h->slot_chunks[0].phys = end);
+	HEADER(NULL, h->slot_chunks[0].phys = end - PAGE_SIZE);
+	HEADER(E_NOWHERE, h->bad[0] = 0);
+	HEADER(E_NOWHERE, h->bad[1] += PAGE_SIZE);
+
+	/* 256 pages at most */
+	HEADER(NULL, h->slot_chunks[0] = (struct gmem_chunk_ser){ 256 * PAGE_SIZE, 8 });
+	HEADER(E_NOWHERE, h->slot_chunks[0] = (struct gmem_chunk_ser){ 128 * PAGE_SIZE, 8 });
+	HEADER(E_NOWHERE, h->slot_chunks[0] = (struct gmem_chunk_ser){ 512 * PAGE_SIZE, 9 });
+
+	HEADER(E_IN_POOL, h->slot_chunks[0] = in_pool);
+	HEADER(E_IN_POOL, h->bad[0] = 34 * G - 8 * PAGE_SIZE);
+	HEADER(NULL, h->bad[0] = 34 * G);
+	HEADER(NULL, h->bad[0] = 4 * G - 8 * PAGE_SIZE);
+	HEADER(NULL, h->slot_chunks[0].phys = 4 * G - PAGE_SIZE);
+
+	HEADER(E_TABLES_LAP, h->bad[0] = h->bad[1]);
+	HEADER(E_TABLES_LAP, h->slot_chunks[0].phys = h->bad[0]);
+	HEADER(E_TABLES_LAP, h->slot_chunks[0].phys = h->bad[1] + 7 * PAGE_SIZE);
+	HEADER(NULL, h->slot_chunks[0].phys = h->bad[1] - PAGE_SIZE);
+	HEADER(E_TABLES_LAP, h->slot_chunks[0].phys = h->slot_chunks[1].phys);
+	HEADER(E_TABLES_LAP, h->slot_chunks[0].phys = h->slot_chunks[1].phys + PAGE_SIZE);
+	HEADER(E_TABLES_LAP, h->slot_chunks[0] = h->block_chunks[0]);
+	HEADER(E_TABLES_LAP, h->slot_chunks[1].phys = h->block_chunks[0].phys);
+}
+
+static void header_counts(void)
+{
+	const unsigned int blocks = GMEM_PERSIST_MAX_BLOCK_CHUNKS;
+	const unsigned int slots = GMEM_PERSIST_MAX_SLOT_CHUNKS;
+	/* 77,824 GiB are what 16 chunks of 256 pages have room for. */
+	const u64 most = 16 * 256 * 19;
+	struct gmem_range all = { 4 * G, most * G };
+	unsigned int i, more;
+
+	HEADER(E_TABLES, h->nr_block_chunks = blocks + 1);
+	HEADER(E_TABLES, h->nr_block_chunks = ~0);
+	HEADER(E_TABLES, h->nr_slot_chunks = slots + 1);
+	HEADER(E_TABLES, h->nr_slot_chunks = ~0);
+	header_start();
+	many_chunks(h->block_chunks, blocks, 0x100000);
+	many_chunks(h->slot_chunks, slots, 0x200000);
+	h->nr_block_chunks = blocks;
+	h->nr_slot_chunks = slots;
+	header_is(NULL);
+
+	/* 24 GiB need two pages of 19 blocks. */
+	HEADER(E_BLOCKS, h->nr_block_chunks = 0);
+	HEADER(E_BLOCKS, h->block_chunks[0].order = 0);
+	HEADER(NULL, (h->block_chunks[0] = (struct gmem_chunk_ser){ 0x100000, 0 },
+		      h->block_chunks[1] = (struct gmem_chunk_ser){ 0x200000, 0 },
+		      h->nr_block_chunks = 2));
+	/* 38 GiB need two, and 39 three. */
+	for (more = 0; more < 2; more++) {
+		header_start();
+		img.pool_ranges[1].size += (14 + more) * G;
+		h->extents[1].size += (14 + more) * G;
+		header_is(more ? E_BLOCKS : NULL);
+	}
+	for (more = 0; more < 2; more++) {
+		header_start();
+		all.size = (most + more) * G;
+		for (i = 0; i < blocks; i++)
+			h->block_chunks[i] = (struct gmem_chunk_ser){ (i + 1) << 20, 8 };
+		h->nr_block_chunks = blocks;
+		h->extents[0] = (struct gmem_range_ser){ all.base, all.size };
+		h->nr_extents = 1;
+		img.pool = (struct gmem_extents){ &all, 1, 1 };
+		header_is(more ? E_BLOCKS : NULL);
+	}
+
+	/* 3 pages of 8 slots */
+	HEADER(NULL, h->nr_objects = 24);
+	HEADER(E_MANY, h->nr_objects = 25);
+	HEADER(E_MANY, h->nr_objects = ~0);
+	HEADER(NULL, (h->nr_slot_chunks = 0, h->nr_objects = 0));
+	HEADER(E_MANY, (h->nr_slot_chunks = 0, h->nr_objects = 1));
+}
+
+/* Each bit counts, but the table alone says what of it is used. */
+static void block_page(void)
+{
+	struct gmem_block_page_ser *page;
+
+	image_fixed(&img);
+	page = image_block_page(&img, 0);
+	CHECK(gmem_block_page_good(page, 19));
+	page->reserved = 1;
+	gmem_block_page_seal(page);
+	CHECK(!gmem_block_page_good(page, 19));
+	page->reserved = 0;
+	page->nr = 20;
+	gmem_block_page_seal(page);
+	CHECK(!gmem_block_page_good(page, 19));
+	page->nr = 0;
+	gmem_block_page_seal(page);
+	CHECK(gmem_block_page_good(page, 0));
+	image_free(&img);
 }
 
 /*
- * Whatever is wrong with an object, as long as its ranges can be read, memory that
- * they name is not free, even if a free list names it, too.
- *
- *	object 2, refused for each reason in turn |##|
- *	clean                                     |##|
+ * Bad pages
  */
-static void damaged_object_keeps_memory(void)
+
+static const char *bad_pages(const u64 *addr, unsigned int nr, unsigned int room)
 {
-	static const char *const why[] = { E_NAME, E_META, E_CHECKSUM, E_GRANULE,
-					   E_UNKNOWN, E_RANGE, E_OUTSIDE,
-					   E_RANGE, E_SUM };
-	unsigned int i;
-	int node;
-
-	for (i = 0; i < ARRAY_SIZE(why); i++) {
-		where->step = i;
-		start();
-		list_put(&draft.rec.clean, HIGH + 16 * M, 2 * M);
-		if (i == 3)
-			obj[2].meta.granule = SZ_4K;
-		if (i == 4)
-			obj[2].meta.reserved = 1;
-		if (i == 5)
-			obj[2].ranges.r[0].base += SZ_4K;
-		if (i == 6)
-			obj[2].ranges.r[0].base = 0;
-		if (i == 7)
-			obj[2].meta.granule = G;
-		if (i == 8)
-			obj[2].meta.size += 2 * M;
-		tree = tree_open(&draft, &room);
-		node = tree_object(tree, 2);
-		if (i == 0)
-			set(node, "name", "a/b", 4);
-		if (i == 1)
-			CHECK_EQ(fdt_delprop(tree, node, "meta"), 0);
-		if (i == 2)
-			change_byte(node, "meta", 0);
-
-		/* This is where it is checked. */
-		check_read(NULL);
-		CHECK_TEXT(rec.objects[2].bad, why[i]);
-		CHECK_EQ(gmem_extents_bytes(&rec.clean), G);
-		CHECK_EQ(rec.bad_free, 1);
-		finish();
-	}
-}
-
-/* Each allocation may fail: then all is refused, or the object that it was for. */
-static void no_memory(void)
-{
-	unsigned int i, nr, nr_all = 0, nr_one = 0;
-	bool failed = true;
+	struct gmem_bad_ser *bad = xmalloc(sizeof(*bad));
+	struct gmem_extents none = {}, pages;
 	const char *why;
-	size_t size;
-	void *fdt;
 
-	for (nr = 0; failed; nr++) {
-		where->step = nr;
-		poison();
-		fdt = draft_write(&draft, &size);
-		kvmalloc_fail_after = nr;
-		why = gmem_record_read(fdt, size, &draft.rec.pool, &rec);
-		failed = kvmalloc_fail_after < 0;
-		kvmalloc_fail_after = -1;
-		if (why) {
-			CHECK_TEXT(why, E_MEMORY);
-			nr_all++;
-		} else {
-			record_check(&draft.rec.pool, &rec);
-			for (i = 0; i < rec.nr_objects; i++) {
-				if (!rec.objects[i].bad)
-					continue;
-				CHECK_TEXT(rec.objects[i].bad, E_MEMORY);
-				nr_one++;
-			}
-		}
-		finish();
-		free(fdt);
+	gmem_bad_write(bad, &none);
+	memcpy(bad->addr, addr, nr * sizeof(*addr));
+	bad->nr = nr;
+	bad->crc = crc32_le(~0, &bad->nr, 4 + 8 * (u64)nr);
+	pages = (struct gmem_extents){ xmalloc(room * sizeof(*pages.r)), 77, room };
+	why = gmem_bad_read(bad, &img.pool, &pages);
+	if (why)
+		CHECK_EQ(pages.nr, 0);
+	free(pages.r);
+	free(bad);
+	return why;
+}
+
+static void bad_list(void)
+{
+	const u64 p = PAGE_SIZE;
+	const u64 sorted[] = { 4 * G, 4 * G + p, 4 * G + 3 * p }, twice[] = { 4 * G, 4 * G };
+	const u64 back[] = { 5 * G, 4 * G }, odd[] = { 4 * G + 8 }, wraps[] = { -p };
+	const u64 before[] = { 4 * G - p }, gap[] = { 26 * G }, last[] = { 26 * G - p };
+	const u64 good_and_bad[] = { 4 * G, 5 * G, 3 * G };
+	struct gmem_bad_ser *bad;
+	struct gmem_extents none = {};
+
+	image_fixed(&img);
+	CHECK_TEXT(bad_pages(sorted, 3, 2), NULL);
+	CHECK_TEXT(bad_pages(sorted, 3, 1), E_BAD_PAGES);
+	CHECK_TEXT(bad_pages(last, 1, 1), NULL);
+	CHECK_TEXT(bad_pages(twice, 2, 2), E_BAD_PAGES);
+	CHECK_TEXT(bad_pages(back, 2, 2), E_BAD_PAGES);
+	CHECK_TEXT(bad_pages(odd, 1, 1), E_BAD_PAGES);
+	CHECK_TEXT(bad_pages(wraps, 1, 1), E_BAD_PAGES);
+	CHECK_TEXT(bad_pages(before, 1, 1), E_BAD_PAGES);
+	CHECK_TEXT(bad_pages(gap, 1, 1), E_BAD_PAGES);
+	CHECK_TEXT(bad_pages(good_and_bad, 3, 3), E_BAD_PAGES);
+
+	/* Nothing behind the list is read, whatever it says of its length. */
+	bad = xmalloc(sizeof(*bad));
+	memset(bad, 0, sizeof(*bad));
+	bad->nr = GMEM_PERSIST_MAX_BAD_PAGES + 1;
+	CHECK_TEXT(gmem_bad_read(bad, &img.pool, &none), E_BAD_MANY);
+	bad->nr = ~0;
+	CHECK_TEXT(gmem_bad_read(bad, &img.pool, &none), E_BAD_MANY);
+	bad->nr = GMEM_PERSIST_MAX_BAD_PAGES;
+	CHECK_TEXT(gmem_bad_read(bad, &img.pool, &none), E_CHECKSUM);
+	free(bad);
+	image_free(&img);
+}
+
+/*
+ * Slots
+ */
+
+enum { DIR = 0, MEMORY = 2, DATA = 3, HIDDEN = 4, EMPTY = 5, UNUSED = 6, LIST = 9 };
+
+static struct gmem_object_ser *slot;
+
+static void slot_start(u32 id)
+{
+	image_fixed(&img);
+	slot = image_slot(&img, id);
+}
+
+static void check_slot(const char *why)
+{
+	struct gmem_object_ser *copy = xmalloc(sizeof(*copy));
+
+	image_seal_slots(&img);
+	*copy = *slot;
+	CHECK_TEXT(gmem_slot_check(copy), why);
+	free(copy);
+	image_free(&img);
+}
+
+/* Do something to a slot, and see what is said about it. */
+#define SLOT(id, why, ...) do {		\
+	slot_start(id);			\
+	__VA_ARGS__;			\
+	AT(check_slot(why));		\
+} while (0)
+
+static void slot_state(void)
+{
+	SLOT(UNUSED, NULL, (void)0);
+	SLOT(UNUSED, E_STATE, slot->kind = 1);
+	SLOT(UNUSED, E_STATE, slot->unused[11] = 1);
+	SLOT(MEMORY, E_STATE, slot->state = GMEM_PERSIST_SLOT_UNUSED);
+	SLOT(MEMORY, E_STATE, slot->state = 1);
+	SLOT(MEMORY, E_STATE, slot->state = ~0);
+	SLOT(MEMORY, NULL, slot->state = GMEM_PERSIST_SLOT_HIDDEN);
+	/* What somebody refused does not become good again, whatever is in it. */
+	SLOT(MEMORY, E_EARLIER, slot->state = GMEM_PERSIST_SLOT_REFUSED);
+	SLOT(HIDDEN, E_EARLIER, (slot->state = GMEM_PERSIST_SLOT_REFUSED, slot->kind = 77));
+	/* What is in a hidden one does not matter. */
+	SLOT(HIDDEN, NULL, (void)0);
+	SLOT(HIDDEN, NULL, memset(slot->name, '/', 64));
+	SLOT(HIDDEN, NULL, slot->kind = 77);
+	SLOT(MEMORY, NULL, memset(slot->unused, 0xff, sizeof(slot->unused)));
+
+	slot_start(HIDDEN);
+	slot->name[0] ^= 1;
+	CHECK_TEXT(gmem_slot_check(slot), E_CHECKSUM);
+	image_free(&img);
+	slot_start(MEMORY);
+	slot->state = GMEM_PERSIST_SLOT_HIDDEN;
+	CHECK_TEXT(gmem_slot_check(slot), E_CHECKSUM);
+	image_free(&img);
+}
+
+static void slot_attributes(void)
+{
+	u32 type;
+
+	SLOT(MEMORY, E_NAME, slot->name[0] = 0);
+	SLOT(MEMORY, E_NAME, slot->name[1] = '/');
+	SLOT(MEMORY, E_NAME, memset(slot->name, 'x', 64));
+	SLOT(MEMORY, E_UNKNOWN, slot->reserved[0] = 1);
+	SLOT(DIR, E_UNKNOWN, slot->reserved[18] = 1U << 31);
+	SLOT(MEMORY, E_KIND, slot->kind = 3);
+	SLOT(MEMORY, E_KIND, slot->kind = ~0);
+
+	SLOT(MEMORY, NULL, slot->mode = S_IFREG | 07777);
+	SLOT(MEMORY, NULL, slot->mode = S_IFREG);
+	SLOT(MEMORY, E_MODE, slot->mode |= 1 << 16);
+	for (type = 0; type < 16; type++) {
+		SLOT(MEMORY, type == S_IFREG >> 12 ? NULL : E_MODE, slot->mode = type << 12 | 0600);
+		SLOT(DATA, type == S_IFREG >> 12 ? NULL : E_MODE, slot->mode = type << 12 | 0600);
+		SLOT(DIR, type == S_IFDIR >> 12 ? NULL : E_MODE, slot->mode = type << 12 | 0700);
 	}
-	/* six lists, all objects, twins, claims, five sets; ranges of objects */
-	CHECK_EQ(nr_all, 14);
-	CHECK_EQ(nr_one, 3);
+	/* A kind does not become another with what it has. */
+	SLOT(MEMORY, E_DIR_MEMORY, (slot->kind = 2, slot->mode = S_IFDIR | 0700));
+	SLOT(DIR, E_GRANULE, (slot->kind = 0, slot->mode = S_IFREG | 0600));
+	SLOT(MEMORY, NULL, slot->kind = GMEM_PERSIST_KIND_DATA);
+	SLOT(DATA, E_LONG, slot->kind = GMEM_PERSIST_KIND_MEMORY);
+
+	/* What nobody here can judge */
+	SLOT(MEMORY, NULL, slot->flags = ~0ULL);
+	SLOT(MEMORY, NULL, slot->vm_class = ~0);
+	SLOT(MEMORY, NULL, slot->born = ~0ULL);
+	SLOT(MEMORY, NULL, (slot->uid = ~0, slot->gid = ~0));
+	SLOT(MEMORY, NULL, slot->parent = ~0ULL);
+	SLOT(DIR, NULL, (slot->quota_bytes = ~0ULL, slot->quota_names = ~0ULL));
+}
+
+static void slot_directory(void)
+{
+	SLOT(DIR, E_DIR_MEMORY, slot->size = SZ_2M);
+	SLOT(DIR, E_DIR_MEMORY, slot->granule = SZ_2M);
+	SLOT(DIR, E_DIR_MEMORY, slot->nr_ranges = 1);
+	SLOT(DIR, E_DIR_MEMORY, slot->list.phys = IMAGE_BASE);
+	SLOT(DIR, E_UNKNOWN, slot->flags = 1);
+	SLOT(DIR, E_UNKNOWN, slot->vm_class = 1);
+	SLOT(DIR, E_UNKNOWN, slot->bytes = 1);
+}
+
+static void slot_size(void)
+{
+	SLOT(MEMORY, E_GRANULE, slot->granule = 0);
+	SLOT(MEMORY, E_GRANULE, slot->granule = SZ_4K);
+	SLOT(MEMORY, E_GRANULE, slot->granule = SZ_1G | SZ_2M);
+	SLOT(MEMORY, E_GRANULE, slot->granule = SZ_1G * 2ULL);
+	SLOT(MEMORY, E_SIZE, slot->size += SZ_2M);
+	SLOT(DATA, E_SIZE, slot->size += SZ_4K);
+	SLOT(DATA, NULL, slot->bytes = slot->size);
+	SLOT(DATA, NULL, slot->bytes = 0);
+	SLOT(DATA, E_LONG, slot->bytes = slot->size + 1);
+	SLOT(DATA, E_LONG, slot->bytes = ~0ULL);
+	SLOT(MEMORY, E_LONG, slot->bytes = 1);
+	SLOT(MEMORY, E_UNKNOWN, slot->quota_bytes = 1);
+	SLOT(DATA, E_UNKNOWN, slot->quota_names = 1);
+
+	/* As many ranges as granules at most, and some if there is memory */
+	SLOT(EMPTY, NULL, (void)0);
+	SLOT(EMPTY, E_SUM, slot->nr_ranges = 1);
+	SLOT(EMPTY, E_SUM, slot->size = SZ_2M);
+	SLOT(DATA, NULL, slot->nr_ranges = 3);
+	SLOT(DATA, E_SUM, slot->nr_ranges = 4);
+	SLOT(DATA, E_SUM, slot->nr_ranges = ~0);
+}
+
+static void slot_list(void)
+{
+	const u64 most = (SZ_4K << 10) / 16;
+
+	SLOT(LIST, NULL, (void)0);
+	SLOT(DATA, E_LIST_MANY, slot->list.phys = IMAGE_BASE);
+	SLOT(DATA, E_LIST_MANY, slot->list.order = 1);
+	SLOT(DATA, E_LIST_MANY, slot->list.reserved = 1);
+	SLOT(LIST, E_LIST_MANY, slot->nr_ranges = 12);
+	SLOT(LIST, NULL, slot->nr_ranges = 13);
+	SLOT(LIST, E_LIST_NOWHERE, slot->list = (struct gmem_chunk_ser){});
+	SLOT(LIST, E_LIST_NOWHERE, slot->list.phys += 16);
+	SLOT(LIST, E_LIST_NOWHERE, slot->list.reserved = 1);
+	SLOT(LIST, E_LIST_NOWHERE, slot->list.order = 11);
+	SLOT(LIST, E_LIST_NOWHERE, slot->list.order = ~0);
+	SLOT(LIST, NULL, slot->list = (struct gmem_chunk_ser){ SZ_4M, 10 });
+	SLOT(LIST, E_LIST_NOWHERE, slot->list = (struct gmem_chunk_ser){ SZ_2M, 10 });
+	SLOT(LIST, E_LIST_NOWHERE, slot->list = (struct gmem_chunk_ser){ -(u64)SZ_4M, 10 });
+
+	/* 256 ranges are in a page. */
+	SLOT(LIST, NULL, (slot->size = G, slot->nr_ranges = 256));
+	SLOT(LIST, E_LIST_SHORT, (slot->size = G, slot->nr_ranges = 257));
+	SLOT(LIST, NULL, (slot->size = most * SZ_2M, slot->nr_ranges = most,
+			  slot->list = (struct gmem_chunk_ser){ SZ_4M, 10 }));
+	SLOT(LIST, E_LIST_SHORT, (slot->size = G << 10, slot->nr_ranges = most + 1,
+				  slot->list = (struct gmem_chunk_ser){ SZ_4M, 10 }));
+}
+
+static void check_ranges(const char *why)
+{
+	struct gmem_range_ser *copy = xmalloc(slot->nr_ranges * sizeof(*copy));
+
+	image_seal_slots(&img);
+	memcpy(copy, image_ranges(&img, slot), slot->nr_ranges * sizeof(*copy));
+	CHECK_TEXT(gmem_slot_check(slot), NULL);
+	CHECK_TEXT(gmem_slot_check_ranges(slot, copy, &img.pool), why);
+	free(copy);
+	image_free(&img);
+}
+
+/* Do something to the ranges of an object. */
+#define RANGES(id, why, ...) do {		\
+	struct gmem_range_ser *r;		\
+						\
+	slot_start(id);				\
+	r = image_ranges(&img, slot);		\
+	__VA_ARGS__;				\
+	AT(check_ranges(why));			\
+	(void)r;				\
+} while (0)
+
+static void ranges(void)
+{
+	RANGES(DATA, NULL, (void)0);
+	RANGES(LIST, NULL, (void)0);
+	RANGES(EMPTY, NULL, (void)0);
+	RANGES(DATA, E_RANGE, r[1].size = 0);
+	RANGES(DATA, E_RANGE, r[1].base += SZ_4K);
+	RANGES(DATA, E_RANGE, r[1].size += SZ_4K);
+	RANGES(LIST, E_RANGE, r[19].base |= 1);
+	RANGES(MEMORY, E_RANGE, r[0].base += SZ_2M);
+	RANGES(MEMORY, E_RANGE, r[0].size += SZ_2M);
+	RANGES(MEMORY, NULL, r[0].base = 25 * G);
+	RANGES(MEMORY, E_OUTSIDE, r[0].base = 26 * G);
+	RANGES(MEMORY, E_OUTSIDE, r[0].base = 3 * G);
+	RANGES(MEMORY, E_OUTSIDE, r[0].base = -G);
+	RANGES(MEMORY, E_OUTSIDE, (r[0].base = 25 * G, r[0].size = 2 * G));
+	RANGES(MEMORY, E_OUTSIDE, r[0].size = -G);
+
+	/* The sum, also where it does not fit in 64 bits */
+	RANGES(DATA, E_SUM, r[0].size = SZ_4M);
+	RANGES(DATA, E_SUM, r[1].size = SZ_2M);
+	RANGES(DATA, NULL, (r[0].base = 4 * G, r[0].size = SZ_4M, r[1].size = SZ_2M));
+	RANGES(DATA, E_SUM, (r[0].base = 4 * G, r[0].size = 20 * G));
+	RANGES(DATA, E_SUM, (r[0].base = 4 * G, r[0].size = 3 * SZ_2M));
+	RANGES(LIST, E_SUM, r[19].size = SZ_4M);
+	RANGES(LIST, E_SUM, slot->size += SZ_2M);
+	RANGES(LIST, E_SUM, slot->nr_ranges = 19);
+
+	/* The same range twice is not its own concern. */
+	RANGES(LIST, NULL, r[1] = r[0]);
+
+	slot_start(LIST);
+	image_ranges(&img, slot)[19].base += SZ_2M;
+	CHECK_TEXT(gmem_slot_check_ranges(slot, image_ranges(&img, slot), &img.pool),
+		   E_LIST_CRC);
+	image_free(&img);
+	/* Of those in the slot there is no other checksum than the slot's. */
+	RANGES(DATA, NULL, slot->list_crc = 77);
 }
 
 const struct test record_refuse_tests[] = {
-	TEST(none),
-	TEST(root_is_no_tree),
-	TEST(root_compatible),
-	TEST(root_page_size),
-	TEST(root_features),
-	TEST(root_lists),
-	TEST(bad_pages),
-	TEST(bad_neighbours),
-	TEST(bad_and_free),
-	TEST(retired),
-	TEST(nodes),
-	TEST(root_pool),
-	TEST(root_too_many_objects),
-	TEST(unknown_is_ignored),
-	TEST(object_name),
-	TEST(object_meta),
-	TEST(object_file),
-	TEST(object_directory),
-	TEST(object_list),
-	TEST(object_attributes),
-	TEST(object_twins),
-	TEST(object_ranges),
-	TEST(overlap),
-	TEST(overlap_long),
-	TEST(free_ranges),
-	TEST(unnamed),
-	TEST(damaged_object_keeps_memory),
-	TEST(no_memory),
+	TEST(tree_bytes),
+	TEST(tree_compatible),
+	TEST(tree_page_size),
+	TEST(tree_features),
+	TEST(tree_headers),
+	TEST(header_state),
+	TEST(header_pool),
+	TEST(header_tables),
+	TEST(header_counts),
+	TEST(block_page),
+	TEST(bad_list),
+	TEST(slot_state),
+	TEST(slot_attributes),
+	TEST(slot_directory),
+	TEST(slot_size),
+	TEST(slot_list),
+	TEST(ranges),
 	{}
 };

@@ -4,242 +4,327 @@
 #include <string.h>
 
 #include <linux/align.h>
-#include <linux/libfdt.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/sizes.h>
 #include <linux/stat.h>
 
-#include <linux/gmem_persist.h>
-
 #include "records.h"
 
-/* Put a range at the end of a list as it is, without looking at it. */
-void list_put(struct gmem_extents *list, u64 base, u64 size)
+static void *image_alloc(struct image *img, unsigned int order)
 {
-	if (list->nr == list->cap) {
-		list->cap += 8;
-		list->r = realloc(list->r, list->cap * sizeof(*list->r));
-		if (!list->r)
-			abort();
-	}
-	list->r[list->nr++] = (struct gmem_range){ .base = base, .size = size };
+	const u64 size = PAGE_SIZE << order;
+	void *p;
+
+	img->used = ALIGN(img->used, size);
+	p = img->tables + img->used;
+	img->used += size;
+	CHECK(img->used <= IMAGE_ROOM);
+	return p;
 }
 
-/* Put a range into a set. */
-static void set_put(struct gmem_extents *set, u64 base, u64 size)
+u64 image_phys(const struct image *img, const void *p)
 {
-	/* Whatever it becomes part of, there is room now. */
-	list_put(set, base, size);
-	set->nr--;
-	CHECK_EQ(gmem_extents_add(set, base, size), 0);
+	return IMAGE_BASE + ((const u8 *)p - img->tables);
 }
 
-void node_put(struct draft *d, u64 base, u64 size, u32 nid)
+void *image_at(const struct image *img, u64 phys)
 {
-	struct gmem_record *rec = &d->rec;
+	return img->tables + (phys - IMAGE_BASE);
+}
 
-	rec->nodes = realloc(rec->nodes, (rec->nr_nodes + 1) * sizeof(*rec->nodes));
-	if (!rec->nodes)
+void image_start(struct image *img, const struct gmem_range *pool, unsigned int nr,
+		 unsigned int order)
+{
+	unsigned int i, k, left = 0, block_order = 0;
+	struct gmem_header_ser *h;
+
+	memset(img, 0, sizeof(*img));
+	img->tables = calloc(1, IMAGE_ROOM);
+	if (!img->tables)
 		abort();
-	rec->nodes[rec->nr_nodes++] = (struct gmem_persist_node){
-		.base = base, .size = size, .nid = nid };
+	img->pool = (struct gmem_extents){ img->pool_ranges, nr, IMAGE_EXTENTS };
+	img->bad_pages = (struct gmem_extents){ img->bad_ranges, 0, IMAGE_BAD };
+	for (i = 0; i < 2; i++) {
+		img->header[i] = image_alloc(img, 0);
+		img->bad[i] = image_alloc(img, GMEM_PERSIST_BAD_ORDER);
+	}
+
+	h = &img->plan;
+	h->magic = GMEM_PERSIST_MAGIC;
+	h->nr_extents = nr;
+	for (i = 0; i < nr; i++) {
+		img->pool_ranges[i] = pool[i];
+		h->extents[i] = (struct gmem_range_ser){ pool[i].base, pool[i].size };
+		left += pool[i].size / SZ_1G;
+	}
+	for (i = 0; i < 2; i++)
+		h->bad[i] = image_phys(img, img->bad[i]);
+
+	while (left > GMEM_PERSIST_PAGE_BLOCKS << block_order)
+		block_order++;
+	h->nr_block_chunks = 1;
+	h->block_chunks[0] = (struct gmem_chunk_ser){
+		image_phys(img, image_alloc(img, block_order)), block_order };
+	for (i = 0; i < 1 << block_order; i++) {
+		struct gmem_block_page_ser *page = image_block_page(img, i);
+
+		page->nr = min(left, GMEM_PERSIST_PAGE_BLOCKS);
+		left -= page->nr;
+		for (k = 0; k < page->nr; k++)
+			page->blocks[k].nid = ~0;
+	}
+	image_add_slots(img, order);
 }
 
-static struct gmem_record_object *draft_object(struct draft *d, const char *name)
+void image_add_slots(struct image *img, unsigned int order)
 {
-	unsigned int i = d->rec.nr_objects++;
+	struct gmem_header_ser *h = &img->plan;
 
-	CHECK(i < DRAFT_OBJECTS);
-	snprintf(d->name[i], sizeof(d->name[i]), "%s", name);
-	d->obj[i].name = d->name[i];
-	return &d->obj[i];
+	h->slot_chunks[h->nr_slot_chunks++] = (struct gmem_chunk_ser){
+		image_phys(img, image_alloc(img, order)), order };
 }
 
-static void draft_start(struct draft *d)
+void image_free(struct image *img)
 {
-	memset(d, 0, sizeof(*d));
-	d->rec.objects = d->obj;
+	free(img->tables);
+	memset(img, 0, sizeof(*img));
 }
 
-/*
- * The record whose bytes are kept in tests/golden-v1.hex; do not change it.
- *
- *	  4G      5G      6G      7G                   16G+6M     16G+22M
- *	   |cccccccAAAAAAAAABBBBBBBBb|                   |bdddCq|
- */
-void draft_fixed(struct draft *d)
+unsigned int image_nr_slots(const struct image *img)
 {
-	const u64 g = SZ_1G, m = SZ_1M, high = 16 * g;
-	struct gmem_record_object *a, *b, *c;
+	const struct gmem_header_ser *h = &img->plan;
+	unsigned int i, nr = 0;
+
+	for (i = 0; i < h->nr_slot_chunks; i++)
+		nr += GMEM_SLOTS_PER_PAGE << h->slot_chunks[i].order;
+	return nr;
+}
+
+/* Slots are counted through all chunks. */
+static u64 slot_phys(const struct gmem_header_ser *h, u32 id)
+{
+	unsigned int i;
+	u32 nr;
+
+	for (i = 0; i < h->nr_slot_chunks; i++, id -= nr) {
+		nr = GMEM_SLOTS_PER_PAGE << h->slot_chunks[i].order;
+		if (id < nr)
+			return h->slot_chunks[i].phys + id * sizeof(struct gmem_object_ser);
+	}
+	test_fail(__FILE__, __LINE__, "no slot %u", id);
+}
+
+struct gmem_object_ser *image_slot(const struct image *img, u32 id)
+{
+	return image_at(img, slot_phys(&img->plan, id));
+}
+
+struct gmem_block_page_ser *image_block_page(const struct image *img, unsigned int i)
+{
+	return image_at(img, img->plan.block_chunks[0].phys + i * PAGE_SIZE);
+}
+
+struct gmem_range_ser *image_ranges(const struct image *img, const struct gmem_object_ser *slot)
+{
+	if (slot->nr_ranges > GMEM_PERSIST_INLINE_RANGES)
+		return image_at(img, slot->list.phys);
+	return (struct gmem_range_ser *)slot->ranges;
+}
+
+struct gmem_object_ser *image_object(struct image *img, u32 id, const char *name)
+{
+	struct gmem_object_ser *slot = image_slot(img, id);
+	const u8 token[16] = { 0xaa, id };
 	unsigned int i;
 
-	draft_start(d);
-	list_put(&d->rec.pool, 4 * g, 3 * g + 2 * m);
-	list_put(&d->rec.pool, high + 6 * m, 16 * m);
+	slot->state = GMEM_PERSIST_SLOT_VALID;
+	slot->mode = S_IFREG | 0640;
+	slot->granule = SZ_2M;
+	strcpy(slot->name, name);
+	for (i = 0; i < sizeof(slot->uuid); i++)
+		slot->uuid[i] = 16 * id + i;
+	slot->uid = 1000 + id;
+	slot->gid = 2000 + id;
+	slot->vm_class = 3000 + id;
+	slot->flags = 0x100000001ULL << id % 16;
+	slot->born = id + 1;
+	slot->ctime = 1700000000123456789ULL + id;
+	slot->mtime = 1800000000123456789ULL + id;
+	gmem_slot_set_token(slot, token);
+	return slot;
+}
 
-	list_put(&d->rec.clean, 4 * g, g);
-	list_put(&d->rec.dirty, high + 8 * m, 8 * m);
-	list_put(&d->rec.quarantined, high + 20 * m, 2 * m);
+struct gmem_object_ser *image_directory(struct image *img, u32 id, const char *name)
+{
+	struct gmem_object_ser *slot = image_object(img, id, name);
 
-	a = draft_object(d, "vm-1");
-	a->meta.granule = g;
-	a->meta.size = g;
-	list_put(&a->ranges, 5 * g, g);
+	slot->kind = GMEM_PERSIST_KIND_DIRECTORY;
+	slot->mode = S_IFDIR | 0750;
+	slot->granule = 0;
+	slot->flags = 0;
+	slot->vm_class = 0;
+	return slot;
+}
 
-	b = draft_object(d, "a.b_c-d+e:f@g=9");
-	b->meta.granule = 2 * m;
-	b->meta.size = g + 4 * m;
-	list_put(&b->ranges, 6 * g, g + 2 * m);
-	list_put(&b->ranges, high + 6 * m, 2 * m);
+void image_move(struct gmem_object_ser *slot, u32 parent)
+{
+	slot->parent = parent + 1;
+}
 
-	c = draft_object(d, "012345678901234567890123456789012345678901234567890123456789012");
-	c->meta.granule = 2 * m;
-	c->meta.size = 4 * m;
-	list_put(&c->ranges, high + 18 * m, 2 * m);
-	list_put(&c->ranges, high + 16 * m, 2 * m);
+unsigned int image_granule(const struct image *img, u64 addr)
+{
+	unsigned int i, nr = 0;
 
-	for (i = 0; i < d->rec.nr_objects; i++) {
-		struct gmem_persist_object *meta = &d->obj[i].meta;
-		unsigned int byte;
+	for (i = 0; i < img->pool.nr; i++) {
+		const struct gmem_range *r = &img->pool.r[i];
 
-		for (byte = 0; byte < sizeof(meta->uuid); byte++)
-			meta->uuid[byte] = 16 * i + byte;
-		meta->flags = 0x100000001ULL << i;
-		meta->generation = 1000 + i;
-		meta->epoch = 2000000000000ULL + i;
-		meta->vm_class = 3 + i;
-		meta->uid = 4000 + i;
-		meta->gid = 5000 + i;
-		meta->mode = 0100600 + i;
-		meta->ctime = 1700000000123456789ULL + i;
+		if (addr < gmem_range_end(r))
+			return nr + (addr - r->base) / SZ_2M;
+		nr += r->size / SZ_2M;
+	}
+	test_fail(__FILE__, __LINE__, "%#llx is not in the pool", addr);
+}
+
+static void set_bit_to(u64 *words, unsigned int bit, bool value)
+{
+	words[bit / 64] = (words[bit / 64] & ~(1ULL << bit % 64)) | (u64)value << bit % 64;
+}
+
+void image_set(struct image *img, u64 base, u64 size, bool free, bool kept, bool dirty)
+{
+	u64 addr;
+
+	for (addr = base; addr < base + size; addr += SZ_2M) {
+		unsigned int g = image_granule(img, addr), block = g / GMEM_BLOCK_GRANULES;
+		struct gmem_block_page_ser *page =
+			image_block_page(img, block / GMEM_PERSIST_PAGE_BLOCKS);
+		struct gmem_block_ser *b = &page->blocks[block % GMEM_PERSIST_PAGE_BLOCKS];
+
+		b->base = ALIGN_DOWN(addr, SZ_1G);
+		set_bit_to(b->free, g % GMEM_BLOCK_GRANULES, free);
+		set_bit_to(b->kept, g % GMEM_BLOCK_GRANULES, kept);
+		set_bit_to(b->dirty, g % GMEM_BLOCK_GRANULES, dirty);
 	}
 }
 
-/* The same, but two of the objects are files of data: tests/golden-v1-data.hex. */
-void draft_data(struct draft *d)
+/* Put a range at the end of an object's memory, as it is, and keep it if it is the pool's. */
+void image_range(struct image *img, struct gmem_object_ser *slot, u64 base, u64 size)
 {
-	draft_fixed(d);
-	d->obj[1].file = (struct gmem_persist_file){
-		.bytes = SZ_1G + 4 * SZ_1M,
-		.mtime = 1700000000987654321ULL,
-		.kind = GMEM_PERSIST_FILE_DATA,
-	};
-	d->obj[2].file = (struct gmem_persist_file){
-		.bytes = 12345,
-		.mtime = 1,
-		.kind = GMEM_PERSIST_FILE_DATA,
-	};
-}
+	unsigned int nr = slot->nr_ranges++;
 
-static void make_directory(struct gmem_record_object *obj, u64 id, u64 parent)
-{
-	obj->meta.mode = S_IFDIR | 0750;
-	obj->meta.parent = parent;
-	obj->directory.id = id;
-}
+	if (nr == GMEM_PERSIST_INLINE_RANGES) {
+		void *list = image_alloc(img, 0);
 
-/*
- * Directories, one in the other, and memory in there: tests/golden-v1-directories.hex.
- *
- *	/tenant/vm-1/vm-1
- */
-void draft_directories(struct draft *d)
-{
-	const u64 g = SZ_1G;
-	struct gmem_record_object *vm;
-	unsigned int i;
-
-	draft_start(d);
-	list_put(&d->rec.pool, 4 * g, g);
-	list_put(&d->rec.clean, 4 * g, g / 2);
-
-	make_directory(draft_object(d, "tenant"), 7, 0);
-	make_directory(draft_object(d, "vm-1"), 0x300000004ULL, 7);
-	vm = draft_object(d, "vm-1");
-	vm->meta.granule = SZ_2M;
-	vm->meta.size = g / 2;
-	vm->meta.mode = S_IFREG | 0640;
-	vm->meta.parent = 0x300000004ULL;
-	list_put(&vm->ranges, 4 * g + g / 2, g / 2);
-
-	for (i = 0; i < d->rec.nr_objects; i++) {
-		d->obj[i].meta.uuid[0] = i + 1;
-		d->obj[i].meta.uid = 1000;
-		d->obj[i].meta.gid = 100 + i;
-		d->obj[i].meta.ctime = 1700000000123456789ULL + i;
-		d->obj[i].mtime = 1800000000123456789ULL + i;
+		memcpy(list, slot->ranges, sizeof(slot->ranges));
+		memset(slot->ranges, 0, sizeof(slot->ranges));
+		slot->list.phys = image_phys(img, list);
 	}
+	CHECK(nr < PAGE_SIZE / sizeof(*slot->ranges));
+	image_ranges(img, slot)[nr] = (struct gmem_range_ser){ base, size };
+	slot->size += size;
+	if (!((base | size) % SZ_2M) && gmem_extents_contain(&img->pool, base, size))
+		image_set(img, base, size, false, true, true);
 }
 
-/*
- * The same with memory errors and nodes: tests/golden-v1-poison.hex.
- *
- *	bad	  A: its first page, and its last; B: three; quarantined: one
- *	retired	  16G+6M+ |bRddCq|, and two bad pages in there
- */
-void draft_poison(struct draft *d)
+/* A list whose place is wrong is left alone. */
+void image_seal_slots(struct image *img)
 {
-	const u64 g = SZ_1G, m = SZ_1M, high = 16 * g;
+	u32 id;
 
-	draft_fixed(d);
-	list_put(&d->rec.retired, high + 8 * m, 2 * m);
-	d->rec.dirty.r[0].base += 2 * m;
-	d->rec.dirty.r[0].size -= 2 * m;
+	for (id = 0; id < image_nr_slots(img); id++) {
+		struct gmem_object_ser *slot = image_slot(img, id);
 
-	list_put(&d->rec.bad_pages, 5 * g, PAGE_SIZE);
-	list_put(&d->rec.bad_pages, 6 * g - PAGE_SIZE, PAGE_SIZE);
-	list_put(&d->rec.bad_pages, 6 * g + 2 * m + 8 * PAGE_SIZE, 2 * PAGE_SIZE);
-	list_put(&d->rec.bad_pages, high + 8 * m - PAGE_SIZE, 2 * PAGE_SIZE);
-	list_put(&d->rec.bad_pages, high + 9 * m, PAGE_SIZE);
-	list_put(&d->rec.bad_pages, high + 21 * m, PAGE_SIZE);
-
-	node_put(d, 4 * g, 2 * g, 0);
-	node_put(d, 6 * g, g + 2 * m, ~0);
-	node_put(d, high + 6 * m, 16 * m, 3);
-}
-
-/* Bad pages where they may be: anywhere but in free memory. */
-static void random_bad_pages(struct draft *d)
-{
-	unsigned int nr = random_below(12);
-
-	while (nr--) {
-		unsigned int i = random_below(d->rec.nr_objects + 2);
-		struct gmem_extents *x = i < d->rec.nr_objects ?
-			&d->obj[i].ranges : i == d->rec.nr_objects ?
-			&d->rec.quarantined : &d->rec.retired;
-		struct gmem_range *r;
-		u64 page;
-
-		if (!x->nr)
+		if (slot->state == GMEM_PERSIST_SLOT_UNUSED)
 			continue;
-		r = &x->r[random_below(x->nr)];
-		page = r->base + random_below(r->size / PAGE_SIZE) * PAGE_SIZE;
-		if (!gmem_extents_contain(&d->rec.bad_pages, page, PAGE_SIZE))
-			set_put(&d->rec.bad_pages, page, PAGE_SIZE);
+		if (slot->nr_ranges > GMEM_PERSIST_INLINE_RANGES &&
+		    slot->nr_ranges <= PAGE_SIZE / sizeof(*slot->ranges) &&
+		    slot->list.phys >= IMAGE_BASE && slot->list.phys < IMAGE_BASE + img->used)
+			slot->list_crc = gmem_record_ranges_crc(image_ranges(img, slot),
+								slot->nr_ranges);
+		gmem_slot_seal(slot);
 	}
 }
 
-static void random_nodes(struct draft *d)
+void image_seal(struct image *img)
 {
+	const u64 phys[2] = { image_phys(img, img->header[0]),
+			      image_phys(img, img->header[1]) };
 	unsigned int i;
 
-	for (i = 0; i < d->rec.pool.nr; i++) {
-		const struct gmem_range *r = &d->rec.pool.r[i];
-		u64 first = random_below(r->size / SZ_2M) * SZ_2M;
-
-		if (first)
-			node_put(d, r->base, first, random_below(4));
-		node_put(d, r->base + first, r->size - first, random_next());
+	image_seal_slots(img);
+	for (i = 0; i < 1 << img->plan.block_chunks[0].order; i++)
+		gmem_block_page_seal(image_block_page(img, i));
+	gmem_header_seal(&img->plan, GMEM_PERSIST_STATE_SEALED);
+	for (i = 0; i < 2; i++) {
+		*img->header[i] = img->plan;
+		gmem_bad_write(img->bad[i], &img->bad_pages);
+		img->fdt_size = gmem_record_write_fdt(img->fdt[i], sizeof(img->fdt[i]), phys);
+		CHECK(img->fdt_size < sizeof(img->fdt[i]));
 	}
+}
+
+/*
+ * The record whose bytes are kept in tests/golden-v2.hex; do not change it.
+ *
+ *	 4G    5G    6G     7G    8G      10G           26G    32G       33G+2M  34G
+ *	  |ccccc|AAAAA|B....B|ddddd|qqqqqqq|             |      |LdLdLd... |nnnnnn|
+ *
+ *	 0 tenant/             1 tenant/vm-1/        2 tenant/vm-1/vm-1: A
+ *	 3 a.b_c-d+e:f@g=9: B, data                  4 hidden
+ *	 5 012345678901234...: nothing               9 many: L
+ */
+void image_fixed(struct image *img)
+{
+	static const struct gmem_range pool[] = { { 4 * G, 22 * G }, { 32 * G, 2 * G } };
+	struct gmem_object_ser *slot;
+	unsigned int i;
+
+	image_start(img, pool, 2, 0);
+	image_add_slots(img, 1);
+	img->plan.generation = 77;
+	img->plan.nr_objects = 6;
+	image_set(img, 4 * G, 22 * G, false, false, true);
+	image_set(img, 4 * G, G, true, false, false);
+	image_set(img, 7 * G, G, true, false, true);
+	image_set(img, 8 * G, 2 * G, false, true, true);
+	image_set(img, 32 * G, G, true, false, true);
+	image_set(img, 33 * G, G, false, false, false);
+
+	slot = image_directory(img, 0, "tenant");
+	slot->quota_bytes = 64 * G;
+	slot->quota_names = 100;
+	image_move(image_directory(img, 1, "vm-1"), 0);
+
+	slot = image_object(img, 2, "vm-1");
+	image_move(slot, 1);
+	slot->granule = SZ_1G;
+	image_range(img, slot, 5 * G, G);
+
+	slot = image_object(img, 3, "a.b_c-d+e:f@g=9");
+	slot->kind = GMEM_PERSIST_KIND_DATA;
+	image_range(img, slot, 7 * G - 2 * M, 2 * M);
+	image_range(img, slot, 6 * G, 4 * M);
+	slot->bytes = 6 * M - 1;
+
+	image_object(img, 4, "hidden")->state = GMEM_PERSIST_SLOT_HIDDEN;
+	image_object(img, 5, "012345678901234567890123456789012345678901234567890123456789012");
+
+	slot = image_object(img, 9, "many");
+	for (i = 0; i < 20; i++)
+		image_range(img, slot, 32 * G + 4 * M * i, 2 * M);
+
+	gmem_extents_add(&img->bad_pages, 5 * G, PAGE_SIZE);
+	gmem_extents_add(&img->bad_pages, 8 * G - PAGE_SIZE, 2 * PAGE_SIZE);
+	gmem_extents_add(&img->bad_pages, 34 * G - PAGE_SIZE, PAGE_SIZE);
+	image_seal(img);
 }
 
 static void random_name(char *name)
 {
 	static const char first[] =
 		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+:@=.";
-	unsigned int len = 1 + random_below(GMEM_NAME_SIZE - 1), i;
+	unsigned int len = 1 + random_below(GMEM_PERSIST_NAME_SIZE - 1), i;
 
 	if (len > 8 && random_below(4))
 		len = 8;
@@ -248,385 +333,177 @@ static void random_name(char *name)
 	name[len] = 0;
 }
 
-/* Up to @size bytes of a set, in granules, from a random entry on; how much it was */
-static u64 take_random(struct gmem_extents *set, u64 size, u64 granule,
-		       struct gmem_extents *out)
+/* The next part of the pool of at most @size, in granules; 0 where it ends */
+static u64 random_part(const struct image *img, u64 *at, u64 size, u64 granule)
 {
-	unsigned int i = random_below(set->nr);
-	u64 taken = 0;
+	unsigned int i;
 
-	while (taken < size && i < set->nr) {
-		u64 base = ALIGN(set->r[i].base, granule);
-		u64 end = ALIGN_DOWN(gmem_range_end(&set->r[i]), granule);
-		u64 some;
+	*at = ALIGN(*at, granule);
+	for (i = 0; i < img->pool.nr; i++) {
+		const struct gmem_range *r = &img->pool.r[i];
 
-		if (base >= end) {
-			i++;
+		if (*at >= gmem_range_end(r))
 			continue;
-		}
-		some = min(size - taken, end - base);
-		CHECK_EQ(gmem_extents_remove(set, base, some), 0);
-		list_put(out, base, some);
-		taken += some;
+		*at = max(*at, r->base);
+		return min(size, gmem_range_end(r) - *at);
 	}
-	return taken;
+	return 0;
 }
 
-/* One of the directories that there are, or the root */
-static u64 random_parent(struct draft *d)
+static void random_attributes(struct image *img, struct gmem_object_ser *slot, u32 id)
 {
-	unsigned int nr = d->rec.nr_objects;
+	unsigned int i, dir;
 
-	return nr ? d->obj[random_below(nr)].directory.id : 0;
+	for (i = 0; i < sizeof(slot->uuid); i++)
+		slot->uuid[i] = random_next();
+	slot->mode = (slot->mode & S_IFMT) | random_below(010000);
+	slot->uid = random_next();
+	slot->gid = random_next();
+	slot->born = random_next();
+	slot->mtime = random_next();
+
+	/* Any directory but itself, if it is not in there */
+	dir = random_below(image_nr_slots(img));
+	if (dir < id && image_slot(img, dir)->kind == GMEM_PERSIST_KIND_DIRECTORY)
+		image_move(slot, dir);
 }
 
-static void random_directory(struct draft *d)
+/* A pool of up to 24 GiB, all of it given away or in some state. */
+void image_random(struct image *img)
 {
-	u64 parent = random_parent(d);
-	unsigned int byte;
-	struct gmem_record_object *obj;
-	char name[16];
+	struct gmem_range pool[3];
+	struct gmem_object_ser *slot;
+	u64 at = (2 + random_below(8)) * G, size, granule;
+	unsigned int i, nr = 1 + random_below(3), n;
+	char name[GMEM_PERSIST_NAME_SIZE];
+	u32 id;
 
-	snprintf(name, sizeof(name), "dir%u", d->rec.nr_objects);
-	obj = draft_object(d, name);
-	make_directory(obj, random_next(), parent);
-	for (byte = 0; byte < sizeof(obj->meta.uuid); byte++)
-		obj->meta.uuid[byte] = random_next();
-	obj->mtime = random_next();
-}
-
-/*
- * A pool of up to 7 GiB, all of it given away: to objects, the rest to the sets in pieces.
- */
-void draft_random(struct draft *d)
-{
-	struct gmem_extents left = {}, *sets[] = {
-		&d->rec.clean, &d->rec.dirty, &d->rec.quarantined,
-		&d->rec.retired };
-	bool poison = !random_below(3);
-	u64 addr = random_below(2048) * SZ_2M;
-	unsigned int i, nr;
-
-	draft_start(d);
-	left.cap = 4096;
-	left.r = xmalloc(left.cap * sizeof(*left.r));
-
-	nr = 1 + random_below(3);
 	for (i = 0; i < nr; i++) {
-		u64 size = (1 + random_below(i ? 300 : 1500)) * SZ_2M;
-
-		list_put(&d->rec.pool, addr, size);
-		CHECK_EQ(gmem_extents_add(&left, addr, size), 0);
-		addr += size + (1 + random_below(1000)) * SZ_2M;
+		pool[i] = (struct gmem_range){ at, (1 + random_below(random_below(4) ? 2 : 8)) * G };
+		at = gmem_range_end(&pool[i]) + (1 + random_below(8)) * G;
 	}
+	image_start(img, pool, nr, random_below(2));
+	while (random_below(2) && img->plan.nr_slot_chunks < 3)
+		image_add_slots(img, random_below(2));
 
-	nr = random_below(3) ? 0 : random_below(5);
-	for (i = 0; i < nr; i++)
-		random_directory(d);
-
-	nr = random_below(12);
-	for (i = 0; i < nr && left.nr; i++) {
-		u64 granule = random_below(3) ? SZ_2M : SZ_1G;
-		u64 size = granule * (granule == SZ_2M ? 1 + random_below(400) : 1);
-		struct gmem_extents out = {};
-		struct gmem_record_object *obj;
-		char name[GMEM_NAME_SIZE];
-		unsigned int byte;
-
-		size = take_random(&left, size, granule, &out);
-		if (!size)
+	at = 0;
+	for (id = 0; id < image_nr_slots(img); id++) {
+		if (!random_below(4))
 			continue;
 		random_name(name);
-		/* unique, even if there are only few names of one character */
 		if (strlen(name) < 4)
-			snprintf(name, sizeof(name), "obj%u", i);
-
-		obj = draft_object(d, name);
-		obj->meta.parent = random_parent(d);
-		if (random_below(2))
-			obj->mtime = random_next();
-		obj->ranges = out;
-		obj->meta.granule = granule;
-		obj->meta.size = size;
-		for (byte = 0; byte < sizeof(obj->meta.uuid); byte++)
-			obj->meta.uuid[byte] = random_next();
-		obj->meta.flags = random_next();
-		obj->meta.generation = random_next();
-		obj->meta.epoch = random_next();
-		obj->meta.vm_class = random_next();
-		obj->meta.uid = random_next();
-		obj->meta.gid = random_next();
-		obj->meta.mode = S_IFREG | random_below(07777);
-		obj->meta.ctime = random_next();
-		if (!random_below(4))
-			obj->file = (struct gmem_persist_file){
-				.bytes = random_below(size + 1),
-				.mtime = random_next(),
-				.kind = GMEM_PERSIST_FILE_DATA,
-			};
-		if (obj->file.kind)
-			obj->mtime = 0;
-
-		/* A hole in what is left makes the next one more interesting. */
-		if (left.nr && random_below(2)) {
-			struct gmem_range r = left.r[random_below(left.nr)];
-
-			CHECK_EQ(gmem_extents_remove(&left, r.base, SZ_2M), 0);
-			set_put(&d->rec.quarantined, r.base, SZ_2M);
+			snprintf(name, sizeof(name), "obj%u", id);
+		if (!random_below(4)) {
+			random_attributes(img, image_directory(img, id, name), id);
+			continue;
 		}
-	}
-
-	for (i = 0; i < left.nr; i++) {
-		u64 base = left.r[i].base, size = left.r[i].size, n;
-
-		while (size) {
-			n = random_below(4) ?
-			    min(size, (1 + random_below(200)) * SZ_2M) : size;
-			set_put(sets[random_below(3 + poison)], base, n);
-			base += n;
-			size -= n;
+		slot = image_object(img, id, name);
+		random_attributes(img, slot, id);
+		slot->granule = granule = random_below(4) ? SZ_2M : SZ_1G;
+		n = granule == SZ_1G ? random_below(2) :
+		    random_below(8) ? random_below(6) : random_below(40);
+		while (n--) {
+			at += random_below(3) * SZ_2M;
+			size = granule * (granule == SZ_2M ? 1 + random_below(40) : 1);
+			size = random_part(img, &at, size, granule);
+			if (!size)
+				break;
+			image_range(img, slot, at, size);
+			at += size;
 		}
+		if (!random_below(4)) {
+			slot->kind = GMEM_PERSIST_KIND_DATA;
+			slot->bytes = random_below(slot->size + 1);
+		}
+		if (!random_below(8))
+			slot->state = GMEM_PERSIST_SLOT_HIDDEN;
 	}
-	free(left.r);
-	if (poison)
-		random_bad_pages(d);
-	if (!random_below(3))
-		random_nodes(d);
+	/* The rest, in pieces */
+	while ((size = random_part(img, &at, (1 + random_below(600)) * SZ_2M, SZ_2M))) {
+		n = random_below(8);
+		image_set(img, at, size, n & 1, !(n & 1) && n & 2, n & 4);
+		at += size;
+	}
+	image_seal(img);
 }
 
-void draft_free(struct draft *d)
+/* Lines of 32 bytes, with the piece's name and the offset in it; those of zeros are left out. */
+static void golden_line(FILE *file, const char *piece, const u8 *p, size_t at, size_t size)
 {
-	unsigned int i;
+	size_t i, n = min(size - at, (size_t)32);
 
-	free(d->rec.pool.r);
-	free(d->rec.clean.r);
-	free(d->rec.dirty.r);
-	free(d->rec.quarantined.r);
-	free(d->rec.bad_pages.r);
-	free(d->rec.retired.r);
-	free(d->rec.nodes);
-	for (i = 0; i < d->rec.nr_objects; i++)
-		free(d->obj[i].ranges.r);
-	memset(d, 0, sizeof(*d));
+	for (i = 0; i < n && !p[at + i]; i++)
+		;
+	if (i == n)
+		return;
+	fprintf(file, "%s %04zx ", piece, at);
+	for (i = 0; i < n; i++)
+		fprintf(file, "%02x", p[at + i]);
+	fprintf(file, "\n");
 }
 
-/* The bytes of the record, in memory that ends with them. */
-void *draft_write(struct draft *d, size_t *size)
+static void golden_write(FILE *file)
 {
-	size_t room = gmem_record_size(&d->rec);
-	void *buf = xmalloc(room), *fdt;
-	int len;
+	struct image img;
+	size_t bad_size;
+	char name[32];
+	struct {
+		const char *name;
+		const void *p;
+		size_t size;
+	} pieces[8];
+	unsigned int i, nr = 0;
+	size_t at;
 
-	memset(buf, 0x5a, room);
-	len = gmem_record_write(&d->rec, buf, room);
-	CHECK(len > 0 && len <= room);
-	fdt = xmalloc(len);
-	memcpy(fdt, buf, len);
-	free(buf);
-	*size = len;
-	return fdt;
+	image_fixed(&img);
+	bad_size = 8 + img.bad[0]->nr * sizeof(u64);
+#define PIECE(n, what, len) (pieces[nr].name = n, pieces[nr].p = what, pieces[nr++].size = len)
+	PIECE("tree", img.fdt[0], img.fdt_size);
+	PIECE("header", img.header[0], sizeof(*img.header[0]));
+	PIECE("blocks-0", image_block_page(&img, 0), PAGE_SIZE);
+	PIECE("blocks-1", image_block_page(&img, 1), PAGE_SIZE);
+	PIECE("bad", img.bad[0], bad_size);
+	PIECE("slots-0", image_slot(&img, 0), PAGE_SIZE);
+	PIECE("slots-1", image_slot(&img, 8), 2 * PAGE_SIZE);
+	PIECE("list", image_ranges(&img, image_slot(&img, 9)), 20 * 16);
+#undef PIECE
+	for (i = 0; i < nr; i++) {
+		snprintf(name, sizeof(name), "%s", pieces[i].name);
+		fprintf(file, "%s %zu bytes\n", name, pieces[i].size);
+		for (at = 0; at < pieces[i].size; at += 32)
+			golden_line(file, name, pieces[i].p, at, pieces[i].size);
+	}
+	CHECK(!memcmp(img.fdt[0], img.fdt[1], img.fdt_size));
+	CHECK(!memcmp(img.header[0], img.header[1], sizeof(*img.header[0])));
+	CHECK(!memcmp(img.bad[0], img.bad[1], bad_size));
+	image_free(&img);
 }
 
-void *tree_open(struct draft *d, size_t *room)
+void golden_print(void)
 {
-	void *fdt, *copy;
+	golden_write(stdout);
+}
+
+void golden_check(const char *path)
+{
+	char line[256], golden[256], *is = NULL;
+	FILE *file = fopen(path, "r"), *ours;
 	size_t size;
 
-	fdt = draft_write(d, &size);
-	*room = size + 8192;
-	copy = xmalloc(*room);
-	CHECK_EQ(fdt_open_into(fdt, copy, *room), 0);
-	free(fdt);
-	return copy;
-}
-
-/* The node of the object that was written as number @i. */
-int tree_object(void *fdt, unsigned int i)
-{
-	char path[32];
-	int node;
-
-	snprintf(path, sizeof(path), "/object@%x", i);
-	node = fdt_path_offset(fdt, path);
-	CHECK(node > 0);
-	return node;
-}
-
-void *tree_close(void *fdt, size_t *size)
-{
-	void *copy;
-
-	CHECK_EQ(fdt_pack(fdt), 0);
-	*size = fdt_totalsize(fdt);
-	copy = xmalloc(*size);
-	memcpy(copy, fdt, *size);
-	free(fdt);
-	return copy;
-}
-
-const struct gmem_record_object *record_find(const struct gmem_record *rec,
-					     const char *name)
-{
-	unsigned int i;
-
-	for (i = 0; i < rec->nr_objects; i++)
-		if (rec->objects[i].name && !strcmp(rec->objects[i].name, name))
-			return &rec->objects[i];
-	return NULL;
-}
-
-static int cmp_base(const void *a, const void *b)
-{
-	const struct gmem_range *x = a, *y = b;
-
-	return x->base < y->base ? -1 : x->base > y->base;
-}
-
-static void put_all(struct gmem_extents *list, const struct gmem_extents *x)
-{
-	unsigned int i;
-
-	for (i = 0; i < x->nr; i++)
-		list_put(list, x->r[i].base, x->r[i].size);
-}
-
-static void check_is_set(const struct gmem_extents *x)
-{
-	unsigned int i;
-
-	CHECK(x->nr <= x->cap);
-	for (i = 1; i < x->nr; i++)
-		CHECK(gmem_range_end(&x->r[i - 1]) < x->r[i].base);
-}
-
-/* No memory that the ranges of @obj name may be free. */
-static void check_not_free(const struct gmem_record *rec,
-			   const struct gmem_record_object *obj)
-{
-	unsigned int i;
-
-	for (i = 0; i < obj->ranges.nr; i++) {
-		const struct gmem_range *r = &obj->ranges.r[i];
-
-		/* What is absurd names no memory. */
-		if (!r->size || (r->base | r->size) % SZ_2M ||
-		    r->base + r->size <= r->base ||
-		    !gmem_extents_contain(&rec->pool, r->base, r->size))
-			continue;
-		CHECK(!gmem_extents_overlap(&rec->clean, r->base, r->size, NULL));
-		CHECK(!gmem_extents_overlap(&rec->dirty, r->base, r->size, NULL));
+	if (!file)
+		test_fail(__FILE__, __LINE__, "cannot open %s", path);
+	ours = open_memstream(&is, &size);
+	golden_write(ours);
+	fclose(ours);
+	ours = fmemopen(is, size, "r");
+	while (fgets(line, sizeof(line), ours)) {
+		if (!fgets(golden, sizeof(golden), file) || strcmp(golden, line))
+			test_fail(__FILE__, __LINE__,
+				  "the format of the record changed without a new version. Give it a new GMEM_PERSIST_COMPATIBLE and a new golden file, or undo the change. It is %s",
+				  line);
 	}
-}
-
-static void check_good_object(const struct gmem_record *rec,
-			      const struct gmem_record_object *obj)
-{
-	const struct gmem_record_object *other;
-	unsigned int i;
-
-	CHECK(gmem_name_valid(obj->name));
-	if (obj->directory.id) {
-		CHECK(!obj->meta.granule && !obj->meta.size && !obj->file.kind);
-	} else {
-		CHECK(obj->meta.granule == SZ_2M || obj->meta.granule == SZ_1G);
-		CHECK(obj->meta.size);
-	}
-	CHECK(!obj->meta.parent == !obj->parent);
-	if (obj->parent) {
-		CHECK(obj->parent < obj && !obj->parent->bad);
-		CHECK_EQ(obj->parent->directory.id, obj->meta.parent);
-	}
-	CHECK_EQ(gmem_extents_bytes(&obj->ranges), obj->meta.size);
-	for (i = 0; i < obj->ranges.nr; i++)
-		CHECK((obj->ranges.r[i].base | obj->ranges.r[i].size) %
-		      obj->meta.granule == 0);
-	for (other = rec->objects; other < obj; other++) {
-		if (other->bad)
-			continue;
-		CHECK(other->parent != obj->parent || strcmp(other->name, obj->name));
-		CHECK(!obj->directory.id || other->directory.id != obj->directory.id);
-		CHECK(memcmp(other->meta.uuid, obj->meta.uuid, 16));
-	}
-}
-
-/*
- * What must hold for every record that was read, however damaged it is: the free
- * sets, what is quarantined or retired and the good objects are disjoint and together
- * the pool, nothing that any object lays claim to is free, and no bad page is.
- */
-void record_check(const struct gmem_extents *pool, const struct gmem_record *rec)
-{
-	struct gmem_extents all = {};
-	unsigned int i, p = 0;
-	u64 at = 0;
-
-	CHECK(gmem_extents_equal(&rec->pool, pool));
-	check_is_set(&rec->clean);
-	check_is_set(&rec->dirty);
-	check_is_set(&rec->quarantined);
-	check_is_set(&rec->retired);
-	check_is_set(&rec->bad_pages);
-	CHECK(gmem_extents_bytes(&rec->bad_pages) <=
-	      GMEM_RECORD_MAX_BAD_PAGES * PAGE_SIZE);
-	for (i = 0; i < rec->bad_pages.nr; i++) {
-		const struct gmem_range *r = &rec->bad_pages.r[i];
-
-		CHECK(gmem_extents_contain(pool, r->base, r->size));
-		CHECK(!gmem_extents_overlap(&rec->clean, r->base, r->size, NULL));
-		CHECK(!gmem_extents_overlap(&rec->dirty, r->base, r->size, NULL));
-	}
-
-	put_all(&all, &rec->clean);
-	put_all(&all, &rec->dirty);
-	put_all(&all, &rec->quarantined);
-	put_all(&all, &rec->retired);
-	for (i = 0; i < rec->nr_objects; i++) {
-		check_not_free(rec, &rec->objects[i]);
-		if (rec->objects[i].bad)
-			continue;
-		check_good_object(rec, &rec->objects[i]);
-		put_all(&all, &rec->objects[i].ranges);
-	}
-	if (all.nr)
-		qsort(all.r, all.nr, sizeof(*all.r), cmp_base);
-
-	/* Walk through the pool; what comes next must begin where we are. */
-	for (i = 0; i < all.nr; i++) {
-		CHECK(all.r[i].size && (all.r[i].base | all.r[i].size) % SZ_2M == 0);
-		if (!at) {
-			CHECK(p < pool->nr);
-			at = pool->r[p].base;
-		}
-		CHECK_EQ(all.r[i].base, at);
-		at += all.r[i].size;
-		CHECK(at <= gmem_range_end(&pool->r[p]));
-		if (at == gmem_range_end(&pool->r[p])) {
-			at = 0;
-			p++;
-		}
-	}
-	CHECK_EQ(p, pool->nr);
-	CHECK(rec->unnamed_bytes <= gmem_extents_bytes(&rec->quarantined));
-	free(all.r);
-}
-
-void golden_print(const char *which)
-{
-	unsigned char *fdt;
-	struct draft d;
-	size_t size, i;
-
-	if (which && !strcmp(which, "poison"))
-		draft_poison(&d);
-	else if (which && !strcmp(which, "data"))
-		draft_data(&d);
-	else if (which && !strcmp(which, "directories"))
-		draft_directories(&d);
-	else
-		draft_fixed(&d);
-	fdt = draft_write(&d, &size);
-	for (i = 0; i < size; i++)
-		printf("%02x%s", fdt[i], i % 32 == 31 || i == size - 1 ? "\n" : "");
-	free(fdt);
-	draft_free(&d);
+	CHECK(!fgets(golden, sizeof(golden), file));
+	fclose(file);
+	fclose(ours);
+	free(is);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Many VMMs at once do all that can be done with persistent memory, in random order,
- * while others freeze and thaw the pool, read sysfs and change how memory is cleaned.
+ * while others freeze and thaw the pool, ask what is in it and change how memory is cleaned.
  *
  *   gmem_persist_stress [-t SECONDS] [-s SEED] [-w VMMS]
  *
@@ -21,6 +21,8 @@
 #include <unistd.h>
 
 #include <linux/falloc.h>
+#include <linux/gmem_persist.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -68,7 +70,9 @@ static const char * const op_names[NR_OPS] = {
  * struct model - what an object is
  * @exists: it has been created, and not been discarded
  * @nr_chunks: its size. The first chunk is no step's: a vCPU writes there all the time
- * @epoch: how often it has been claimed
+ * @token: of whoever wrote to it last, as it was told when it was claimed last; or that one's
+ *	own, if he has written since
+ * @own: the token of whoever claimed it last
  * @seed: of the pattern in each chunk but the first, 0 if it is zero
  * @private: it was made for a software-protected VM
  * @unsure: its VMM died in the middle of changing something
@@ -76,7 +80,8 @@ static const char * const op_names[NR_OPS] = {
 struct model {
 	bool exists;
 	unsigned int nr_chunks;
-	u64 epoch;
+	u8 token[KVM_GMEM_PERSIST_TOKEN_SIZE];
+	u8 own[KVM_GMEM_PERSIST_TOKEN_SIZE];
 	u64 seed[MAX_CHUNKS];
 	bool private;
 	bool unsure;
@@ -366,6 +371,15 @@ static void close_view(int i)
 	views[i].fd = -1;
 }
 
+/* The token that was found where there was none: the object was created. */
+static const u8 nobody[KVM_GMEM_PERSIST_TOKEN_SIZE];
+
+static void note_tokens(struct model *o, const struct kvm_gmem_persist *args)
+{
+	memcpy(o->token, args->token, sizeof(o->token));
+	memcpy(o->own, args->own_token, sizeof(o->own));
+}
+
 static bool create(int i)
 {
 	struct model *o = &me->objects[i];
@@ -387,9 +401,8 @@ static bool create(int i)
 		o->unsure = false;
 		return false;
 	}
-	TEST_ASSERT_EQ(args.epoch, 1);
 	o->exists = true;
-	o->epoch = 1;
+	note_tokens(o, &args);
 	memset(o->seed, 0, sizeof(o->seed));
 	o->unsure = false;
 	map_view(i);
@@ -409,9 +422,12 @@ static bool claim(int i)
 		o->unsure = false;
 		return false;
 	}
-	TEST_ASSERT_EQ(args.epoch, o->epoch + 1);
 	TEST_ASSERT_EQ(args.size, size_of(i));
-	o->epoch = args.epoch;
+	/* Nobody else has written to it. What was found at its creation cannot be compared. */
+	TEST_ASSERT(!memcmp(args.token, o->own, sizeof(o->own)) ||
+		    !memcmp(args.token, o->token, sizeof(o->token)) ||
+		    !memcmp(o->token, nobody, sizeof(nobody)), "another's token");
+	note_tokens(o, &args);
 	o->unsure = false;
 	map_view(i);
 	check_all(i);
@@ -730,15 +746,39 @@ static void freeze_and_thaw(u64 seed)
 	exit(0);
 }
 
-static void read_sysfs(u64 seed)
+/* One of the objects, that may not be there, or be gone by now */
+static void ask_object(u64 *seed)
 {
-	static const char * const files[] = { "state", "views", "epoch", "extents", "nodes",
-					      "bad_pages", "uuid" };
+	char name[32], entries[SZ_4K];
+	struct gmem_persist_list list = { .entries = (uintptr_t)entries, .nr = 64 };
+	struct gmem_persist_info info = {};
+	static const unsigned long requests[] = { GMEM_PERSIST_GET_NODES, GMEM_PERSIST_GET_RANGES,
+						  GMEM_PERSIST_GET_BAD_PAGES };
+	unsigned int i;
+	int fd;
+
+	snprintf(name, sizeof(name), PREFIX "%lu-%lu", random_u64(seed) % MAX_VMMS,
+		 random_u64(seed) % NR_OBJECTS);
+	fd = gmem_ask_object(name);
+	if (fd < 0)
+		return;
+	TEST_ASSERT(!ioctl(fd, GMEM_PERSIST_GET_INFO, &info) || errno == ESTALE,
+		    "asking %s: errno %d", name, errno);
+	for (i = 0; i < ARRAY_SIZE(requests); i++) {
+		list.start = 0;
+		list.nr = 64;
+		TEST_ASSERT(!ioctl(fd, requests[i], &list) || errno == ESTALE,
+			    "asking %s for list %u: errno %d", name, i, errno);
+	}
+	close(fd);
+}
+
+static void ask_all(u64 seed)
+{
 	static const char format[] =
 		"pool %lu clean %lu dirty %lu used %lu quarantined %lu poisoned %lu";
 	u64 pool, clean, dirty, used, quarantined, poisoned;
-	char buf[SZ_4K], path[128];
-	int fd;
+	char buf[SZ_4K];
 
 	while (!atomic_load(&shared->stop)) {
 		gmem_read_text(buf, sizeof(buf), SYSFS "stat");
@@ -746,16 +786,7 @@ static void read_sysfs(u64 seed)
 				   &poisoned) == 6, "stat is: %s", buf);
 		TEST_ASSERT(pool == clean + dirty + used + quarantined + poisoned,
 			    "stat does not add up: %s", buf);
-		snprintf(path, sizeof(path), SYSFS "objects/" PREFIX "%lu-%lu/%s",
-			 random_u64(&seed) % MAX_VMMS, random_u64(&seed) % NR_OBJECTS,
-			 files[random_u64(&seed) % ARRAY_SIZE(files)]);
-		/* Not there, or gone meanwhile, is right, too. */
-		fd = open(path, O_RDONLY);
-		if (fd >= 0) {
-			TEST_ASSERT(read(fd, buf, sizeof(buf)) >= 0 || errno == ENODEV,
-				    "reading %s: errno %d", path, errno);
-			close(fd);
-		}
+		ask_object(&seed);
 		atomic_fetch_add(&shared->reads, 1);
 		usleep(random_u64(&seed) % 5000);
 	}
@@ -774,7 +805,7 @@ static void change_cleaning(u64 seed)
 	exit(0);
 }
 
-static void (* const beside[])(u64 seed) = { freeze_and_thaw, read_sysfs, change_cleaning };
+static void (* const beside[])(u64 seed) = { freeze_and_thaw, ask_all, change_cleaning };
 
 static pid_t start(int i, int nr_vmms, u64 seed)
 {

@@ -61,13 +61,14 @@ do {									\
 int wait_for_child(pid_t pid);
 void run_in_child(void (*fn)(void *), void *arg);
 
-/* sysfs */
+/* sysfs, and objects */
 
 char *gmem_read_text(char *buf, size_t size, const char *path);
 int gmem_write_text(const char *path, const char *text);
 u64 gmem_pool_attr(const char *attr);
 int gmem_set_frozen(const char *value);
 int gmem_discard(const char *name);
+int gmem_ask_object(const char *name);
 char *gmem_object_attr(char *buf, size_t size, const char *name,
 		       const char *attr);
 void gmem_assert_attr(const char *name, const char *attr, const char *value);
@@ -76,12 +77,12 @@ void gmem_assert_parked(const char *name);
 void gmem_assert_gone(const char *name);
 
 /**
- * struct gmem_snapshot - what sysfs says of the pool
+ * struct gmem_snapshot - what the pool is at one moment
  * @clean: bytes that are free and zero
  * @dirty: bytes that are free and must be cleared
  * @used: bytes that belong to objects
  * @quarantined: bytes of unknown contents
- * @objects: a line for each named object with all that is not constant in it
+ * @objects: a line for each object in the root directory with all that is not constant in it
  */
 struct gmem_snapshot {
 	u64 clean;

@@ -10,6 +10,9 @@
 #include <unistd.h>
 
 #include <linux/falloc.h>
+#include <linux/gmem_persist.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -38,7 +41,7 @@ void run_in_child(void (*fn)(void *), void *arg)
 }
 
 /*
- * sysfs
+ * sysfs, and objects
  */
 
 /* The text of a file without its newline; a file that is not there is empty. */
@@ -91,13 +94,86 @@ int gmem_discard(const char *name)
 	return gmem_write_text(SYSFS "discard", name);
 }
 
+/* The root directory of gmemfs, by a mount of our own */
+static int open_gmemfs(void)
+{
+	static int root = -1;
+	int fs;
+
+	if (root >= 0)
+		return root;
+	fs = fsopen("gmemfs", FSOPEN_CLOEXEC);
+	TEST_ASSERT(fs >= 0 && !fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0), "no gmemfs");
+	root = fsmount(fs, FSMOUNT_CLOEXEC, 0);
+	TEST_ASSERT(root >= 0, "mounting gmemfs");
+	close(fs);
+	return root;
+}
+
+/* Open it to ask what it is, which makes no view; -1: it is not there. */
+int gmem_ask_object(const char *name)
+{
+	int fd = openat(open_gmemfs(), name, O_ACCMODE | O_CLOEXEC);
+
+	if (fd < 0 && errno == EISDIR)
+		fd = openat(open_gmemfs(), name, O_RDONLY | O_CLOEXEC);
+	TEST_ASSERT(fd >= 0 || errno == ENOENT, "opening object %s", name);
+	return fd;
+}
+
+static const char *state_of(const struct gmem_persist_info *info)
+{
+	if (info->kind == GMEM_PERSIST_FILE_EMPTY)
+		return "empty";
+	if (info->kind == GMEM_PERSIST_FILE_DIRECTORY)
+		return "live";
+	return info->views ? "live" : "parked";
+}
+
+static void print_uuid(char *buf, size_t size, const __u8 uuid[16])
+{
+	size_t i, len = 0;
+
+	for (i = 0; i < 16; i++)
+		len += snprintf(buf + len, size - len, "%02x", uuid[i]);
+}
+
+/* What an object is, as text; of one that is not there it is empty. */
 char *gmem_object_attr(char *buf, size_t size, const char *name,
 		       const char *attr)
 {
-	char path[512];
+	struct gmem_persist_info info = {};
+	int fd = gmem_ask_object(name);
+	int err;
 
-	snprintf(path, sizeof(path), SYSFS "objects/%s/%s", name, attr);
-	return gmem_read_text(buf, size, path);
+	buf[0] = '\0';
+	if (fd < 0)
+		return buf;
+	err = ioctl(fd, GMEM_PERSIST_GET_INFO, &info);
+	TEST_ASSERT(!err || errno == ESTALE, "asking object %s", name);
+	close(fd);
+	if (err)
+		return buf;
+
+	if (!strcmp(attr, "state"))
+		snprintf(buf, size, "%s", state_of(&info));
+	else if (!strcmp(attr, "views"))
+		snprintf(buf, size, "%u", info.views);
+	else if (!strcmp(attr, "generation"))
+		snprintf(buf, size, "%llu", info.generation);
+	else if (!strcmp(attr, "size"))
+		snprintf(buf, size, "%llu", info.size);
+	else if (!strcmp(attr, "granule"))
+		snprintf(buf, size, "%llu", info.granule);
+	else if (!strcmp(attr, "flags"))
+		snprintf(buf, size, "%#llx", info.flags);
+	else if (!strcmp(attr, "vm_class"))
+		snprintf(buf, size, "%u", info.vm_class);
+	else if (!strcmp(attr, "uuid"))
+		print_uuid(buf, size, info.uuid);
+	else
+		TEST_FAIL("objects have no attribute %s", attr);
+	return buf;
 }
 
 void gmem_assert_attr(const char *name, const char *attr, const char *value)
@@ -149,16 +225,15 @@ void gmem_take_snapshot(struct gmem_snapshot *s)
 		    "stat does not add up: %s", buf);
 
 	s->objects[0] = '\0';
-	nr = scandir(SYSFS "objects", &entries, is_object, alphasort);
-	TEST_ASSERT(nr >= 0, "reading " SYSFS "objects failed");
+	nr = scandirat(open_gmemfs(), ".", &entries, is_object, alphasort);
+	TEST_ASSERT(nr >= 0, "reading gmemfs failed");
 	for (i = 0; i < nr; i++) {
 		const char *name = entries[i]->d_name;
-		char state[32], epoch[32];
+		char state[32];
 
 		gmem_object_attr(state, sizeof(state), name, "state");
-		gmem_object_attr(epoch, sizeof(epoch), name, "epoch");
 		len += snprintf(s->objects + len, sizeof(s->objects) - len,
-				"%s %s epoch %s\n", name, state, epoch);
+				"%s %s\n", name, state);
 		TEST_ASSERT(len < sizeof(s->objects), "too many objects");
 		free(entries[i]);
 	}
@@ -198,8 +273,8 @@ void gmem_clean_up(void)
 	if (gmem_pool_attr("frozen"))
 		TEST_ASSERT(!gmem_set_frozen("0"), "thawing failed");
 
-	nr = scandir(SYSFS "objects", &entries, is_object, NULL);
-	TEST_ASSERT(nr >= 0, "reading " SYSFS "objects failed");
+	nr = scandirat(open_gmemfs(), ".", &entries, is_object, NULL);
+	TEST_ASSERT(nr >= 0, "reading gmemfs failed");
 	for (i = 0; i < nr; i++) {
 		const char *name = entries[i]->d_name;
 

@@ -1,0 +1,519 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Taking memory from the pool, and giving it back.
+ */
+
+/**
+ * DOC: taking memory
+ *
+ * There is one way by which anybody gets memory, whatever it is for:
+ *
+ * 1. gmem_backing_take() decides how much comes from which node, charges that, takes it, and
+ *    clears what is not known to be zero. From the moment it is taken it is not free in the
+ *    record, and nobody has written to it before.
+ * 2. gmem_backing_make_room() makes room for the list of ranges in the record.
+ * 3. gmem_backing_attach() gives it to an object, under gmem_pool.lock, if
+ *    gmem_backing_check() finds nothing wrong.
+ *
+ * Nothing but 3. is seen by anybody, and up to there gmem_backing_give_back() undoes all. A
+ * kernel that is replaced in between leaves memory that is neither free nor kept, and the
+ * next one takes it for dirty.
+ */
+#include "internal.h"
+
+#include <linux/io.h>
+#include <linux/kho/abi/gmem_persist.h>
+#include <linux/mm.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+#include <linux/topology.h>
+
+/* How often somebody else may be faster with the memory that was chosen */
+#define MAX_TRIES	16
+
+static_assert(sizeof(struct gmem_range) == sizeof(struct gmem_range_ser));
+static_assert(offsetof(struct gmem_range, base) == offsetof(struct gmem_range_ser, base));
+static_assert(offsetof(struct gmem_range, size) == offsetof(struct gmem_range_ser, size));
+
+/**
+ * struct gmem_plan - how much to take from where
+ * @nr: how many nodes
+ * @node: in the order in which they are used
+ */
+struct gmem_plan {
+	unsigned int nr;
+	struct {
+		int nid;
+		u64 size;
+	} node[];
+};
+
+/* The nearest node to the caller's of those in @nodes, which loses it. */
+static int gmem_backing_next_node(nodemask_t *nodes)
+{
+	const int here = numa_node_id();
+	int best = NUMA_NO_NODE;
+	int nid;
+
+	for_each_node_mask(nid, *nodes)
+		if (best == NUMA_NO_NODE ||
+		    node_distance(here, nid) < node_distance(here, best))
+			best = nid;
+	if (best != NUMA_NO_NODE)
+		node_clear(best, *nodes);
+	return best;
+}
+
+/* Which nodes may give memory: those in @allowed, or all if that is NULL */
+static void gmem_backing_nodes(const nodemask_t *allowed, nodemask_t *nodes)
+{
+	const struct gmem_arena *arena = &gmem_pool.arena;
+	unsigned int i;
+
+	nodes_clear(*nodes);
+	for (i = 0; i < arena->nr_nodes; i++)
+		if (arena->nodes[i].nid != NUMA_NO_NODE)
+			node_set(arena->nodes[i].nid, *nodes);
+	if (allowed)
+		nodes_and(*nodes, *nodes, *allowed);
+}
+
+/* Choose nodes; their memory is still there for anybody. */
+static int gmem_backing_plan(struct gmem_plan *plan, u64 size, u64 granule,
+			     const nodemask_t *allowed)
+{
+	nodemask_t nodes;
+	int nid;
+
+	gmem_backing_nodes(allowed, &nodes);
+	plan->nr = 0;
+
+	guard(spinlock)(&gmem_pool.lock);
+
+	if (gmem_pool.holders)
+		return -EBUSY;
+	/* Memory of which nobody knows the node comes last: then all else is used. */
+	do {
+		u64 part;
+
+		nid = gmem_backing_next_node(&nodes);
+		if (nid == NUMA_NO_NODE && allowed)
+			break;
+		part = min(size, gmem_arena_capacity(&gmem_pool.arena, nid, granule));
+		if (!part)
+			continue;
+		plan->node[plan->nr].nid = nid;
+		plan->node[plan->nr++].size = part;
+		size -= part;
+	} while (size && nid != NUMA_NO_NODE);
+	return size ? -ENOSPC : 0;
+}
+
+static int gmem_backing_charge(struct gmem_backing *b, const struct gmem_plan *plan)
+{
+	unsigned int i;
+	int err;
+
+	b->charges = gmem_charge_new();
+	if (!b->charges)
+		return -ENOMEM;
+	for (i = 0; i < plan->nr; i++) {
+		err = gmem_charge(b->charges, plan->node[i].nid, plan->node[i].size);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* Take what was chosen: -EAGAIN if somebody else has some of it by now. */
+static int gmem_backing_take_plan(struct gmem_backing *b, const struct gmem_plan *plan,
+				  u64 granule)
+{
+	struct gmem_arena *arena = &gmem_pool.arena;
+	unsigned int i;
+	u64 taken;
+
+	guard(spinlock)(&gmem_pool.lock);
+
+	if (gmem_pool.holders)
+		return -EBUSY;
+	for (i = 0; i < plan->nr; i++)
+		if (gmem_arena_capacity(arena, plan->node[i].nid, granule) < plan->node[i].size)
+			return -EAGAIN;
+	for (i = 0; i < plan->nr; i++) {
+		taken = gmem_arena_alloc(arena, plan->node[i].nid, plan->node[i].size, granule,
+					 &b->ranges);
+		if (WARN_ON(taken != plan->node[i].size))
+			return -ENOSPC;
+	}
+	gmem_clean_leave(&b->ranges);
+	return 0;
+}
+
+static int gmem_backing_try(struct gmem_backing *b, struct gmem_plan *plan, u64 size,
+			    u64 granule, const nodemask_t *nodes)
+{
+	unsigned int tries;
+	int err;
+
+	for (tries = 0; tries < MAX_TRIES; tries++) {
+		err = gmem_backing_plan(plan, size, granule, nodes);
+		if (err)
+			return err;
+		if (!b->ranges.r) {
+			/* As many ranges as granules, in a pool that is all in pieces */
+			b->ranges.cap = div64_u64(size, granule);
+			b->ranges.r = kvmalloc_array(b->ranges.cap, sizeof(*b->ranges.r),
+						     GFP_KERNEL_ACCOUNT);
+			if (!b->ranges.r)
+				return -ENOMEM;
+		}
+		err = gmem_backing_charge(b, plan);
+		if (!err)
+			err = gmem_backing_take_plan(b, plan, granule);
+		if (err != -EAGAIN)
+			return err;
+		gmem_uncharge(b->charges);
+		b->charges = NULL;
+	}
+	return -ENOSPC;
+}
+
+/**
+ * gmem_backing_take - take memory from the pool, and clear it
+ * @size: how much, in bytes, a multiple of @granule; not 0
+ * @granule: %SZ_2M or %SZ_1G
+ * @nodes: from these nodes only; NULL: from the caller's node first, then from the nearest one
+ * @killable: only a fatal signal ends it, not any one
+ *
+ * It is charged to the caller's dmem cgroup.
+ *
+ * Context: process context; takes gmem_pool.lock, clears memory and may take seconds.
+ * Return: the memory, for gmem_backing_attach() or gmem_backing_give_back(); or an ERR_PTR():
+ * -ENOSPC (not enough free memory in this granule on these nodes), -EDQUOT (a limit of the
+ * caller's dmem cgroup, or of one above it, would be exceeded), -EBUSY (the pool is frozen),
+ * -EINTR (a signal), -ENOMEM (no kernel memory).
+ */
+struct gmem_backing *gmem_backing_take(u64 size, u64 granule, const nodemask_t *nodes,
+				       bool killable)
+{
+	struct gmem_backing *b = kzalloc_obj(*b);
+	struct gmem_plan *plan;
+	int err = -ENOMEM;
+
+	plan = kmalloc(struct_size(plan, node, gmem_pool.arena.nr_nodes), GFP_KERNEL);
+	if (b && plan)
+		err = gmem_backing_try(b, plan, size, granule, nodes);
+	kfree(plan);
+	if (!b)
+		return ERR_PTR(-ENOMEM);
+	gmem_stop_here("alloc-taken");
+	if (!err)
+		err = gmem_clean_ranges(&b->ranges, killable);
+	if (err) {
+		gmem_backing_give_back(b);
+		return ERR_PTR(err);
+	}
+	return b;
+}
+
+/**
+ * gmem_backing_check - may the memory be shown to anybody
+ * @b: the memory
+ *
+ * Context: gmem_pool.lock is held.
+ * Return: 0, -EBUSY (the pool is frozen), -EHWPOISON (a memory error hit it), -EIO (a bug of
+ * the kernel, with a warning: not all of it was cleared).
+ */
+int gmem_backing_check(const struct gmem_backing *b)
+{
+	struct gmem_range part;
+	unsigned int i;
+
+	lockdep_assert_held(&gmem_pool.lock);
+
+	/* Frozen since: the record stands still. */
+	if (gmem_pool.holders)
+		return -EBUSY;
+	/* Nobody maps it yet: better none than one with a hole in it. */
+	if (gmem_poison_hit(&b->ranges))
+		return -EHWPOISON;
+	/* What everything rests on. */
+	for (i = 0; i < b->ranges.nr; i++)
+		if (WARN_ON_ONCE(gmem_arena_next_dirty(&gmem_pool.arena, b->ranges.r[i].base,
+						       b->ranges.r[i].size, &part)))
+			return -EIO;
+	return 0;
+}
+
+/**
+ * gmem_free_ranges - give memory back to the pool
+ * @r: ranges, which are no object's in the record any more
+ * @nr: how many
+ * @all_dirty: somebody may have written to it; else what has been cleaned of it is clean
+ *
+ * Context: gmem_pool.lock is held; the pool is not frozen.
+ */
+void gmem_free_ranges(const struct gmem_range *r, unsigned int nr, bool all_dirty)
+{
+	unsigned int i;
+
+	lockdep_assert_held(&gmem_pool.lock);
+
+	for (i = 0; i < nr; i++) {
+		WARN_ON(gmem_arena_free(&gmem_pool.arena, r[i].base, r[i].size, all_dirty));
+		gmem_poison_retire(r[i].base, r[i].size);
+	}
+	gmem_clean_kick();
+}
+
+/**
+ * gmem_keep_ranges - say that memory is an object's, or is none's any more
+ * @x: the memory
+ * @kept: it is; to be said before the object is valid, and taken back after it was
+ *
+ * Context: gmem_pool.lock is held; the pool is not frozen.
+ */
+void gmem_keep_ranges(const struct gmem_extents *x, bool kept)
+{
+	unsigned int i;
+
+	lockdep_assert_held(&gmem_pool.lock);
+
+	for (i = 0; i < x->nr; i++)
+		gmem_arena_set_kept(&gmem_pool.arena, x->r[i].base, x->r[i].size, kept);
+}
+
+static void gmem_backing_free(struct gmem_backing *b)
+{
+	gmem_uncharge(b->charges);
+	kvfree(b->ranges.r);
+	kfree(b);
+}
+
+/* Given back while the pool was frozen, and so not free yet; under gmem_pool.lock. */
+static LIST_HEAD(gmem_backing_deferred);
+
+/**
+ * gmem_backing_give_back - undo gmem_backing_take()
+ * @b: the memory, which nobody has seen
+ *
+ * In a frozen pool it becomes free with the thaw: until then the record stands still.
+ *
+ * Context: process context; takes gmem_pool.lock.
+ */
+void gmem_backing_give_back(struct gmem_backing *b)
+{
+	scoped_guard(spinlock, &gmem_pool.lock) {
+		if (gmem_pool.holders && b->ranges.nr) {
+			list_add(&b->deferred, &gmem_backing_deferred);
+			return;
+		}
+		gmem_free_ranges(b->ranges.r, b->ranges.nr, false);
+	}
+	gmem_backing_free(b);
+}
+
+/**
+ * gmem_backing_reap - let go of what was given back while the pool was frozen
+ *
+ * Context: process context; takes gmem_pool.lock.
+ */
+void gmem_backing_reap(void)
+{
+	struct gmem_backing *b, *next;
+	LIST_HEAD(list);
+
+	scoped_guard(spinlock, &gmem_pool.lock)
+		list_splice_init(&gmem_backing_deferred, &list);
+	/* Frozen again meanwhile, they go back where they were. */
+	list_for_each_entry_safe(b, next, &list, deferred)
+		gmem_backing_give_back(b);
+}
+
+/**
+ * gmem_backing_make_room - make room in the record for an object's ranges
+ * @b: what the object will get
+ * @obj: the object
+ * @room: the room, for gmem_backing_attach(), and to be freed afterwards in any case
+ *
+ * Context: process context; nobody else changes the object's ranges.
+ * Return: 0 or -ENOMEM.
+ */
+int gmem_backing_make_room(const struct gmem_backing *b, const struct gmem_object *obj,
+			   struct gmem_room *room)
+{
+	const unsigned int nr = obj->ranges.nr + b->ranges.nr;
+
+	*room = (struct gmem_room){};
+	room->start = kvmalloc_array(nr, sizeof(*room->start), GFP_KERNEL_ACCOUNT);
+	if (!room->start)
+		return -ENOMEM;
+	if (nr <= GMEM_PERSIST_INLINE_RANGES || nr <= obj->ranges.cap)
+		return 0;
+	room->list = gmem_list_alloc(nr, &room->order);
+	if (room->list)
+		return 0;
+	gmem_room_free(room);
+	return -ENOMEM;
+}
+
+/**
+ * gmem_room_free - free what was made room, or what it has replaced
+ * @room: the room
+ *
+ * Context: process context.
+ */
+void gmem_room_free(struct gmem_room *room)
+{
+	if (room->list)
+		gmem_list_free(room->list);
+	kvfree(room->start);
+	*room = (struct gmem_room){};
+}
+
+static struct gmem_range *gmem_inline_ranges(struct gmem_object *obj)
+{
+	return (struct gmem_range *)obj->ser->ranges;
+}
+
+/* The object's list of its own, if it has one */
+static struct gmem_range *gmem_own_list(struct gmem_object *obj)
+{
+	return obj->ser->list.phys ? obj->ranges.r : NULL;
+}
+
+/*
+ * Let the record tell of the ranges as they are; the slot is sealed by the caller. A list that
+ * is not needed goes into @room.
+ */
+static void gmem_describe_ranges(struct gmem_object *obj, struct gmem_room *room)
+{
+	struct gmem_object_ser *ser = obj->ser;
+
+	if (gmem_own_list(obj) && obj->ranges.nr <= GMEM_PERSIST_INLINE_RANGES) {
+		room->list = obj->ranges.r;
+		memcpy(ser->ranges, obj->ranges.r, obj->ranges.nr * sizeof(*obj->ranges.r));
+		ser->list = (struct gmem_chunk_ser){};
+		obj->ranges.r = gmem_inline_ranges(obj);
+		obj->ranges.cap = GMEM_PERSIST_INLINE_RANGES;
+	}
+	ser->nr_ranges = obj->ranges.nr;
+	ser->size = gmem_extents_bytes(&obj->ranges);
+	ser->list_crc = 0;
+	if (ser->list.phys)
+		ser->list_crc = gmem_record_ranges_crc((struct gmem_range_ser *)obj->ranges.r,
+						       obj->ranges.nr);
+}
+
+/**
+ * gmem_backing_attach - give memory to an object, behind what it has
+ * @b: the memory; gmem_backing_check() has found nothing wrong
+ * @obj: the object
+ * @room: from gmem_backing_make_room(); has what was replaced afterwards
+ *
+ * The caller seals the slot afterwards, and then frees @b by gmem_backing_done().
+ *
+ * Context: gmem_pool.lock is held, and the object's invalidate lock if anybody knows it.
+ */
+void gmem_backing_attach(const struct gmem_backing *b, struct gmem_object *obj,
+			 struct gmem_room *room)
+{
+	const unsigned int old = obj->ranges.nr;
+	unsigned int i;
+
+	lockdep_assert_held(&gmem_pool.lock);
+
+	if (room->list) {
+		struct gmem_range *list = room->list;
+
+		memcpy(list, obj->ranges.r, old * sizeof(*list));
+		room->list = gmem_own_list(obj);
+		memset(obj->ser->ranges, 0, sizeof(obj->ser->ranges));
+		obj->ser->list.phys = virt_to_phys(list);
+		obj->ser->list.order = room->order;
+		obj->ranges.r = list;
+		obj->ranges.cap = (PAGE_SIZE << room->order) / sizeof(*list);
+	}
+	for (i = 0; i < b->ranges.nr; i++)
+		WARN_ON(gmem_extents_append(&obj->ranges, b->ranges.r[i].base,
+					    b->ranges.r[i].size));
+	swap(obj->start, room->start);
+	gmem_index_ranges(&obj->ranges, obj->start);
+	if (obj->ser->state == GMEM_PERSIST_SLOT_VALID)
+		gmem_keep_ranges(&b->ranges, true);
+	gmem_describe_ranges(obj, room);
+}
+
+/**
+ * gmem_backing_done - memory has become an object's
+ * @b: the memory
+ * @obj: the object, which pays for it from now on
+ *
+ * Context: process context; without gmem_pool.lock.
+ */
+void gmem_backing_done(struct gmem_backing *b, struct gmem_object *obj)
+{
+	gmem_charge_merge(obj, b->charges);
+	b->charges = NULL;
+	gmem_backing_free(b);
+}
+
+/**
+ * gmem_index_ranges - note at which offset each range of an object begins
+ * @x: the ranges
+ * @start: with room for as many
+ */
+void gmem_index_ranges(const struct gmem_extents *x, u64 *start)
+{
+	u64 offset = 0;
+	unsigned int i;
+
+	for (i = 0; i < x->nr; i++) {
+		start[i] = offset;
+		offset += x->r[i].size;
+	}
+}
+
+/**
+ * gmem_backing_cut - take the end of an object's memory away
+ * @obj: the object; nobody maps that part
+ * @size: what it keeps, in bytes
+ * @room: set to what is to be freed by gmem_room_free()
+ *
+ * Context: gmem_pool.lock is held, and the object's invalidate lock; the pool is not frozen.
+ */
+void gmem_backing_cut(struct gmem_object *obj, u64 size, struct gmem_room *room)
+{
+	const unsigned int old = obj->ranges.nr;
+	struct gmem_range cut = {}, *list = obj->ranges.r;
+	unsigned int nr = 0;
+
+	lockdep_assert_held(&gmem_pool.lock);
+
+	while (nr < old && obj->start[nr] < size)
+		nr++;
+	/* In the middle of a range: what is behind is free, but that is told of at last. */
+	if (nr && obj->start[nr - 1] + list[nr - 1].size > size) {
+		const u64 keep = size - obj->start[nr - 1];
+
+		cut = (struct gmem_range){ list[nr - 1].base + keep, list[nr - 1].size - keep };
+		list[nr - 1].size = keep;
+	}
+	obj->ranges.nr = nr;
+	gmem_describe_ranges(obj, room);
+	/* First of all: only then is the memory free. */
+	gmem_slot_seal(obj->ser);
+
+	if (cut.size)
+		gmem_free_ranges(&cut, 1, true);
+	gmem_free_ranges(&list[nr], old - nr, true);
+	if (list == gmem_inline_ranges(obj)) {
+		memset(&list[nr], 0, (old - nr) * sizeof(*list));
+		gmem_slot_seal(obj->ser);
+	}
+	if (!nr) {
+		room->start = obj->start;
+		obj->start = NULL;
+	}
+}

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Live objects that get memory, or more of it, or lose some, and what changes with that.
+ */
+#include "internal.h"
+
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/sizes.h>
+#include <linux/timekeeping.h>
+
+/* What an object is made of once it has memory */
+struct gmem_kind {
+	u32 kind;
+	u32 vm_class;
+	u64 granule;
+	u64 flags;
+};
+
+static int gmem_object_add(struct gmem_object *obj, const struct gmem_kind *kind,
+			   struct gmem_backing *b, struct gmem_room *room)
+{
+	int err;
+
+	guard(spinlock)(&gmem_pool.lock);
+
+	if (obj->state != GMEM_LIVE)
+		return -ENOENT;
+	err = gmem_backing_check(b);
+	if (err)
+		return err;
+	obj->ser->kind = kind->kind;
+	obj->ser->granule = kind->granule;
+	obj->ser->flags = kind->flags;
+	obj->ser->vm_class = kind->vm_class;
+	gmem_backing_attach(b, obj, room);
+	gmem_slot_seal(obj->ser);
+	/* What was saved when it was data is not of this memory. */
+	if (kind->kind == GMEM_PERSIST_KIND_MEMORY)
+		gmem_slot_draw_token(obj->ser);
+	return 0;
+}
+
+/* Give a live object @size bytes more, behind what it has. */
+static int gmem_object_extend(struct gmem_object *obj, u64 size,
+			      const struct gmem_kind *kind, const nodemask_t *nodes)
+{
+	struct address_space *mapping = obj->inode->i_mapping;
+	struct gmem_backing *b;
+	struct gmem_room room;
+	int err;
+
+	/* As a write to any file, growing is ended by no signal that does not kill. */
+	b = gmem_backing_take(size, kind->granule, nodes,
+			      kind->kind == GMEM_PERSIST_KIND_DATA);
+	if (IS_ERR(b))
+		return PTR_ERR(b);
+	gmem_stop_here("extend-cleared");
+	err = gmem_backing_make_room(b, obj, &room);
+	if (!err) {
+		filemap_invalidate_lock(mapping);
+		err = gmem_object_add(obj, kind, b, &room);
+		filemap_invalidate_unlock(mapping);
+		gmem_room_free(&room);
+	}
+	gmem_stop_here("extend-recorded");
+	if (err) {
+		gmem_backing_give_back(b);
+		return err;
+	}
+	gmem_backing_done(b, obj);
+	inode_set_bytes(obj->inode, obj->ser->size);
+	return 0;
+}
+
+/**
+ * gmem_object_populate - give an object without memory some
+ * @obj: the object
+ * @params: what it shall be; the name does not matter
+ *
+ * As with gmem_object_create(), the memory is zero and charged to the caller's
+ * dmem cgroup. The object gets another token.
+ *
+ * Context: process context; the lock of the object's inode is held; takes
+ * gmem_pool.lock, clears memory and may take seconds.
+ * Return: 0, -EEXIST (it has memory), -ENOENT (it has been discarded), or an error of
+ * gmem_object_create().
+ */
+int gmem_object_populate(struct gmem_object *obj,
+			 const struct gmem_object_params *params)
+{
+	const struct gmem_kind kind = {
+		.kind = GMEM_PERSIST_KIND_MEMORY,
+		.granule = params->granule ?: SZ_2M,
+		.flags = params->flags,
+		.vm_class = params->vm_class,
+	};
+	int err;
+
+	if (obj->ranges.nr)
+		return -EEXIST;
+	err = gmem_object_check_params(params, false);
+	if (err)
+		return err;
+	err = gmem_object_extend(obj, params->size, &kind, params->nodes);
+	gmem_stop_here("populate-recorded");
+	if (!err)
+		/* From here on it may be mapped. */
+		i_size_write(obj->inode, obj->ser->size);
+	return err;
+}
+
+/**
+ * gmem_object_grow - give an object more memory for data
+ * @obj: the object; it has no memory, or holds data
+ * @size: how much it shall have, in bytes, a multiple of 2 MiB; more than it has
+ *
+ * What is added is zero, and charged to the caller's dmem cgroup. What it had stays where it
+ * is, and so does its length.
+ *
+ * Context: process context; the lock of the object's inode is held; takes its invalidate
+ * lock and gmem_pool.lock, clears memory.
+ * Return: 0, or an error of gmem_object_populate().
+ */
+int gmem_object_grow(struct gmem_object *obj, u64 size)
+{
+	static const struct gmem_kind data = {
+		.kind = GMEM_PERSIST_KIND_DATA,
+		.granule = SZ_2M,
+	};
+
+	return gmem_object_extend(obj, size - obj->ser->size, &data, NULL);
+}
+
+/**
+ * gmem_object_shrink - take memory for data away from an object
+ * @obj: the object, which holds data
+ * @size: how much it shall have, in bytes, a multiple of 2 MiB; less than it has. With 0 it
+ *	is as empty as a new one
+ *
+ * In a frozen pool nothing happens.
+ *
+ * Context: process context; the lock of the object's inode is held; takes its invalidate
+ * lock and gmem_pool.lock.
+ */
+void gmem_object_shrink(struct gmem_object *obj, u64 size)
+{
+	struct address_space *mapping = obj->inode->i_mapping;
+	struct gmem_room room = {};
+	unsigned long index;
+	bool done = false;
+	void *entry;
+
+	filemap_invalidate_lock(mapping);
+	scoped_guard(spinlock, &gmem_pool.lock) {
+		if (gmem_pool.holders)
+			break;
+		if (!size)
+			obj->ser->kind = GMEM_PERSIST_KIND_MEMORY;
+		gmem_backing_cut(obj, size, &room);
+		done = true;
+	}
+	/* Of memory that it has no more */
+	if (done)
+		xa_for_each_start(&obj->bad_pages, index, entry, size >> PAGE_SHIFT)
+			xa_erase(&obj->bad_pages, index);
+	filemap_invalidate_unlock(mapping);
+	gmem_room_free(&room);
+	if (!done)
+		return;
+	gmem_charge_fit(obj);
+	inode_set_bytes(obj->inode, size);
+}
+
+/**
+ * gmem_object_set_length - say how many bytes of data there are
+ * @obj: the object, which holds data
+ * @length: the number, not more than it has memory for
+ *
+ * Context: process context; the lock of the object's inode is held; takes gmem_pool.lock.
+ * Return: 0, -EBUSY (the pool is frozen).
+ */
+int gmem_object_set_length(struct gmem_object *obj, u64 length)
+{
+	guard(spinlock)(&gmem_pool.lock);
+
+	if (gmem_pool.holders)
+		return -EBUSY;
+	i_size_write(obj->inode, length);
+	obj->ser->bytes = length;
+	gmem_slot_seal(obj->ser);
+	return 0;
+}
+
+/**
+ * gmem_object_save_times - let the record know when a file was changed last
+ * @inode: its inode
+ *
+ * In a frozen pool nothing is changed but a guest's memory, which has no time.
+ *
+ * Context: process context; takes gmem_pool.lock.
+ */
+void gmem_object_save_times(struct inode *inode)
+{
+	struct gmem_object *obj = gmem_fs_inode_object(inode);
+	const struct timespec64 ts = inode_get_mtime(inode);
+
+	if (!obj)
+		return;
+
+	guard(spinlock)(&gmem_pool.lock);
+
+	if (gmem_pool.holders)
+		return;
+	obj->ser->mtime = timespec64_to_ns(&ts);
+	gmem_slot_seal(obj->ser);
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Where the pages of an object are, and who is told when they are taken away.
+ */
+#include "internal.h"
+
+#include <linux/fs.h>
+#include <linux/kvm_types.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/sched/signal.h>
+#include <linux/sizes.h>
+
+/* A punch holds the invalidate lock no longer than clearing this much takes. */
+#define PUNCH_CHUNK		SZ_1G
+
+/* Index of the range that holds @offset, which lies in the object. */
+static unsigned int gmem_mapping_range_at(const struct gmem_object *obj, u64 offset)
+{
+	unsigned int lo = 0, hi = obj->ranges.nr - 1;
+
+	while (lo < hi) {
+		unsigned int mid = hi - (hi - lo) / 2;
+
+		if (obj->start[mid] <= offset)
+			lo = mid;
+		else
+			hi = mid - 1;
+	}
+	return lo;
+}
+
+/* Is there a whole, aligned leaf of @size bytes around @offset, all of it good? */
+static bool gmem_mapping_leaf_fits(struct gmem_object *obj, unsigned int i, u64 offset, u64 size)
+{
+	const struct gmem_range *r = &obj->ranges.r[i];
+	u64 phys = r->base + (offset - obj->start[i]);
+	u64 leaf = ALIGN_DOWN(phys, size);
+
+	return leaf >= r->base && leaf + size <= gmem_range_end(r) &&
+	       !((phys ^ offset) & (size - 1)) &&
+	       gmem_poison_good_run(obj, ALIGN_DOWN(offset, size), size) == size;
+}
+
+/**
+ * gmem_object_pfn - where a page of an object is
+ * @obj: the object
+ * @index: number of the page in the object; must lie in it
+ * @max_order: set to the order of the largest leaf, 0, PMD_ORDER or PUD_ORDER,
+ *	that may map the page, with offset and address aligned alike; may be NULL
+ *
+ * A bad page has a number, too, see gmem_object_is_bad(), but no leaf covers it.
+ *
+ * Context: any; the caller holds a view. An object's memory never moves.
+ * Return: the page frame number.
+ */
+unsigned long gmem_object_pfn(struct gmem_object *obj, pgoff_t index,
+			      int *max_order)
+{
+	const u64 offset = (u64)index << PAGE_SHIFT;
+	const unsigned int i = gmem_mapping_range_at(obj, offset);
+	const struct gmem_range *r = &obj->ranges.r[i];
+
+	if (max_order) {
+		*max_order = 0;
+		if (gmem_mapping_leaf_fits(obj, i, offset, PUD_SIZE))
+			*max_order = PUD_SHIFT - PAGE_SHIFT;
+		else if (gmem_mapping_leaf_fits(obj, i, offset, PMD_SIZE))
+			*max_order = PMD_SHIFT - PAGE_SHIFT;
+	}
+	return PHYS_PFN(r->base + (offset - obj->start[i]));
+}
+EXPORT_SYMBOL_FOR_KVM(gmem_object_pfn);
+
+/**
+ * gmem_object_attach - be told when memory is taken away
+ * @obj: the object
+ * @consumer: who wants to know
+ *
+ * Context: process context; takes the object's invalidate lock.
+ */
+void gmem_object_attach(struct gmem_object *obj, struct gmem_consumer *consumer)
+{
+	filemap_invalidate_lock(obj->inode->i_mapping);
+	list_add_tail(&consumer->node, &obj->consumers);
+	filemap_invalidate_unlock(obj->inode->i_mapping);
+}
+EXPORT_SYMBOL_FOR_KVM(gmem_object_attach);
+
+/**
+ * gmem_object_detach - be told no more
+ * @obj: the object
+ * @consumer: who was told
+ *
+ * Context: process context; takes the object's invalidate lock.
+ */
+void gmem_object_detach(struct gmem_object *obj, struct gmem_consumer *consumer)
+{
+	filemap_invalidate_lock(obj->inode->i_mapping);
+	list_del(&consumer->node);
+	filemap_invalidate_unlock(obj->inode->i_mapping);
+}
+EXPORT_SYMBOL_FOR_KVM(gmem_object_detach);
+
+static int gmem_mapping_clear(struct gmem_object *obj, u64 offset, u64 size)
+{
+	int err = 0;
+
+	while (size && !err) {
+		unsigned int i = gmem_mapping_range_at(obj, offset);
+		u64 skip = offset - obj->start[i];
+		u64 len = min(size, obj->ranges.r[i].size - skip);
+
+		len = gmem_poison_good_run(obj, offset, len);
+		if (len)
+			err = gmem_zero(obj->ranges.r[i].base + skip, len, NULL, NULL);
+		else
+			len = PAGE_SIZE;
+		offset += len;
+		size -= len;
+	}
+	return err;
+}
+
+static int gmem_mapping_punch(struct gmem_object *obj, u64 offset, u64 size)
+{
+	struct address_space *mapping = obj->inode->i_mapping;
+	const pgoff_t start = offset >> PAGE_SHIFT;
+	const pgoff_t end = (offset + size) >> PAGE_SHIFT;
+	struct gmem_consumer *consumer;
+	int err;
+
+	/* Faults wait, in user space for the lock and in KVM for the end. */
+	filemap_invalidate_lock(mapping);
+	list_for_each_entry(consumer, &obj->consumers, node)
+		consumer->ops->invalidate_start(consumer, start, end);
+	unmap_mapping_range(mapping, offset, size, 1);
+	err = gmem_mapping_clear(obj, offset, size);
+	list_for_each_entry(consumer, &obj->consumers, node)
+		consumer->ops->invalidate_end(consumer, start, end);
+	filemap_invalidate_unlock(mapping);
+	return err;
+}
+
+/**
+ * gmem_object_punch - clear part of an object
+ * @obj: the object
+ * @offset: where the part begins, in bytes, aligned to pages
+ * @size: its length in bytes, aligned to pages
+ *
+ * The part reads zero afterwards, except for pages with memory errors, and stays the
+ * object's. What lies behind the end of the object is ignored.
+ *
+ * Context: process context; takes the object's invalidate lock, for 1 GiB at a
+ * time. The caller holds a view.
+ * Return: 0, -EBUSY (the pool is frozen), -EINTR (a signal; a first part has been
+ * cleared), -ENOMEM (no kernel memory for a mapping).
+ */
+int gmem_object_punch(struct gmem_object *obj, u64 offset, u64 size)
+{
+	u64 end = min(offset + size, obj->ser->size);
+
+	while (offset < end) {
+		u64 len = min_t(u64, end - offset, PUNCH_CHUNK);
+		int err;
+
+		if (gmem_pool_frozen())
+			return -EBUSY;
+		if (signal_pending(current))
+			return -EINTR;
+		err = gmem_mapping_punch(obj, offset, len);
+		if (err)
+			return err;
+		offset += len;
+	}
+	return 0;
+}
+EXPORT_SYMBOL_FOR_KVM(gmem_object_punch);

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Memory of unknown contents, and the operator's word for it.
+ */
+
+/**
+ * DOC: quarantine
+ *
+ * Quarantined is what the record keeps and no good slot has: because an object was refused, or
+ * the record told nothing of it. It is in no table, but derived from them
+ * (gmem_quarantine_fill()), and so are the bytes that sysfs tells. It only becomes less.
+ */
+#include "internal.h"
+
+#include <linux/mm.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+
+/**
+ * gmem_quarantine_fill - find out what is quarantined
+ * @owned: what objects have, by granule; NULL: they have nothing
+ *
+ * Context: process context; nobody releases anything; takes gmem_pool.lock. Without memory
+ * for it, what cannot be told of stays what it is, but cannot be released.
+ */
+void gmem_quarantine_fill(const unsigned long *owned)
+{
+	struct gmem_extents set = {};
+	struct gmem_range part = {};
+	u64 at = 0;
+
+	for (; gmem_arena_next_kept(&gmem_pool.arena, owned, at, &part);
+	     at = gmem_range_end(&part)) {
+		/* One more than there are, for a release in the middle */
+		if (gmem_extents_reserve(&set, 2)) {
+			pr_err("no memory to tell all that is quarantined\n");
+			break;
+		}
+		gmem_extents_append(&set, part.base, part.size);
+	}
+	scoped_guard(spinlock, &gmem_pool.lock)
+		swap(gmem_pool.quarantined, set);
+	kvfree(set.r);
+}
+
+/* Room for one range more, before the lock is taken */
+static int gmem_quarantine_make_room(void)
+{
+	struct gmem_extents set = {};
+	int err;
+
+	if (gmem_pool.quarantined.nr < gmem_pool.quarantined.cap)
+		return 0;
+	err = gmem_extents_reserve(&set, gmem_pool.quarantined.nr + 1);
+	if (err)
+		return err;
+	scoped_guard(spinlock, &gmem_pool.lock) {
+		memcpy(set.r, gmem_pool.quarantined.r,
+		       gmem_pool.quarantined.nr * sizeof(*set.r));
+		set.nr = gmem_pool.quarantined.nr;
+		swap(gmem_pool.quarantined, set);
+	}
+	kvfree(set.r);
+	return 0;
+}
+
+static int gmem_quarantine_release_range(u64 base, u64 size)
+{
+	int err;
+
+	scoped_guard(spinlock, &gmem_pool.lock) {
+		if (gmem_pool.holders)
+			return -EBUSY;
+		err = gmem_extents_remove(&gmem_pool.quarantined, base, size);
+		if (err)
+			return err;
+		WARN_ON(gmem_arena_free(&gmem_pool.arena, base, size, true));
+		gmem_poison_retire(base, size);
+	}
+	gmem_stop_here("quarantine-released");
+	pr_info("[mem %#018llx-%#018llx] released from quarantine\n", base, base + size - 1);
+	return 0;
+}
+
+static int gmem_quarantine_release_all(void)
+{
+	struct gmem_range r;
+	int err;
+
+	while (gmem_pool.quarantined.nr) {
+		/* Only we take something out. From the end: nothing is moved then. */
+		r = gmem_pool.quarantined.r[gmem_pool.quarantined.nr - 1];
+		err = gmem_quarantine_release_range(r.base, r.size);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/**
+ * gmem_quarantine_release - give memory of unknown contents free
+ * @base: first byte, or 0 with @size 0: all that is quarantined
+ * @size: length in bytes
+ *
+ * Context: process context; takes gmem_pool.lock; called by gmem_restore_release() only.
+ * Return: 0, -ENOENT (not all of it is quarantined), -EBUSY (the pool is frozen), -ENOMEM.
+ */
+int gmem_quarantine_release(u64 base, u64 size)
+{
+	int err;
+
+	if (size) {
+		err = gmem_quarantine_make_room();
+		if (!err)
+			err = gmem_quarantine_release_range(base, size);
+	} else {
+		err = gmem_quarantine_release_all();
+	}
+	gmem_clean_kick();
+	return err;
+}

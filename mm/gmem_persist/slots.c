@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Pieces of the record for objects: a slot for each, and lists of ranges.
+ */
+#include "internal.h"
+
+#include <linux/idr.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/random.h>
+
+/* The first chunk of slots; each next one is twice as large, up to the largest. */
+#define FIRST_SLOT_ORDER	3
+
+/* Slots are only added, by who holds grow_lock; then nr_slots tells of them. */
+static struct {
+	struct gmem_object_ser *slots;
+	u32 first;
+} slot_chunks[GMEM_PERSIST_MAX_SLOT_CHUNKS];
+static unsigned int nr_slot_chunks;
+static u32 nr_slots;
+static DEFINE_MUTEX(grow_lock);
+static DEFINE_IDA(slot_ids);
+
+/**
+ * gmem_slot_count - how many slots there are
+ *
+ * Return: the number, used ones and others; it only grows.
+ */
+unsigned int gmem_slot_count(void)
+{
+	return READ_ONCE(nr_slots);
+}
+
+/**
+ * gmem_slot - the slot with a number
+ * @id: the number, less than gmem_slot_count()
+ *
+ * Return: the slot.
+ */
+struct gmem_object_ser *gmem_slot(u32 id)
+{
+	unsigned int i;
+
+	/* Pairs with the release in gmem_slots_add(). */
+	for (i = smp_load_acquire(&nr_slot_chunks); i--; )
+		if (id >= slot_chunks[i].first)
+			return &slot_chunks[i].slots[id - slot_chunks[i].first];
+	return NULL;
+}
+
+/**
+ * gmem_slots_add - there is one more chunk of slots
+ * @slots: the chunk, which the header lists
+ * @order: of its folio
+ *
+ * Context: boot, or gmem_pool.lock is held.
+ */
+void gmem_slots_add(void *slots, unsigned int order)
+{
+	slot_chunks[nr_slot_chunks].slots = slots;
+	slot_chunks[nr_slot_chunks].first = nr_slots;
+	smp_store_release(&nr_slot_chunks, nr_slot_chunks + 1);	/* for gmem_slot() */
+	WRITE_ONCE(nr_slots, nr_slots + (GMEM_SLOTS_PER_PAGE << order));
+}
+
+/**
+ * gmem_slots_forget - begin without slots
+ *
+ * Context: boot.
+ */
+void __init gmem_slots_forget(void)
+{
+	nr_slot_chunks = 0;
+	nr_slots = 0;
+}
+
+/* One more chunk, as large as can be had */
+static int gmem_slots_grow(void)
+{
+	unsigned int order = min(FIRST_SLOT_ORDER + nr_slot_chunks,
+				 GMEM_PERSIST_MAX_CHUNK_ORDER);
+	void *slots;
+	int err;
+
+	lockdep_assert_held(&grow_lock);
+
+	if (nr_slot_chunks == GMEM_PERSIST_MAX_SLOT_CHUNKS)
+		return -ENOSPC;
+	/* Smaller ones would use the header's room for chunks up too soon. */
+	do {
+		slots = gmem_tables_alloc(order, __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
+	} while (!slots && order-- > FIRST_SLOT_ORDER);
+	if (!slots)
+		return -ENOMEM;
+
+	scoped_guard(spinlock, &gmem_pool.lock) {
+		err = gmem_tables_add_slots(slots, order);
+		if (!err)
+			gmem_slots_add(slots, order);
+	}
+	if (err)
+		gmem_tables_free(slots);
+	return err;
+}
+
+/**
+ * gmem_slot_take - get a slot for a new object
+ * @id: its number
+ *
+ * Context: process context, may allocate; takes gmem_pool.lock.
+ * Return: 0, -ENOSPC (no more objects are possible), -EBUSY (the pool is frozen), -ENOMEM.
+ */
+int gmem_slot_take(u32 *id)
+{
+	int ret = ida_alloc(&slot_ids, GFP_KERNEL);
+	int err = 0;
+
+	if (ret < 0)
+		return ret;
+
+	/* Nobody waits here who need not. */
+	if (ret >= gmem_slot_count()) {
+		mutex_lock(&grow_lock);
+		while (!err && ret >= nr_slots)
+			err = gmem_slots_grow();
+		mutex_unlock(&grow_lock);
+	}
+	if (err) {
+		ida_free(&slot_ids, ret);
+		return err;
+	}
+	*id = ret;
+	return 0;
+}
+
+/**
+ * gmem_slot_reserve - a slot of the last kernel is in use
+ * @id: its number
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int gmem_slot_reserve(u32 id)
+{
+	int ret = ida_alloc_range(&slot_ids, id, id, GFP_KERNEL);
+
+	/* It was reserved by an attempt before. */
+	return ret == -ENOSPC ? 0 : min(ret, 0);
+}
+
+/**
+ * gmem_slot_free - a slot may be used again
+ * @id: its number; the slot is zero
+ *
+ * Context: process context.
+ */
+void gmem_slot_free(u32 id)
+{
+	ida_free(&slot_ids, id);
+}
+
+/**
+ * gmem_slot_draw_token - give an object a token that no other has, or has had
+ * @slot: its slot
+ *
+ * Context: gmem_pool.lock is held, or nobody else knows of the object.
+ */
+void gmem_slot_draw_token(struct gmem_object_ser *slot)
+{
+	u8 token[GMEM_TOKEN_SIZE];
+
+	get_random_bytes(token, sizeof(token));
+	gmem_slot_set_token(slot, token);
+}
+
+/*
+ * Lists of ranges
+ */
+
+/**
+ * gmem_list_alloc - make room for the ranges of an object
+ * @nr: how many
+ * @order: set to the order of the folio
+ *
+ * Context: process context; charged to the caller's memory cgroup.
+ * Return: the list, or NULL: no memory in one piece.
+ */
+struct gmem_range *gmem_list_alloc(unsigned int nr, unsigned int *order)
+{
+	*order = get_order(array_size(nr, sizeof(struct gmem_range)));
+	if (*order > GMEM_PERSIST_MAX_LIST_ORDER)
+		return NULL;
+	return gmem_tables_alloc(*order, __GFP_ACCOUNT | __GFP_NOWARN);
+}
+
+/**
+ * gmem_list_adopt - take over a list of the last kernel
+ * @list: where it is
+ *
+ * Context: boot.
+ * Return: the list, or NULL: its pages are lost.
+ */
+struct gmem_range *gmem_list_adopt(const struct gmem_chunk_ser *list)
+{
+	return gmem_tables_adopt(list->phys, list->order);
+}
+
+/**
+ * gmem_list_free - the ranges of an object are gone
+ * @list: from gmem_list_alloc() or gmem_list_adopt()
+ *
+ * Context: process context.
+ */
+void gmem_list_free(struct gmem_range *list)
+{
+	gmem_tables_free(list);
+}
