@@ -8,7 +8,7 @@
 #include <linux/types.h>
 #include <linux/kho/abi/gmem_persist.h>
 
-#include "extent.h"
+#include "ranges.h"
 
 #define GMEM_BLOCK_GRANULES	(SZ_1G / SZ_2M)
 
@@ -108,10 +108,10 @@ struct gmem_arena_node *gmem_arena_node(const struct gmem_arena *arena, int nid)
 int gmem_arena_nid(const struct gmem_arena *arena, u64 addr);
 u64 gmem_arena_capacity(const struct gmem_arena *arena, int nid, u64 granule);
 u64 gmem_arena_node_bytes(const struct gmem_arena *arena,
-			  const struct gmem_extents *list, int nid);
+			  const struct gmem_ranges *list, int nid);
 
 u64 gmem_arena_alloc(struct gmem_arena *arena, int nid, u64 size, u64 granule,
-		     struct gmem_extents *out);
+		     struct gmem_ranges *out);
 int gmem_arena_take(struct gmem_arena *arena, u64 base, u64 size);
 int gmem_arena_free(struct gmem_arena *arena, u64 base, u64 size, bool dirty);
 

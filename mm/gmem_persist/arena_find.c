@@ -55,7 +55,7 @@ u64 gmem_arena_capacity(const struct gmem_arena *arena, int nid, u64 granule)
  * Return: bytes.
  */
 u64 gmem_arena_node_bytes(const struct gmem_arena *arena,
-			  const struct gmem_extents *list, int nid)
+			  const struct gmem_ranges *list, int nid)
 {
 	unsigned int i;
 	u64 bytes = 0;

@@ -274,7 +274,7 @@ void gmem_free_ranges(const struct gmem_range *r, unsigned int nr, bool all_dirt
  *
  * Context: gmem_pool.lock is held; the pool is not frozen.
  */
-void gmem_keep_ranges(const struct gmem_extents *x, bool kept)
+void gmem_keep_ranges(const struct gmem_ranges *x, bool kept)
 {
 	unsigned int i;
 
@@ -399,7 +399,7 @@ static void gmem_describe_ranges(struct gmem_object *obj, struct gmem_room *room
 		obj->ranges.cap = GMEM_PERSIST_INLINE_RANGES;
 	}
 	ser->nr_ranges = obj->ranges.nr;
-	ser->size = gmem_extents_bytes(&obj->ranges);
+	ser->size = gmem_ranges_bytes(&obj->ranges);
 	ser->list_crc = 0;
 	if (ser->list.phys)
 		ser->list_crc = gmem_record_ranges_crc((struct gmem_range_ser *)obj->ranges.r,
@@ -436,8 +436,8 @@ void gmem_backing_attach(const struct gmem_backing *b, struct gmem_object *obj,
 		obj->ranges.cap = (PAGE_SIZE << room->order) / sizeof(*list);
 	}
 	for (i = 0; i < b->ranges.nr; i++)
-		WARN_ON(gmem_extents_append(&obj->ranges, b->ranges.r[i].base,
-					    b->ranges.r[i].size));
+		WARN_ON(gmem_ranges_append(&obj->ranges, b->ranges.r[i].base,
+					   b->ranges.r[i].size));
 	swap(obj->start, room->start);
 	gmem_index_ranges(&obj->ranges, obj->start);
 	if (obj->ser->state == GMEM_PERSIST_SLOT_VALID)
@@ -464,7 +464,7 @@ void gmem_backing_done(struct gmem_backing *b, struct gmem_object *obj)
  * @x: the ranges
  * @start: with room for as many
  */
-void gmem_index_ranges(const struct gmem_extents *x, u64 *start)
+void gmem_index_ranges(const struct gmem_ranges *x, u64 *start)
 {
 	u64 offset = 0;
 	unsigned int i;

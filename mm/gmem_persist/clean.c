@@ -83,7 +83,7 @@ static int clear_part(const struct gmem_range *part, int (*stop)(void *), void *
  * @done: nobody is any more
  */
 struct clean_job {
-	const struct gmem_extents *ranges;
+	const struct gmem_ranges *ranges;
 	struct task_struct *creator;
 	bool killable;
 	int err;		/* under gmem_pool.lock, read without */
@@ -112,7 +112,7 @@ static int stop_job(void *arg)
 /* The next part of the memory that is not known to be zero. */
 static bool next_part(struct clean_job *job, struct gmem_range *part)
 {
-	const struct gmem_extents *x = job->ranges;
+	const struct gmem_ranges *x = job->ranges;
 
 	lockdep_assert_held(&gmem_pool.lock);
 
@@ -197,7 +197,7 @@ static unsigned int threads_for(const struct cpumask *cpus, u64 bytes)
 	return min3((u64)max, (u64)cpumask_weight(cpus), div_u64(bytes, PART_SIZE) + 1);
 }
 
-static u64 dirty_bytes_on(const struct gmem_extents *x, int nid)
+static u64 dirty_bytes_on(const struct gmem_ranges *x, int nid)
 {
 	struct gmem_range rest, part;
 	u64 bytes = 0;
@@ -262,7 +262,7 @@ static void gmem_clean_get_help(struct clean_job *job)
  * Context: process context, may take seconds; takes gmem_pool.lock.
  * Return: 0, -EINTR (a signal), -EBUSY (somebody froze the pool).
  */
-int gmem_clean_ranges(const struct gmem_extents *x, bool killable)
+int gmem_clean_ranges(const struct gmem_ranges *x, bool killable)
 {
 	struct clean_job job = {
 		.ranges = x,
@@ -420,7 +420,7 @@ void gmem_clean_kick(void)
 }
 
 static bool in_the_way(const struct clean_worker *worker,
-		       const struct gmem_extents *x)
+		       const struct gmem_ranges *x)
 {
 	unsigned int i;
 
@@ -439,7 +439,7 @@ static bool in_the_way(const struct clean_worker *worker,
  *
  * Context: gmem_pool.lock is held, and may be let go of in between.
  */
-void gmem_clean_leave(const struct gmem_extents *x)
+void gmem_clean_leave(const struct gmem_ranges *x)
 {
 	unsigned int i;
 

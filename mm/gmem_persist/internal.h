@@ -36,7 +36,7 @@
 #include <linux/xarray.h>
 
 #include "arena.h"
-#include "extent.h"
+#include "ranges.h"
 #include "record.h"
 #include "stop.h"
 
@@ -68,11 +68,11 @@ enum gmem_holder {
  */
 struct gmem_pool {
 	spinlock_t lock;	/* all but @ranges and @image */
-	struct gmem_extents ranges;
+	struct gmem_ranges ranges;
 	struct gmem_arena arena;
-	struct gmem_extents quarantined;
-	struct gmem_extents retired;
-	struct gmem_extents bad_pages;
+	struct gmem_ranges quarantined;
+	struct gmem_ranges retired;
+	struct gmem_ranges bad_pages;
 	struct xarray objects;
 	struct list_head deferred;
 	unsigned int nr_awaited;
@@ -142,7 +142,7 @@ struct gmem_object {
 	struct list_head deferred;
 	struct gmem_object *parent;
 	unsigned int nr_below;
-	struct gmem_extents ranges;
+	struct gmem_ranges ranges;
 	u64 *start;
 	u64 reserved;
 	struct xarray bad_pages;
@@ -245,14 +245,14 @@ struct gmem_stat {
 #define GMEM_ALL_NODES	(NUMA_NO_NODE - 1)
 
 void gmem_pool_stat(int nid, struct gmem_stat *stat);
-int gmem_extents_reserve(struct gmem_extents *x, unsigned int extra);
+int gmem_ranges_reserve(struct gmem_ranges *x, unsigned int extra);
 bool gmem_pool_frozen(void);
 
 /* clean.c */
 void gmem_clean_init(void);
 void gmem_clean_kick(void);
-int gmem_clean_ranges(const struct gmem_extents *x, bool killable);
-void gmem_clean_leave(const struct gmem_extents *x);
+int gmem_clean_ranges(const struct gmem_ranges *x, bool killable);
+void gmem_clean_leave(const struct gmem_ranges *x);
 extern bool gmem_clean_background;
 extern unsigned int gmem_clean_rate;
 extern unsigned int gmem_clean_threads;
@@ -306,7 +306,7 @@ int gmem_quarantine_release(u64 base, u64 size);
  * @deferred: given back while the pool was frozen
  */
 struct gmem_backing {
-	struct gmem_extents ranges;
+	struct gmem_ranges ranges;
 	struct gmem_charge *charges;
 	struct list_head deferred;
 };
@@ -335,9 +335,9 @@ void gmem_backing_attach(const struct gmem_backing *b, struct gmem_object *obj,
 			 struct gmem_room *room);
 void gmem_backing_done(struct gmem_backing *b, struct gmem_object *obj);
 void gmem_backing_cut(struct gmem_object *obj, u64 size, struct gmem_room *room);
-void gmem_index_ranges(const struct gmem_extents *x, u64 *start);
+void gmem_index_ranges(const struct gmem_ranges *x, u64 *start);
 void gmem_free_ranges(const struct gmem_range *r, unsigned int nr, bool all_dirty);
-void gmem_keep_ranges(const struct gmem_extents *x, bool kept);
+void gmem_keep_ranges(const struct gmem_ranges *x, bool kept);
 
 /* object.c */
 int gmem_object_discard(const char *name);
@@ -414,7 +414,7 @@ void gmem_poison_restore(void);
 void gmem_poison_retire_all(void);
 int gmem_poison_restore_object(struct gmem_object *obj);
 void gmem_poison_retire(u64 base, u64 size);
-bool gmem_poison_hit(const struct gmem_extents *ranges);
+bool gmem_poison_hit(const struct gmem_ranges *ranges);
 u64 gmem_poison_good_run(struct gmem_object *obj, u64 offset, u64 size);
 bool gmem_poison_find(const struct gmem_object *obj, u64 addr, pgoff_t *index);
 

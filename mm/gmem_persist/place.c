@@ -57,7 +57,7 @@ static struct gmem_block *gmem_place_first_with(const struct rb_root *tree,
  * so that neighbours become one range.
  */
 static u64 gmem_place_whole(struct gmem_arena *arena, struct gmem_arena_node *node,
-			    u64 nr, struct gmem_extents *out)
+			    u64 nr, struct gmem_ranges *out)
 {
 	u64 left[2], taken = 0;
 	struct gmem_block *next[2];
@@ -75,7 +75,7 @@ static u64 gmem_place_whole(struct gmem_arena *arena, struct gmem_arena_node *no
 
 		i = !left[0] || (left[1] && next[1]->ser->base < next[0]->ser->base);
 		b = next[i];
-		if (gmem_extents_append(out, b->ser->base, SZ_1G))
+		if (gmem_ranges_append(out, b->ser->base, SZ_1G))
 			break;
 		next[i] = gmem_to_block(rb_next(&b->node));
 		left[i]--;
@@ -102,7 +102,7 @@ static unsigned int gmem_place_choose_run(const struct gmem_block *b, unsigned i
 
 /* Take up to @n granules of a block. */
 static u64 gmem_place_some(struct gmem_arena *arena, struct gmem_block *b, u64 n,
-			   struct gmem_extents *out)
+			   struct gmem_ranges *out)
 {
 	unsigned int at = gmem_place_choose_run(b, min(n, b->nr_free)), len;
 	DECLARE_BITMAP(mask, GRANULES);
@@ -111,8 +111,8 @@ static u64 gmem_place_some(struct gmem_arena *arena, struct gmem_block *b, u64 n
 	bitmap_zero(mask, GRANULES);
 	while (n && (len = gmem_arena_next_run(gmem_bits(b->ser->free), &at))) {
 		len = min(len, n);
-		if (gmem_extents_append(out, b->ser->base + (u64)at * SZ_2M,
-					(u64)len * SZ_2M))
+		if (gmem_ranges_append(out, b->ser->base + (u64)at * SZ_2M,
+				       (u64)len * SZ_2M))
 			break;
 		bitmap_set(mask, at, len);
 		at += len;
@@ -168,7 +168,7 @@ static struct gmem_block *gmem_place_choose_block(const struct gmem_arena_node *
  * Return: bytes taken: @size, or less if the node does not have as much.
  */
 u64 gmem_arena_alloc(struct gmem_arena *arena, int nid, u64 size, u64 granule,
-		     struct gmem_extents *out)
+		     struct gmem_ranges *out)
 {
 	struct gmem_arena_node *node = gmem_arena_node(arena, nid);
 	struct gmem_block *b;

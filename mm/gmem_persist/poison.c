@@ -41,8 +41,8 @@ static bool next_bad(u64 *addr, u64 end)
 {
 	struct gmem_range part;
 
-	if (*addr >= end || !gmem_extents_overlap(&gmem_pool.bad_pages, *addr,
-						  end - *addr, &part))
+	if (*addr >= end || !gmem_ranges_overlap(&gmem_pool.bad_pages, *addr,
+						 end - *addr, &part))
 		return false;
 	*addr = part.base;
 	return true;
@@ -57,7 +57,7 @@ static void retire_granule(u64 base)
 	}
 	/* It may be retired already, or quarantined, or an object's. */
 	if (!gmem_arena_take(&gmem_pool.arena, base, SZ_2M))
-		WARN_ON(gmem_extents_add(&gmem_pool.retired, base, SZ_2M));
+		WARN_ON(gmem_ranges_add(&gmem_pool.retired, base, SZ_2M));
 }
 
 /**
@@ -89,7 +89,7 @@ void gmem_poison_retire(u64 base, u64 size)
  */
 void gmem_poison_retire_all(void)
 {
-	const struct gmem_extents *bad = &gmem_pool.bad_pages;
+	const struct gmem_ranges *bad = &gmem_pool.bad_pages;
 	unsigned int i;
 
 	gmem_pool.retire_later = false;
@@ -104,7 +104,7 @@ void gmem_poison_retire_all(void)
  * Context: gmem_pool.lock is held.
  * Return: true if so.
  */
-bool gmem_poison_hit(const struct gmem_extents *ranges)
+bool gmem_poison_hit(const struct gmem_ranges *ranges)
 {
 	unsigned int i;
 
@@ -219,16 +219,16 @@ static struct gmem_object *find_owner(u64 addr, pgoff_t *index)
 /* Note the page; -EEXIST if that has been done before. */
 static int note(u64 addr)
 {
-	struct gmem_extents *bad = &gmem_pool.bad_pages;
+	struct gmem_ranges *bad = &gmem_pool.bad_pages;
 
-	if (gmem_extents_contain(bad, addr, PAGE_SIZE))
+	if (gmem_ranges_contain(bad, addr, PAGE_SIZE))
 		return -EEXIST;
-	if (gmem_extents_bytes(bad) == GMEM_PERSIST_MAX_BAD_PAGES * PAGE_SIZE) {
+	if (gmem_ranges_bytes(bad) == GMEM_PERSIST_MAX_BAD_PAGES * PAGE_SIZE) {
 		pr_err_ratelimited("memory error at %#llx: this is more than %u bad pages: it will be forgotten. Take the host out of service\n",
 				   addr, GMEM_PERSIST_MAX_BAD_PAGES);
 		return -ENOSPC;
 	}
-	return gmem_extents_add(bad, addr, PAGE_SIZE);
+	return gmem_ranges_add(bad, addr, PAGE_SIZE);
 }
 
 static void report(u64 addr, const struct gmem_object *obj, pgoff_t index)
@@ -239,7 +239,7 @@ static void report(u64 addr, const struct gmem_object *obj, pgoff_t index)
 		pr_err_ratelimited("memory error at %#llx: object %s, offset %#llx: no access to this page any more\n",
 				   addr, gmem_object_named(obj) ? obj->ser->name : "(without name)",
 				   (u64)index << PAGE_SHIFT);
-	else if (gmem_extents_contain(&gmem_pool.quarantined, addr, PAGE_SIZE))
+	else if (gmem_ranges_contain(&gmem_pool.quarantined, addr, PAGE_SIZE))
 		pr_err_ratelimited("memory error at %#llx: quarantined memory: it will not be released with the rest\n",
 				   addr);
 	else
@@ -318,11 +318,11 @@ static struct address_space *pool_failure(struct pfn_address_space *space,
  */
 int __init gmem_poison_init(void)
 {
-	int err = gmem_extents_reserve(&gmem_pool.bad_pages, GMEM_PERSIST_MAX_BAD_PAGES);
+	int err = gmem_ranges_reserve(&gmem_pool.bad_pages, GMEM_PERSIST_MAX_BAD_PAGES);
 
 	if (err)
 		return err;
-	return gmem_extents_reserve(&gmem_pool.retired, GMEM_PERSIST_MAX_BAD_PAGES);
+	return gmem_ranges_reserve(&gmem_pool.retired, GMEM_PERSIST_MAX_BAD_PAGES);
 }
 
 /**
@@ -357,15 +357,15 @@ void __init gmem_poison_watch(void)
  */
 void __init gmem_poison_restore(void)
 {
-	const struct gmem_extents *bad = &gmem_pool.bad_pages;
+	const struct gmem_ranges *bad = &gmem_pool.bad_pages;
 
 	guard(spinlock)(&gmem_pool.lock);
 
 	gmem_poison_retire_all();
 	if (bad->nr)
 		pr_warn("%llu pages have memory errors, %llu MiB are not given out because of them\n",
-			gmem_extents_bytes(bad) >> PAGE_SHIFT,
-			gmem_extents_bytes(&gmem_pool.retired) >> 20);
+			gmem_ranges_bytes(bad) >> PAGE_SHIFT,
+			gmem_ranges_bytes(&gmem_pool.retired) >> 20);
 }
 
 /**

@@ -20,14 +20,14 @@ struct gmem_pool gmem_pool = {
 };
 
 /**
- * gmem_extents_reserve - make room for more entries
+ * gmem_ranges_reserve - make room for more entries
  * @x: a set or list, with memory from kvmalloc()
  * @extra: how many entries more than @x->nr must fit
  *
  * Context: may sleep.
  * Return: 0 or -ENOMEM.
  */
-int gmem_extents_reserve(struct gmem_extents *x, unsigned int extra)
+int gmem_ranges_reserve(struct gmem_ranges *x, unsigned int extra)
 {
 	size_t need = (size_t)x->nr + extra;
 	struct gmem_range *r;
@@ -65,7 +65,7 @@ EXPORT_SYMBOL_FOR_KVM(gmem_persist_enabled);
  */
 bool gmem_persist_is_pool_pfn(unsigned long pfn)
 {
-	return gmem_extents_contain(&gmem_pool.ranges, PFN_PHYS(pfn), PAGE_SIZE);
+	return gmem_ranges_contain(&gmem_pool.ranges, PFN_PHYS(pfn), PAGE_SIZE);
 }
 EXPORT_SYMBOL_FOR_MODULES(gmem_persist_is_pool_pfn, "kvm,kvm-*,vfio_iommu_type1");
 
@@ -81,7 +81,7 @@ EXPORT_SYMBOL_FOR_MODULES(gmem_persist_is_pool_pfn, "kvm,kvm-*,vfio_iommu_type1"
  */
 bool gmem_persist_overlaps(u64 base, u64 size)
 {
-	return size && gmem_extents_overlap(&gmem_pool.ranges, base, size, NULL);
+	return size && gmem_ranges_overlap(&gmem_pool.ranges, base, size, NULL);
 }
 
 /**
@@ -132,8 +132,8 @@ void gmem_pool_stat(int nid, struct gmem_stat *stat)
 /* An arena on the blocks in the record, as these are */
 static int __init make_arena(void)
 {
-	const struct gmem_extents *all = &gmem_pool.ranges;
-	const unsigned int nr = div_u64(gmem_extents_bytes(all), SZ_1G);
+	const struct gmem_ranges *all = &gmem_pool.ranges;
+	const unsigned int nr = div_u64(gmem_ranges_bytes(all), SZ_1G);
 	struct gmem_arena_node *nodes;
 	struct gmem_block *blocks;
 	unsigned int i, k = 0;
@@ -162,7 +162,7 @@ err:
 
 static void __init free_all(bool dirty)
 {
-	const struct gmem_extents *all = &gmem_pool.ranges;
+	const struct gmem_ranges *all = &gmem_pool.ranges;
 	unsigned int i;
 
 	for (i = 0; i < all->nr; i++) {
@@ -242,7 +242,7 @@ static int __init gmem_persist_init(void)
 
 	if (gmem_pool.quarantined.nr)
 		pr_warn("%llu MiB are quarantined; the operator may release them\n",
-			gmem_extents_bytes(&gmem_pool.quarantined) >> 20);
+			gmem_ranges_bytes(&gmem_pool.quarantined) >> 20);
 	gmem_debugfs_init();
 	gmem_poison_watch();
 	/* Last: from here on somebody else takes an interest in free memory. */

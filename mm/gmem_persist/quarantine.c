@@ -25,18 +25,18 @@
  */
 void gmem_quarantine_fill(const unsigned long *owned)
 {
-	struct gmem_extents set = {};
+	struct gmem_ranges set = {};
 	struct gmem_range part = {};
 	u64 at = 0;
 
 	for (; gmem_arena_next_kept(&gmem_pool.arena, owned, at, &part);
 	     at = gmem_range_end(&part)) {
 		/* One more than there are, for a release in the middle */
-		if (gmem_extents_reserve(&set, 2)) {
+		if (gmem_ranges_reserve(&set, 2)) {
 			pr_err("no memory to tell all that is quarantined\n");
 			break;
 		}
-		gmem_extents_append(&set, part.base, part.size);
+		gmem_ranges_append(&set, part.base, part.size);
 	}
 	scoped_guard(spinlock, &gmem_pool.lock)
 		swap(gmem_pool.quarantined, set);
@@ -46,12 +46,12 @@ void gmem_quarantine_fill(const unsigned long *owned)
 /* Room for one range more, before the lock is taken */
 static int gmem_quarantine_make_room(void)
 {
-	struct gmem_extents set = {};
+	struct gmem_ranges set = {};
 	int err;
 
 	if (gmem_pool.quarantined.nr < gmem_pool.quarantined.cap)
 		return 0;
-	err = gmem_extents_reserve(&set, gmem_pool.quarantined.nr + 1);
+	err = gmem_ranges_reserve(&set, gmem_pool.quarantined.nr + 1);
 	if (err)
 		return err;
 	scoped_guard(spinlock, &gmem_pool.lock) {
@@ -71,7 +71,7 @@ static int gmem_quarantine_release_range(u64 base, u64 size)
 	scoped_guard(spinlock, &gmem_pool.lock) {
 		if (gmem_pool.holders)
 			return -EBUSY;
-		err = gmem_extents_remove(&gmem_pool.quarantined, base, size);
+		err = gmem_ranges_remove(&gmem_pool.quarantined, base, size);
 		if (err)
 			return err;
 		WARN_ON(gmem_arena_free(&gmem_pool.arena, base, size, true));

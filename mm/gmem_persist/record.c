@@ -198,14 +198,14 @@ static struct gmem_chunk_ser gmem_header_chunk(const struct gmem_header_ser *h,
 }
 
 static const char *gmem_header_check_chunk(const struct gmem_header_ser *h, unsigned int i,
-					   const struct gmem_extents *pool)
+					   const struct gmem_ranges *pool)
 {
 	const struct gmem_chunk_ser chunk = gmem_header_chunk(h, i);
 	unsigned int j;
 
 	if (!gmem_chunk_valid(&chunk, GMEM_PERSIST_MAX_CHUNK_ORDER))
 		return "a table of it is nowhere";
-	if (gmem_extents_overlap(pool, chunk.phys, gmem_chunk_size(&chunk), NULL))
+	if (gmem_ranges_overlap(pool, chunk.phys, gmem_chunk_size(&chunk), NULL))
 		return "a table of it lies in the pool";
 
 	for (j = 0; j < i; j++) {
@@ -219,7 +219,7 @@ static const char *gmem_header_check_chunk(const struct gmem_header_ser *h, unsi
 }
 
 static const char *gmem_header_check_pool(const struct gmem_header_ser *h,
-					  const struct gmem_extents *pool)
+					  const struct gmem_ranges *pool)
 {
 	u64 end = 0;
 	unsigned int i;
@@ -266,7 +266,7 @@ static u64 gmem_header_pages(const struct gmem_chunk_ser *chunks, unsigned int n
  * Return: NULL, or why nothing in it can be believed.
  */
 const char *gmem_header_check(const struct gmem_header_ser *h,
-			      const struct gmem_extents *pool)
+			      const struct gmem_ranges *pool)
 {
 	const char *bad;
 	unsigned int i;
@@ -296,7 +296,7 @@ const char *gmem_header_check(const struct gmem_header_ser *h,
 			return bad;
 	}
 
-	if (gmem_extents_bytes(pool) / SZ_1G >
+	if (gmem_ranges_bytes(pool) / SZ_1G >
 	    gmem_header_pages(h->block_chunks, h->nr_block_chunks) * GMEM_PERSIST_PAGE_BLOCKS)
 		return "its table of blocks is too small";
 	if (h->nr_objects >
@@ -360,7 +360,7 @@ static u32 gmem_bad_crc(const struct gmem_bad_ser *bad)
  *
  * Context: Any; nobody else writes or reads the copy.
  */
-void gmem_bad_write(struct gmem_bad_ser *bad, const struct gmem_extents *pages)
+void gmem_bad_write(struct gmem_bad_ser *bad, const struct gmem_ranges *pages)
 {
 	unsigned int i, nr = 0;
 	u64 addr;
@@ -387,8 +387,8 @@ void gmem_bad_write(struct gmem_bad_ser *bad, const struct gmem_extents *pages)
  * Context: Any.
  * Return: NULL, or why the copy cannot be believed; then @pages is empty.
  */
-const char *gmem_bad_read(const struct gmem_bad_ser *bad, const struct gmem_extents *pool,
-			  struct gmem_extents *pages)
+const char *gmem_bad_read(const struct gmem_bad_ser *bad, const struct gmem_ranges *pool,
+			  struct gmem_ranges *pages)
 {
 	u64 end = 0;
 	unsigned int i;
@@ -403,8 +403,8 @@ const char *gmem_bad_read(const struct gmem_bad_ser *bad, const struct gmem_exte
 		const u64 addr = bad->addr[i];
 
 		if (!IS_ALIGNED(addr, PAGE_SIZE) || addr < end ||
-		    !gmem_extents_contain(pool, addr, PAGE_SIZE) ||
-		    gmem_extents_append(pages, addr, PAGE_SIZE)) {
+		    !gmem_ranges_contain(pool, addr, PAGE_SIZE) ||
+		    gmem_ranges_append(pages, addr, PAGE_SIZE)) {
 			pages->nr = 0;
 			return "its list of bad pages is malformed";
 		}
@@ -609,7 +609,7 @@ const char *gmem_slot_check(const struct gmem_object_ser *slot)
  */
 const char *gmem_slot_check_ranges(const struct gmem_object_ser *slot,
 				   const struct gmem_range_ser *ranges,
-				   const struct gmem_extents *pool)
+				   const struct gmem_ranges *pool)
 {
 	u64 left = slot->size;
 	unsigned int i;
@@ -623,7 +623,7 @@ const char *gmem_slot_check_ranges(const struct gmem_object_ser *slot,
 
 		if (!r->size || !IS_ALIGNED(r->base | r->size, slot->granule))
 			return "a range is malformed";
-		if (!gmem_extents_contain(pool, r->base, r->size))
+		if (!gmem_ranges_contain(pool, r->base, r->size))
 			return "a range lies outside of the pool";
 		if (r->size > left)
 			break;

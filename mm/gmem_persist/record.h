@@ -5,7 +5,7 @@
 #include <linux/types.h>
 #include <linux/kho/abi/gmem_persist.h>
 
-#include "extent.h"
+#include "ranges.h"
 
 struct gmem_arena;
 
@@ -21,16 +21,16 @@ const char *gmem_record_read_fdt(const void *fdt, size_t size, u64 headers[2]);
 /* Headers */
 void gmem_header_seal(struct gmem_header_ser *h, u32 state);
 const char *gmem_header_check(const struct gmem_header_ser *h,
-			      const struct gmem_extents *pool);
+			      const struct gmem_ranges *pool);
 
 /* Blocks */
 void gmem_block_page_seal(struct gmem_block_page_ser *page);
 bool gmem_block_page_good(const struct gmem_block_page_ser *page, unsigned int nr);
 
 /* Bad pages */
-void gmem_bad_write(struct gmem_bad_ser *bad, const struct gmem_extents *pages);
-const char *gmem_bad_read(const struct gmem_bad_ser *bad, const struct gmem_extents *pool,
-			  struct gmem_extents *pages);
+void gmem_bad_write(struct gmem_bad_ser *bad, const struct gmem_ranges *pages);
+const char *gmem_bad_read(const struct gmem_bad_ser *bad, const struct gmem_ranges *pool,
+			  struct gmem_ranges *pages);
 
 /* Slots */
 bool gmem_name_valid(const char *name);
@@ -42,7 +42,7 @@ u32 gmem_record_ranges_crc(const struct gmem_range_ser *ranges, unsigned int nr)
 const char *gmem_slot_check(const struct gmem_object_ser *slot);
 const char *gmem_slot_check_ranges(const struct gmem_object_ser *slot,
 				   const struct gmem_range_ser *ranges,
-				   const struct gmem_extents *pool);
+				   const struct gmem_ranges *pool);
 
 /**
  * struct gmem_found - a slot of a record that is being read

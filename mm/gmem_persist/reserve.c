@@ -90,14 +90,14 @@ static bool __init adopt_pool(void)
 
 	while (gmem_arch_next_range(base + size, &base, &size)) {
 		if (!IS_ALIGNED(base | size, POOL_ALIGN) || keep_range(base, size) ||
-		    gmem_extents_add(&gmem_pool.ranges, base, size))
+		    gmem_ranges_add(&gmem_pool.ranges, base, size))
 			pr_err("[mem %#018llx-%#018llx] is marked as pool but cannot be used\n",
 			       base, base + size - 1);
 	}
 	if (!gmem_pool.ranges.nr)
 		return false;
 
-	if (param.size && param.size != gmem_extents_bytes(&gmem_pool.ranges))
+	if (param.size && param.size != gmem_ranges_bytes(&gmem_pool.ranges))
 		pr_warn("gmem_persist= is ignored: the pool stays as it is until the machine is reset\n");
 	return true;
 }
@@ -155,10 +155,10 @@ static const char * __init carve(u64 base, u64 size, bool mapped)
 	 */
 	if (memblock.memory.cnt + 2 > memblock.memory.max)
 		return "memblock has no room for more";
-	if (gmem_extents_add(&gmem_pool.ranges, base, size))
+	if (gmem_ranges_add(&gmem_pool.ranges, base, size))
 		return "the pool is in too many pieces";
 	if (memblock_remove(base, size)) {
-		gmem_extents_remove(&gmem_pool.ranges, base, size);
+		gmem_ranges_remove(&gmem_pool.ranges, base, size);
 		return "memblock refuses";
 	}
 	gmem_arch_mark_range(base, size);

@@ -126,7 +126,7 @@ static int __init add_node_dir(int nid)
 }
 
 /* A line per range; what does not fit into a page is only counted. */
-static ssize_t emit_ranges(char *buf, const struct gmem_extents *x)
+static ssize_t emit_ranges(char *buf, const struct gmem_ranges *x)
 {
 	unsigned int i;
 	ssize_t len = 0;

@@ -109,7 +109,7 @@ static struct gmem_chunk_ser gmem_tables_chunk(void *p, unsigned int order)
 
 static unsigned int gmem_tables_nr_blocks(void)
 {
-	return gmem_extents_bytes(&gmem_pool.ranges) / SZ_1G;
+	return gmem_ranges_bytes(&gmem_pool.ranges) / SZ_1G;
 }
 
 static unsigned int gmem_tables_nr_block_pages(void)

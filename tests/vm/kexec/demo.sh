@@ -34,7 +34,7 @@ stage1() {
 		"$((size * per_gib)) pages all over it"
 	result object_bytes "$(object vm0 size)"
 	result granule_bytes "$(object vm0 granule)"
-	result extents "$(object vm0 ranges | wc -l)"
+	result ranges "$(object vm0 ranges | wc -l)"
 
 	require "load kernel 2" load_stage
 

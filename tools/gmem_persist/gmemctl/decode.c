@@ -45,17 +45,17 @@ struct record {
 	size_t left;
 	struct gmem_header_ser header;
 	bool open;
-	struct gmem_extents pool;
-	struct gmem_extents bad_pages;
+	struct gmem_ranges pool;
+	struct gmem_ranges bad_pages;
 	unsigned int bad_blocks;
 	struct gmem_arena arena;
 	struct gmem_arena_node node;
 	struct gmem_found *found;
 	unsigned int nr;
-	struct gmem_extents clean;
-	struct gmem_extents dirty;
-	struct gmem_extents quarantined;
-	struct gmem_extents retired;
+	struct gmem_ranges clean;
+	struct gmem_ranges dirty;
+	struct gmem_ranges quarantined;
+	struct gmem_ranges retired;
 };
 
 static void *get_memory(size_t nr, size_t size)
@@ -67,7 +67,7 @@ static void *get_memory(size_t nr, size_t size)
 	return p;
 }
 
-static void add_range(struct gmem_extents *x, u64 base, u64 size)
+static void add_range(struct gmem_ranges *x, u64 base, u64 size)
 {
 	if (x->nr == x->cap) {
 		x->cap = 2 * x->cap + 16;
@@ -75,7 +75,7 @@ static void add_range(struct gmem_extents *x, u64 base, u64 size)
 		if (!x->r)
 			err(STATUS_FAILED, "the record");
 	}
-	gmem_extents_append(x, base, size);
+	gmem_ranges_append(x, base, size);
 }
 
 /* The next piece; NULL if the record ends before it does. */
@@ -134,7 +134,7 @@ static void check_block_page(struct record *rec, struct gmem_block_page_ser *pag
 
 static const char *read_blocks(struct record *rec)
 {
-	const unsigned int nr = gmem_extents_bytes(&rec->pool) / SZ_1G;
+	const unsigned int nr = gmem_ranges_bytes(&rec->pool) / SZ_1G;
 	struct gmem_block_page_ser *page = NULL;
 	unsigned int i, block = 0, in_page;
 	u64 base;
@@ -294,14 +294,14 @@ static void print_hex(const u8 *bytes, unsigned int nr)
 		printf("%02x", *bytes++);
 }
 
-static void print_set(const char *name, const struct gmem_extents *x)
+static void print_set(const char *name, const struct gmem_ranges *x)
 {
 	unsigned int i;
 
 	if (json)
-		printf(",\"%s_bytes\":%llu", name, (unsigned long long)gmem_extents_bytes(x));
+		printf(",\"%s_bytes\":%llu", name, (unsigned long long)gmem_ranges_bytes(x));
 	else
-		printf("%-12s %llu\n", name, (unsigned long long)gmem_extents_bytes(x));
+		printf("%-12s %llu\n", name, (unsigned long long)gmem_ranges_bytes(x));
 	for (i = 0; !json && i < x->nr; i++)
 		printf("  %#llx-%#llx\n", (unsigned long long)x->r[i].base,
 		       (unsigned long long)gmem_range_end(&x->r[i]) - 1);

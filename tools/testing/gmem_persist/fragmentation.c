@@ -93,7 +93,7 @@ static u64 broken[BLOCKS], nr_broken;
 
 static struct vm {
 	u64 end;
-	struct gmem_extents ranges;
+	struct gmem_ranges ranges;
 } vms[MAX_VMS];
 static unsigned int nr_vms;
 
@@ -118,7 +118,7 @@ static u64 random_below(u64 limit)
 struct policy {
 	const char *name;
 	u64 (*alloc)(const struct policy *policy, int nid, u64 size, u64 granule,
-		     struct gmem_extents *out);
+		     struct gmem_ranges *out);
 	/* Which block in use is best for all that is wanted, or for a part of it */
 	s64 (*fit)(const struct gmem_block *b);
 	s64 (*part)(const struct gmem_block *b);
@@ -129,13 +129,13 @@ struct policy {
 };
 
 static u64 alloc_arena(const struct policy *policy, int nid, u64 size, u64 granule,
-		       struct gmem_extents *out)
+		       struct gmem_ranges *out)
 {
 	return gmem_arena_alloc(&arena, nid, size, granule, out);
 }
 
 /* Take up to @size from a block, from its low end on. */
-static u64 take_from(struct gmem_block *b, u64 size, struct gmem_extents *out)
+static u64 take_from(struct gmem_block *b, u64 size, struct gmem_ranges *out)
 {
 	unsigned int at = 0, end;
 	u64 taken = 0, some;
@@ -150,14 +150,14 @@ static u64 take_from(struct gmem_block *b, u64 size, struct gmem_extents *out)
 			some = size - taken;
 		if (gmem_arena_take(&arena, b->ser->base + at * M2, some))
 			abort();
-		gmem_extents_append(out, b->ser->base + at * M2, some);
+		gmem_ranges_append(out, b->ser->base + at * M2, some);
 		taken += some;
 	}
 	return taken;
 }
 
 /* Take what blocks that are free as a whole have, by ascending address. */
-static u64 take_whole(int nid, u64 size, struct gmem_extents *out)
+static u64 take_whole(int nid, u64 size, struct gmem_ranges *out)
 {
 	u64 taken = 0;
 	unsigned int i;
@@ -170,7 +170,7 @@ static u64 take_whole(int nid, u64 size, struct gmem_extents *out)
 }
 
 static u64 by_address(const struct policy *policy, int nid, u64 size, u64 granule,
-		      struct gmem_extents *out)
+		      struct gmem_ranges *out)
 {
 	u64 taken = 0;
 	unsigned int i;
@@ -185,7 +185,7 @@ static u64 by_address(const struct policy *policy, int nid, u64 size, u64 granul
 
 /* As by_address(), but 2 MiB granules come from the node's other end. */
 static u64 two_ends(const struct policy *policy, int nid, u64 size, u64 granule,
-		    struct gmem_extents *out)
+		    struct gmem_ranges *out)
 {
 	u64 taken = 0;
 	int i;
@@ -233,7 +233,7 @@ static struct gmem_block *choose(int nid, u64 least,
 }
 
 static u64 by_block(const struct policy *policy, int nid, u64 size, u64 granule,
-		    struct gmem_extents *out)
+		    struct gmem_ranges *out)
 {
 	struct gmem_block *b;
 	u64 taken = 0;
@@ -349,7 +349,7 @@ static bool create(const struct fleet *fleet, const struct policy *policy, u64 n
 		return false;
 	}
 
-	vm->ranges = (struct gmem_extents){ .cap = size / granule };
+	vm->ranges = (struct gmem_ranges){ .cap = size / granule };
 	vm->ranges.r = calloc(vm->ranges.cap, sizeof(*vm->ranges.r));
 	if (!vm->ranges.r)
 		abort();
@@ -373,7 +373,7 @@ static bool create(const struct fleet *fleet, const struct policy *policy, u64 n
 
 static void end(unsigned int i)
 {
-	struct gmem_extents *x = &vms[i].ranges;
+	struct gmem_ranges *x = &vms[i].ranges;
 	unsigned int j;
 
 	for (j = 0; j < x->nr; j++)

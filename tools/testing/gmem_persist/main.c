@@ -26,9 +26,9 @@ static const struct {
 } suites[] = {
 	{ "arena", arena_tests },
 	{ "arena_model", arena_model_tests },
-	{ "extent_set", extent_set_tests },
-	{ "extent_query", extent_query_tests },
-	{ "extent_model", extent_model_tests },
+	{ "ranges_set", ranges_set_tests },
+	{ "ranges_query", ranges_query_tests },
+	{ "ranges_model", ranges_model_tests },
 	{ "record", record_tests },
 	{ "record_refuse", record_refuse_tests },
 	{ "record_fuzz", record_fuzz_tests },

@@ -25,9 +25,9 @@ struct test {
 /* One array in each file of tests/, ending with an empty entry */
 extern const struct test arena_tests[];
 extern const struct test arena_model_tests[];
-extern const struct test extent_set_tests[];
-extern const struct test extent_query_tests[];
-extern const struct test extent_model_tests[];
+extern const struct test ranges_set_tests[];
+extern const struct test ranges_query_tests[];
+extern const struct test ranges_model_tests[];
 extern const struct test record_tests[];
 extern const struct test record_refuse_tests[];
 extern const struct test record_fuzz_tests[];

@@ -53,7 +53,7 @@ static void read_header(const u8 *data, size_t size, bool seal)
 static void read_bad(const u8 *data, size_t size, bool seal)
 {
 	struct gmem_bad_ser *bad = memory(data, size, sizeof(*bad));
-	struct gmem_extents pages = { .cap = GMEM_PERSIST_MAX_BAD_PAGES };
+	struct gmem_ranges pages = { .cap = GMEM_PERSIST_MAX_BAD_PAGES };
 	unsigned int i;
 
 	pages.r = xmalloc(pages.cap * sizeof(*pages.r));
@@ -63,7 +63,7 @@ static void read_bad(const u8 *data, size_t size, bool seal)
 	}
 	if (!gmem_bad_read(bad, &img.pool, &pages))
 		for (i = 0; i < pages.nr; i++)
-			CHECK(gmem_extents_contain(&img.pool, pages.r[i].base, pages.r[i].size));
+			CHECK(gmem_ranges_contain(&img.pool, pages.r[i].base, pages.r[i].size));
 	free(pages.r);
 	free(bad);
 }

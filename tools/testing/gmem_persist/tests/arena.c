@@ -24,7 +24,7 @@ static struct gmem_arena_node nodes[NODES];
 static struct gmem_arena arena;
 
 static struct gmem_range ranges[600];
-static struct gmem_extents out = { .r = ranges, .cap = ARRAY_SIZE(ranges) };
+static struct gmem_ranges out = { .r = ranges, .cap = ARRAY_SIZE(ranges) };
 
 /* Add a block that is free and dirty, or nobody's. */
 static int add(u64 base, int nid, bool free)
@@ -185,9 +185,9 @@ static void where_it_is(void)
 	CHECK_EQ(gmem_arena_capacity(&arena, 5, SZ_1G), 0);
 	CHECK_EQ(gmem_arena_capacity(&arena, 1, SZ_1G), 0);
 
-	gmem_extents_append(&out, 7 * G1 + M2, M2);
-	gmem_extents_append(&out, 5 * G1 - M2, 2 * M2);
-	gmem_extents_append(&out, 7 * G1 + 3 * M2, 2 * M2);
+	gmem_ranges_append(&out, 7 * G1 + M2, M2);
+	gmem_ranges_append(&out, 5 * G1 - M2, 2 * M2);
+	gmem_ranges_append(&out, 7 * G1 + 3 * M2, 2 * M2);
 	CHECK_EQ(gmem_arena_node_bytes(&arena, &out, 0), 2 * M2);
 	CHECK_EQ(gmem_arena_node_bytes(&arena, &out, 5), 3 * M2);
 	CHECK_EQ(gmem_arena_node_bytes(&arena, &out, 1), 0);
@@ -348,7 +348,7 @@ static void alloc_run(void)
 /* What the caller's list has no room for stays where it is. */
 static void alloc_no_room(void)
 {
-	struct gmem_extents small = { .r = ranges, .cap = 1 };
+	struct gmem_ranges small = { .r = ranges, .cap = 1 };
 
 	start(5);
 	leave(5, 8);

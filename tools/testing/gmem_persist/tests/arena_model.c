@@ -60,7 +60,7 @@ static struct {
 static unsigned long map[GRANULES / 64];
 
 /* What has been taken: lists of ranges, as objects would have them */
-static struct gmem_extents object[OBJECTS];
+static struct gmem_ranges object[OBJECTS];
 
 static u64 addr_of(unsigned int g)
 {
@@ -477,7 +477,7 @@ static void set_written(u64 base, u64 size, bool written)
 static void do_alloc(void)
 {
 	unsigned int who = random_below(OBJECTS);
-	struct gmem_extents *obj = &object[who];
+	struct gmem_ranges *obj = &object[who];
 	int nid = nids[random_below(NODES)];
 	bool giant = !random_below(3), ragged = false;
 	u64 granule = giant ? G1 : M2;
@@ -492,7 +492,7 @@ static void do_alloc(void)
 	obj->r = xmalloc(obj->cap * sizeof(*obj->r));
 	taken = WATCH(gmem_arena_alloc(&arena, nid, size, granule, obj));
 	CHECK_EQ(taken, min(size, capacity));
-	CHECK_EQ(gmem_extents_bytes(obj), taken);
+	CHECK_EQ(gmem_ranges_bytes(obj), taken);
 	CHECK_EQ(gmem_arena_node_bytes(&arena, obj, nid), taken);
 	for (i = 0; i < obj->nr; i++) {
 		const struct gmem_range *r = &obj->r[i];
@@ -525,15 +525,15 @@ static void free_one(u64 base, u64 size, bool dirty)
 		set_dirty(base, size, true);
 }
 
-static void forget(struct gmem_extents *obj)
+static void forget(struct gmem_ranges *obj)
 {
 	free(obj->r);
-	*obj = (struct gmem_extents){};
+	*obj = (struct gmem_ranges){};
 }
 
 static void do_free(void)
 {
-	struct gmem_extents *obj = &object[random_below(OBJECTS)];
+	struct gmem_ranges *obj = &object[random_below(OBJECTS)];
 	bool dirty = random_below(4);
 	unsigned int i;
 
@@ -557,7 +557,7 @@ static void do_write(void)
 static void do_keep(void)
 {
 	u64 base = random_addr(), size = random_size(), at;
-	const struct gmem_extents *obj = &object[random_below(OBJECTS)];
+	const struct gmem_ranges *obj = &object[random_below(OBJECTS)];
 	bool kept = random_below(4), expected = true;
 	unsigned int i;
 
@@ -721,7 +721,7 @@ static void add_blocks(void)
 /* Does an object have all of its memory? */
 static bool survives(unsigned int who)
 {
-	const struct gmem_extents *obj = &object[who];
+	const struct gmem_ranges *obj = &object[who];
 	unsigned int i;
 	u64 at;
 
@@ -755,7 +755,7 @@ static void do_reboot(void)
 	for (g = 0; g < GRANULES; g++)
 		model[g].marked = false;
 	for (i = 0; i < OBJECTS; i++) {
-		const struct gmem_extents *obj = &object[i];
+		const struct gmem_ranges *obj = &object[i];
 		bool all = true;
 		unsigned int j;
 

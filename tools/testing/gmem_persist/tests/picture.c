@@ -13,10 +13,10 @@
  *
  * Return: the set; its array is exactly as long as that and is the caller's.
  */
-struct gmem_extents picture_set(const char *picture, char mark,
-				unsigned int room)
+struct gmem_ranges picture_set(const char *picture, char mark,
+			       unsigned int room)
 {
-	struct gmem_extents set = {};
+	struct gmem_ranges set = {};
 	u64 addr = ORIGIN;
 	const char *c;
 	char last = 0;
@@ -44,7 +44,7 @@ struct gmem_extents picture_set(const char *picture, char mark,
 /* The only range in a picture. */
 struct gmem_range picture_range(const char *picture, char mark)
 {
-	struct gmem_extents set = picture_set(picture, mark, 0);
+	struct gmem_ranges set = picture_set(picture, mark, 0);
 	struct gmem_range r = {};
 
 	CHECK_EQ(set.nr, 1);
@@ -54,9 +54,9 @@ struct gmem_range picture_range(const char *picture, char mark)
 }
 
 /* Fail unless @set is what the '#' in @picture show, in the only way to write it. */
-void picture_check(const struct gmem_extents *set, const char *picture)
+void picture_check(const struct gmem_ranges *set, const char *picture)
 {
-	struct gmem_extents expected = picture_set(picture, '#', 0);
+	struct gmem_ranges expected = picture_set(picture, '#', 0);
 	bool same = set->nr == expected.nr && set->nr <= set->cap;
 	unsigned int i;
 

@@ -13,16 +13,16 @@
  */
 #include <linux/sizes.h>
 
-#include "extent.h"
+#include "ranges.h"
 #include "test.h"
 
 /* What a character stands for, and where the first one lies */
 #define UNIT	((u64)SZ_256M)
 #define ORIGIN	(64 * (u64)SZ_1G)
 
-struct gmem_extents picture_set(const char *picture, char mark,
-				unsigned int room);
+struct gmem_ranges picture_set(const char *picture, char mark,
+			       unsigned int room);
 struct gmem_range picture_range(const char *picture, char mark);
-void picture_check(const struct gmem_extents *set, const char *picture);
+void picture_check(const struct gmem_ranges *set, const char *picture);
 
 #endif /* GMEM_TEST_PICTURE_H */

@@ -59,7 +59,7 @@ static void read_blocks(const struct image *img, struct reading *r,
 			const struct gmem_header_ser *h)
 {
 	struct gmem_block_page_ser *page = NULL;
-	unsigned int i, in_page = 0, left = gmem_extents_bytes(&img->pool) / SZ_1G, k;
+	unsigned int i, in_page = 0, left = gmem_ranges_bytes(&img->pool) / SZ_1G, k;
 	u64 base, phys = h->block_chunks[0].phys;
 
 	r->blocks = xmalloc(left * sizeof(*r->blocks));
@@ -259,6 +259,6 @@ void reading_check(const struct image *img, const struct reading *r)
 	for (i = 0; i < r->nr_granules; i++)
 		CHECK_EQ(r->has[i] >= 0, r->owned[i / 64] >> i % 64 & 1);
 	for (i = 0; i < r->bad_pages.nr; i++)
-		CHECK(gmem_extents_contain(&img->pool, r->bad_pages.r[i].base,
-					   r->bad_pages.r[i].size));
+		CHECK(gmem_ranges_contain(&img->pool, r->bad_pages.r[i].base,
+					  r->bad_pages.r[i].size));
 }

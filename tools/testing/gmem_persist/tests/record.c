@@ -81,7 +81,7 @@ static void block_checksum(void)
 static bool bad_good(void *p)
 {
 	u64 room[2 * GMEM_PERSIST_MAX_BAD_PAGES];
-	struct gmem_extents pages = { (void *)room, 0, GMEM_PERSIST_MAX_BAD_PAGES };
+	struct gmem_ranges pages = { (void *)room, 0, GMEM_PERSIST_MAX_BAD_PAGES };
 
 	return !gmem_bad_read(p, &img.pool, &pages);
 }
@@ -194,7 +194,7 @@ static void check_reading(void)
 	CHECK_EQ(r.err, 0);
 	CHECK_EQ(r.blocks_refused, 0);
 	CHECK_EQ(r.bad_refused, 0);
-	CHECK(gmem_extents_equal(&r.bad_pages, &img.bad_pages));
+	CHECK(gmem_ranges_equal(&r.bad_pages, &img.bad_pages));
 	reading_check(&img, &r);
 	for (id = 0; id < image_nr_slots(&img); id++) {
 		const struct gmem_object_ser *slot = image_slot(&img, id);
@@ -226,7 +226,7 @@ static void nothing(void)
 {
 	static const struct gmem_range pool = { 4 * G, G };
 	struct gmem_header_ser h = { .magic = GMEM_PERSIST_MAGIC };
-	struct gmem_extents none = {};
+	struct gmem_ranges none = {};
 
 	image_start(&img, &pool, 1, 0);
 	image_seal(&img);
@@ -323,8 +323,8 @@ static void seal(void)
 static void most_bad_pages(void)
 {
 	const struct gmem_range pool = { 4 * G, G };
-	const struct gmem_extents in = { (struct gmem_range *)&pool, 1, 1 };
-	struct gmem_extents pages = {}, is = {};
+	const struct gmem_ranges in = { (struct gmem_range *)&pool, 1, 1 };
+	struct gmem_ranges pages = {}, is = {};
 	struct gmem_bad_ser *bad = xmalloc(sizeof(*bad));
 	struct gmem_range all;
 	int i, nr;
@@ -335,13 +335,13 @@ static void most_bad_pages(void)
 	pages.r = xmalloc(pages.cap * sizeof(*pages.r));
 	/* Every other page, so that each is a range */
 	for (i = 0; i < pages.cap; i++)
-		CHECK_EQ(gmem_extents_add(&pages, 4 * G + 2 * i * PAGE_SIZE, PAGE_SIZE), 0);
+		CHECK_EQ(gmem_ranges_add(&pages, 4 * G + 2 * i * PAGE_SIZE, PAGE_SIZE), 0);
 	for (nr = GMEM_PERSIST_MAX_BAD_PAGES - 1; nr < pages.cap; nr++) {
 		pages.nr = nr;
 		gmem_bad_write(bad, &pages);
 		CHECK_TEXT(gmem_bad_read(bad, &in, &is), NULL);
 		pages.nr = nr > GMEM_PERSIST_MAX_BAD_PAGES ? GMEM_PERSIST_MAX_BAD_PAGES : nr;
-		CHECK(gmem_extents_equal(&pages, &is));
+		CHECK(gmem_ranges_equal(&pages, &is));
 	}
 
 	/* All of them in one piece */

@@ -76,7 +76,7 @@ static void check_objects(int id)
 		CHECK_TEXT(is.found[i].bad, f->bad);
 	}
 	CHECK_EQ(is.blocks_refused, 0);
-	CHECK(gmem_extents_equal(&is.bad_pages, &was.bad_pages));
+	CHECK(gmem_ranges_equal(&is.bad_pages, &was.bad_pages));
 	CHECK(is.nr == was.nr || (id >= 0 && is.nr == was.nr + 1 && !reading_find(&was, id)));
 	/* Mostly they are. */
 	if (!memcmp(is.has, was.has, is.nr_granules * sizeof(*is.has)))

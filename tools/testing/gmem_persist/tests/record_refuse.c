@@ -320,7 +320,7 @@ static void header_pool(void)
 	h->block_chunks[0].order = 2;
 	h->block_chunks[0].phys = 0x100000;
 	h->nr_extents = max;
-	img.pool = (struct gmem_extents){ many, max, max };
+	img.pool = (struct gmem_ranges){ many, max, max };
 	header_is(NULL);
 	HEADER(E_TABLES, (h->nr_extents = max + 1, img.pool.nr = 2));
 	HEADER(E_TABLES, h->nr_extents = ~0);
@@ -413,7 +413,7 @@ static void header_counts(void)
 		h->nr_block_chunks = blocks;
 		h->extents[0] = (struct gmem_range_ser){ all.base, all.size };
 		h->nr_extents = 1;
-		img.pool = (struct gmem_extents){ &all, 1, 1 };
+		img.pool = (struct gmem_ranges){ &all, 1, 1 };
 		header_is(more ? E_BLOCKS : NULL);
 	}
 
@@ -453,14 +453,14 @@ static void block_page(void)
 static const char *bad_pages(const u64 *addr, unsigned int nr, unsigned int room)
 {
 	struct gmem_bad_ser *bad = xmalloc(sizeof(*bad));
-	struct gmem_extents none = {}, pages;
+	struct gmem_ranges none = {}, pages;
 	const char *why;
 
 	gmem_bad_write(bad, &none);
 	memcpy(bad->addr, addr, nr * sizeof(*addr));
 	bad->nr = nr;
 	bad->crc = crc32_le(~0, &bad->nr, 4 + 8 * (u64)nr);
-	pages = (struct gmem_extents){ xmalloc(room * sizeof(*pages.r)), 77, room };
+	pages = (struct gmem_ranges){ xmalloc(room * sizeof(*pages.r)), 77, room };
 	why = gmem_bad_read(bad, &img.pool, &pages);
 	if (why)
 		CHECK_EQ(pages.nr, 0);
@@ -477,7 +477,7 @@ static void bad_list(void)
 	const u64 before[] = { 4 * G - p }, gap[] = { 26 * G }, last[] = { 26 * G - p };
 	const u64 good_and_bad[] = { 4 * G, 5 * G, 3 * G };
 	struct gmem_bad_ser *bad;
-	struct gmem_extents none = {};
+	struct gmem_ranges none = {};
 
 	image_fixed(&img);
 	CHECK_TEXT(bad_pages(sorted, 3, 2), NULL);

@@ -43,8 +43,8 @@ void image_start(struct image *img, const struct gmem_range *pool, unsigned int 
 	img->tables = calloc(1, IMAGE_ROOM);
 	if (!img->tables)
 		abort();
-	img->pool = (struct gmem_extents){ img->pool_ranges, nr, IMAGE_EXTENTS };
-	img->bad_pages = (struct gmem_extents){ img->bad_ranges, 0, IMAGE_BAD };
+	img->pool = (struct gmem_ranges){ img->pool_ranges, nr, IMAGE_EXTENTS };
+	img->bad_pages = (struct gmem_ranges){ img->bad_ranges, 0, IMAGE_BAD };
 	for (i = 0; i < 2; i++) {
 		img->header[i] = image_alloc(img, 0);
 		img->bad[i] = image_alloc(img, GMEM_PERSIST_BAD_ORDER);
@@ -223,7 +223,7 @@ void image_range(struct image *img, struct gmem_object_ser *slot, u64 base, u64 
 	CHECK(nr < PAGE_SIZE / sizeof(*slot->ranges));
 	image_ranges(img, slot)[nr] = (struct gmem_range_ser){ base, size };
 	slot->size += size;
-	if (!((base | size) % SZ_2M) && gmem_extents_contain(&img->pool, base, size))
+	if (!((base | size) % SZ_2M) && gmem_ranges_contain(&img->pool, base, size))
 		image_set(img, base, size, false, true, true);
 }
 
@@ -314,9 +314,9 @@ void image_fixed(struct image *img)
 	for (i = 0; i < 20; i++)
 		image_range(img, slot, 32 * G + 4 * M * i, 2 * M);
 
-	gmem_extents_add(&img->bad_pages, 5 * G, PAGE_SIZE);
-	gmem_extents_add(&img->bad_pages, 8 * G - PAGE_SIZE, 2 * PAGE_SIZE);
-	gmem_extents_add(&img->bad_pages, 34 * G - PAGE_SIZE, PAGE_SIZE);
+	gmem_ranges_add(&img->bad_pages, 5 * G, PAGE_SIZE);
+	gmem_ranges_add(&img->bad_pages, 8 * G - PAGE_SIZE, 2 * PAGE_SIZE);
+	gmem_ranges_add(&img->bad_pages, 34 * G - PAGE_SIZE, PAGE_SIZE);
 	image_seal(img);
 }
 

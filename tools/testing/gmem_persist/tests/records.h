@@ -31,9 +31,9 @@ struct image {
 	struct gmem_header_ser *header[2];
 	struct gmem_bad_ser *bad[2];
 	struct gmem_range pool_ranges[IMAGE_EXTENTS];
-	struct gmem_extents pool;
+	struct gmem_ranges pool;
 	struct gmem_range bad_ranges[IMAGE_BAD];
-	struct gmem_extents bad_pages;
+	struct gmem_ranges bad_pages;
 };
 
 /* With a chunk of blocks for all of the pool, and one of 2^@order pages for slots */
@@ -91,7 +91,7 @@ struct reading {
 	int header;
 	unsigned int blocks_refused;
 	unsigned int bad_refused;
-	struct gmem_extents bad_pages;
+	struct gmem_ranges bad_pages;
 	struct gmem_found *found;
 	unsigned int nr;
 	int *has;

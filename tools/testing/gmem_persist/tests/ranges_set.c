@@ -9,7 +9,7 @@
 
 #include "picture.h"
 
-typedef int (*change_fn)(struct gmem_extents *set, u64 base, u64 size);
+typedef int (*change_fn)(struct gmem_ranges *set, u64 base, u64 size);
 
 /*
  * Apply @change to the set and range of two pictures, with @room spare entries,
@@ -18,7 +18,7 @@ typedef int (*change_fn)(struct gmem_extents *set, u64 base, u64 size);
 static void change_range(change_fn change, unsigned int room, const char *before,
 			 u64 base, u64 size, int err, const char *after)
 {
-	struct gmem_extents set = picture_set(before, '#', room);
+	struct gmem_ranges set = picture_set(before, '#', room);
 	unsigned int cap = set.cap;
 
 	CHECK_EQ(change(&set, base, size), err);
@@ -38,13 +38,13 @@ static void change_picture(change_fn change, unsigned int room,
 
 /* with room for one more entry, and without */
 #define add(...) \
-	AT(change_picture(gmem_extents_add, 1, __VA_ARGS__))
+	AT(change_picture(gmem_ranges_add, 1, __VA_ARGS__))
 #define add_tight(...) \
-	AT(change_picture(gmem_extents_add, 0, __VA_ARGS__))
+	AT(change_picture(gmem_ranges_add, 0, __VA_ARGS__))
 #define remove(...) \
-	AT(change_picture(gmem_extents_remove, 1, __VA_ARGS__))
+	AT(change_picture(gmem_ranges_remove, 1, __VA_ARGS__))
 #define remove_tight(...) \
-	AT(change_picture(gmem_extents_remove, 0, __VA_ARGS__))
+	AT(change_picture(gmem_ranges_remove, 0, __VA_ARGS__))
 
 /*
  * Ranges that touch nothing become entries of their own, in their place. This is
@@ -158,14 +158,14 @@ static void add_malformed(void)
 	static const char set[] = "..####..";
 	const u64 top = -(u64)SZ_2M;
 
-	AT(change_range(gmem_extents_add, 1, set, ORIGIN, 0, -EINVAL, set));
-	AT(change_range(gmem_extents_add, 1, set, ORIGIN + 3 * UNIT, 0, -EINVAL,
+	AT(change_range(gmem_ranges_add, 1, set, ORIGIN, 0, -EINVAL, set));
+	AT(change_range(gmem_ranges_add, 1, set, ORIGIN + 3 * UNIT, 0, -EINVAL,
 			set));
-	AT(change_range(gmem_extents_add, 1, set, 0, 0, -EINVAL, set));
-	AT(change_range(gmem_extents_add, 1, set, top, 2 * SZ_2M, -EINVAL, set));
-	AT(change_range(gmem_extents_add, 1, set, top, SZ_2M, -EINVAL, set));
-	AT(change_range(gmem_extents_add, 1, set, ORIGIN, -ORIGIN, -EINVAL, set));
-	AT(change_range(gmem_extents_add, 1, set, SZ_2M, -1ULL, -EINVAL, set));
+	AT(change_range(gmem_ranges_add, 1, set, 0, 0, -EINVAL, set));
+	AT(change_range(gmem_ranges_add, 1, set, top, 2 * SZ_2M, -EINVAL, set));
+	AT(change_range(gmem_ranges_add, 1, set, top, SZ_2M, -EINVAL, set));
+	AT(change_range(gmem_ranges_add, 1, set, ORIGIN, -ORIGIN, -EINVAL, set));
+	AT(change_range(gmem_ranges_add, 1, set, SZ_2M, -1ULL, -EINVAL, set));
 }
 
 /* The last addresses before the very end are addresses like any other. */
@@ -173,15 +173,15 @@ static void add_high(void)
 {
 	const u64 top = -2 * (u64)SZ_2M;
 	struct gmem_range r[1];
-	struct gmem_extents set = { .r = r, .cap = 1 };
+	struct gmem_ranges set = { .r = r, .cap = 1 };
 
-	CHECK_EQ(gmem_extents_add(&set, top, SZ_2M), 0);
+	CHECK_EQ(gmem_ranges_add(&set, top, SZ_2M), 0);
 	CHECK_EQ(set.nr, 1);
 	CHECK(r[0].base == top && r[0].size == SZ_2M);
-	CHECK(gmem_extents_contain(&set, top, SZ_2M));
-	CHECK(!gmem_extents_contain(&set, top, 2 * SZ_2M));
-	CHECK(!gmem_extents_contain(&set, top, 3 * SZ_2M));
-	CHECK(!gmem_extents_contain(&set, top, -1ULL));
+	CHECK(gmem_ranges_contain(&set, top, SZ_2M));
+	CHECK(!gmem_ranges_contain(&set, top, 2 * SZ_2M));
+	CHECK(!gmem_ranges_contain(&set, top, 3 * SZ_2M));
+	CHECK(!gmem_ranges_contain(&set, top, -1ULL));
 }
 
 /* Without room, a range of its own is refused and the set is as it was. */
@@ -288,16 +288,16 @@ static void remove_malformed(void)
 	static const char set[] = "..####..";
 	const u64 inside = ORIGIN + 3 * UNIT;
 
-	AT(change_range(gmem_extents_remove, 1, set, inside, 0, -ENOENT, set));
-	AT(change_range(gmem_extents_remove, 1, set, inside, -inside, -ENOENT,
+	AT(change_range(gmem_ranges_remove, 1, set, inside, 0, -ENOENT, set));
+	AT(change_range(gmem_ranges_remove, 1, set, inside, -inside, -ENOENT,
 			set));
-	AT(change_range(gmem_extents_remove, 1, set, inside, -inside + UNIT,
+	AT(change_range(gmem_ranges_remove, 1, set, inside, -inside + UNIT,
 			-ENOENT, set));
-	AT(change_range(gmem_extents_remove, 1, set, inside, -1ULL, -ENOENT,
+	AT(change_range(gmem_ranges_remove, 1, set, inside, -1ULL, -ENOENT,
 			set));
 }
 
-const struct test extent_set_tests[] = {
+const struct test ranges_set_tests[] = {
 	TEST(add_apart),
 	TEST(add_merge),
 	TEST(add_overlap),

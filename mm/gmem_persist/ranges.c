@@ -4,7 +4,7 @@
  */
 
 /**
- * DOC: extents
+ * DOC: sets and lists of ranges
  *
  * The memory of an object is a list of ranges, in the order of its offsets. The pool, what
  * is quarantined or retired, and the bad pages are sets of ranges. A set is a sorted array of
@@ -26,10 +26,10 @@
 #include <linux/minmax.h>
 #include <linux/string.h>
 
-#include "extent.h"
+#include "ranges.h"
 
 /* Index of the first range that ends behind @addr; @set->nr if there is none. */
-static unsigned int first_ending_after(const struct gmem_extents *set, u64 addr)
+static unsigned int first_ending_after(const struct gmem_ranges *set, u64 addr)
 {
 	unsigned int lo = 0, hi = set->nr;
 
@@ -45,7 +45,7 @@ static unsigned int first_ending_after(const struct gmem_extents *set, u64 addr)
 }
 
 /* Replace @del entries from @at on by the @add entries in @with. */
-static void splice(struct gmem_extents *set, unsigned int at, unsigned int del,
+static void splice(struct gmem_ranges *set, unsigned int at, unsigned int del,
 		   const struct gmem_range *with, unsigned int add)
 {
 	memmove(&set->r[at + add], &set->r[at + del],
@@ -57,12 +57,12 @@ static void splice(struct gmem_extents *set, unsigned int at, unsigned int del,
 }
 
 /**
- * gmem_extents_bytes - how much memory a set or list covers
+ * gmem_ranges_bytes - how much memory a set or list covers
  * @x: the set or list
  *
  * Return: the sum of the sizes in bytes.
  */
-u64 gmem_extents_bytes(const struct gmem_extents *x)
+u64 gmem_ranges_bytes(const struct gmem_ranges *x)
 {
 	u64 bytes = 0;
 	unsigned int i;
@@ -73,28 +73,28 @@ u64 gmem_extents_bytes(const struct gmem_extents *x)
 }
 
 /**
- * gmem_extents_equal - do two sets cover the same memory
+ * gmem_ranges_equal - do two sets cover the same memory
  * @a: one set
  * @b: the other
  *
  * Return: true if they do.
  */
-bool gmem_extents_equal(const struct gmem_extents *a,
-			const struct gmem_extents *b)
+bool gmem_ranges_equal(const struct gmem_ranges *a,
+		       const struct gmem_ranges *b)
 {
 	return a->nr == b->nr &&
 	       (!a->nr || !memcmp(a->r, b->r, a->nr * sizeof(*a->r)));
 }
 
 /**
- * gmem_extents_contain - does a set cover all of a range
+ * gmem_ranges_contain - does a set cover all of a range
  * @set: the set
  * @base: first byte of the range
  * @size: its length in bytes, not 0
  *
  * Return: true if it does; false also for a range that wraps around.
  */
-bool gmem_extents_contain(const struct gmem_extents *set, u64 base, u64 size)
+bool gmem_ranges_contain(const struct gmem_ranges *set, u64 base, u64 size)
 {
 	unsigned int i = first_ending_after(set, base);
 
@@ -104,7 +104,7 @@ bool gmem_extents_contain(const struct gmem_extents *set, u64 base, u64 size)
 }
 
 /**
- * gmem_extents_overlap - the first part of a range that is in a set
+ * gmem_ranges_overlap - the first part of a range that is in a set
  * @set: the set
  * @base: first byte of the range
  * @size: its length in bytes, not 0; @base + @size must not wrap around
@@ -112,8 +112,8 @@ bool gmem_extents_contain(const struct gmem_extents *set, u64 base, u64 size)
  *
  * Return: true if there is such a part.
  */
-bool gmem_extents_overlap(const struct gmem_extents *set, u64 base, u64 size,
-			  struct gmem_range *part)
+bool gmem_ranges_overlap(const struct gmem_ranges *set, u64 base, u64 size,
+			 struct gmem_range *part)
 {
 	unsigned int i = first_ending_after(set, base);
 	u64 start, end;
@@ -129,7 +129,7 @@ bool gmem_extents_overlap(const struct gmem_extents *set, u64 base, u64 size,
 }
 
 /**
- * gmem_extents_add - put a range into a set
+ * gmem_ranges_add - put a range into a set
  * @set: the set; grows by at most one entry
  * @base: first byte of the range
  * @size: its length in bytes
@@ -137,7 +137,7 @@ bool gmem_extents_overlap(const struct gmem_extents *set, u64 base, u64 size,
  * Return: 0, or with nothing changed -EINVAL (empty, or it wraps around),
  * -EEXIST (part of it is in the set already), -ENOMEM (no room in the array).
  */
-int gmem_extents_add(struct gmem_extents *set, u64 base, u64 size)
+int gmem_ranges_add(struct gmem_ranges *set, u64 base, u64 size)
 {
 	unsigned int i = first_ending_after(set, base);
 	struct gmem_range new = { .base = base, .size = size };
@@ -166,7 +166,7 @@ int gmem_extents_add(struct gmem_extents *set, u64 base, u64 size)
 }
 
 /**
- * gmem_extents_remove - take a range out of a set
+ * gmem_ranges_remove - take a range out of a set
  * @set: the set; grows by at most one entry (a hole in the middle of one)
  * @base: first byte of the range
  * @size: its length in bytes
@@ -174,13 +174,13 @@ int gmem_extents_add(struct gmem_extents *set, u64 base, u64 size)
  * Return: 0, or with nothing changed -ENOENT (not all of it is in the set),
  * -ENOMEM (no room in the array).
  */
-int gmem_extents_remove(struct gmem_extents *set, u64 base, u64 size)
+int gmem_ranges_remove(struct gmem_ranges *set, u64 base, u64 size)
 {
 	unsigned int i = first_ending_after(set, base);
 	struct gmem_range old, rest[2];
 	unsigned int add = 0;
 
-	if (!gmem_extents_contain(set, base, size))
+	if (!gmem_ranges_contain(set, base, size))
 		return -ENOENT;
 
 	old = set->r[i];
@@ -199,7 +199,7 @@ int gmem_extents_remove(struct gmem_extents *set, u64 base, u64 size)
 }
 
 /**
- * gmem_extents_append - put a range at the end of a list
+ * gmem_ranges_append - put a range at the end of a list
  * @list: the list; grows by at most one entry
  * @base: first byte of the range
  * @size: its length in bytes, not 0
@@ -208,7 +208,7 @@ int gmem_extents_remove(struct gmem_extents *set, u64 base, u64 size)
  *
  * Return: 0, or with nothing changed -ENOMEM (no room in the array).
  */
-int gmem_extents_append(struct gmem_extents *list, u64 base, u64 size)
+int gmem_ranges_append(struct gmem_ranges *list, u64 base, u64 size)
 {
 	struct gmem_range *last = list->nr ? &list->r[list->nr - 1] : NULL;
 

@@ -11,10 +11,10 @@
 
 static void check_contain(const char *picture, const char *range, bool expected)
 {
-	struct gmem_extents set = picture_set(picture, '#', 0);
+	struct gmem_ranges set = picture_set(picture, '#', 0);
 	struct gmem_range r = picture_range(range, '#');
 
-	CHECK_EQ(gmem_extents_contain(&set, r.base, r.size), expected);
+	CHECK_EQ(gmem_ranges_contain(&set, r.base, r.size), expected);
 	picture_check(&set, picture);
 	free(set.r);
 }
@@ -58,17 +58,17 @@ static void contain_range(void)
 /* No range at all and one that wraps around are contained in nothing. */
 static void contain_malformed(void)
 {
-	struct gmem_extents set = picture_set("..####..", '#', 0);
+	struct gmem_ranges set = picture_set("..####..", '#', 0);
 	u64 inside = set.r[0].base + UNIT;
 
-	CHECK(!gmem_extents_contain(&set, inside, 0));
-	CHECK(!gmem_extents_contain(&set, inside, -inside));
-	CHECK(!gmem_extents_contain(&set, inside, -inside + UNIT));
-	CHECK(!gmem_extents_contain(&set, inside, -1ULL));
-	CHECK(gmem_extents_contain(&set, inside, 1));
-	CHECK(gmem_extents_contain(&set, gmem_range_end(&set.r[0]) - 1, 1));
-	CHECK(!gmem_extents_contain(&set, gmem_range_end(&set.r[0]), 1));
-	CHECK(!gmem_extents_contain(&set, set.r[0].base - 1, 1));
+	CHECK(!gmem_ranges_contain(&set, inside, 0));
+	CHECK(!gmem_ranges_contain(&set, inside, -inside));
+	CHECK(!gmem_ranges_contain(&set, inside, -inside + UNIT));
+	CHECK(!gmem_ranges_contain(&set, inside, -1ULL));
+	CHECK(gmem_ranges_contain(&set, inside, 1));
+	CHECK(gmem_ranges_contain(&set, gmem_range_end(&set.r[0]) - 1, 1));
+	CHECK(!gmem_ranges_contain(&set, gmem_range_end(&set.r[0]), 1));
+	CHECK(!gmem_ranges_contain(&set, set.r[0].base - 1, 1));
 	free(set.r);
 }
 
@@ -76,11 +76,11 @@ static void contain_malformed(void)
 static void check_overlap(const char *picture, const char *range,
 			  const char *expected)
 {
-	struct gmem_extents set = picture_set(picture, '#', 0);
+	struct gmem_ranges set = picture_set(picture, '#', 0);
 	struct gmem_range r = picture_range(range, '#'), e, part = { 1, 2 };
-	bool overlaps = gmem_extents_overlap(&set, r.base, r.size, &part);
+	bool overlaps = gmem_ranges_overlap(&set, r.base, r.size, &part);
 
-	CHECK_EQ(gmem_extents_overlap(&set, r.base, r.size, NULL), overlaps);
+	CHECK_EQ(gmem_ranges_overlap(&set, r.base, r.size, NULL), overlaps);
 	CHECK_EQ(overlaps, !!expected);
 	if (expected) {
 		e = picture_range(expected, '#');
@@ -136,19 +136,19 @@ static void overlap_range(void)
 
 static void bytes_of_set(void)
 {
-	struct gmem_extents set = picture_set("#...|##..|.#.#", '#', 0);
+	struct gmem_ranges set = picture_set("#...|##..|.#.#", '#', 0);
 
-	CHECK_EQ(gmem_extents_bytes(&set), 5 * UNIT);
+	CHECK_EQ(gmem_ranges_bytes(&set), 5 * UNIT);
 	free(set.r);
 }
 
 static void check_equal(const char *one, const char *two, bool expected)
 {
-	struct gmem_extents a = picture_set(one, '#', 0);
-	struct gmem_extents b = picture_set(two, '#', 3);
+	struct gmem_ranges a = picture_set(one, '#', 0);
+	struct gmem_ranges b = picture_set(two, '#', 3);
 
-	CHECK_EQ(gmem_extents_equal(&a, &b), expected);
-	CHECK_EQ(gmem_extents_equal(&b, &a), expected);
+	CHECK_EQ(gmem_ranges_equal(&a, &b), expected);
+	CHECK_EQ(gmem_ranges_equal(&b, &a), expected);
 	free(a.r);
 	free(b.r);
 }
@@ -158,7 +158,7 @@ static void check_equal(const char *one, const char *two, bool expected)
 /* Sets are equal if they cover the same, however much room they have. */
 static void equal_sets(void)
 {
-	struct gmem_extents a = {}, b = {};
+	struct gmem_ranges a = {}, b = {};
 
 	equal("......",
 	      "......", true);
@@ -177,13 +177,13 @@ static void equal_sets(void)
 	equal("##....",
 	      "......", false);
 	/* Empty sets need not even have an array. */
-	CHECK(gmem_extents_equal(&a, &b));
-	CHECK_EQ(gmem_extents_bytes(&a), 0);
-	CHECK(!gmem_extents_contain(&a, 0, 1));
-	CHECK(!gmem_extents_overlap(&a, 0, 1, NULL));
-	CHECK_EQ(gmem_extents_remove(&a, 0, 1), -ENOENT);
-	CHECK_EQ(gmem_extents_add(&a, 0, 1), -ENOMEM);
-	CHECK_EQ(gmem_extents_append(&a, 0, 1), -ENOMEM);
+	CHECK(gmem_ranges_equal(&a, &b));
+	CHECK_EQ(gmem_ranges_bytes(&a), 0);
+	CHECK(!gmem_ranges_contain(&a, 0, 1));
+	CHECK(!gmem_ranges_overlap(&a, 0, 1, NULL));
+	CHECK_EQ(gmem_ranges_remove(&a, 0, 1), -ENOENT);
+	CHECK_EQ(gmem_ranges_add(&a, 0, 1), -ENOMEM);
+	CHECK_EQ(gmem_ranges_append(&a, 0, 1), -ENOMEM);
 }
 
 /*
@@ -195,33 +195,33 @@ static void equal_sets(void)
 static void append_list(void)
 {
 	struct gmem_range *r = xmalloc(2 * sizeof(*r));
-	struct gmem_extents list = { .r = r, .cap = 2 };
+	struct gmem_ranges list = { .r = r, .cap = 2 };
 
-	CHECK_EQ(gmem_extents_append(&list, 8 * UNIT, 2 * UNIT), 0);
+	CHECK_EQ(gmem_ranges_append(&list, 8 * UNIT, 2 * UNIT), 0);
 	CHECK_EQ(list.nr, 1);
-	CHECK_EQ(gmem_extents_append(&list, 10 * UNIT, 2 * UNIT), 0);
+	CHECK_EQ(gmem_ranges_append(&list, 10 * UNIT, 2 * UNIT), 0);
 	CHECK_EQ(list.nr, 1);
 	CHECK(r[0].base == 8 * UNIT && r[0].size == 4 * UNIT);
-	CHECK_EQ(gmem_extents_append(&list, 4 * UNIT, 2 * UNIT), 0);
+	CHECK_EQ(gmem_ranges_append(&list, 4 * UNIT, 2 * UNIT), 0);
 	CHECK_EQ(list.nr, 2);
 	CHECK(r[0].base == 8 * UNIT && r[0].size == 4 * UNIT);
 	CHECK(r[1].base == 4 * UNIT && r[1].size == 2 * UNIT);
 
 	/* Full: what would be an entry of its own is refused, ... */
-	CHECK_EQ(gmem_extents_append(&list, 12 * UNIT, UNIT), -ENOMEM);
-	CHECK_EQ(gmem_extents_append(&list, 3 * UNIT, UNIT), -ENOMEM);
+	CHECK_EQ(gmem_ranges_append(&list, 12 * UNIT, UNIT), -ENOMEM);
+	CHECK_EQ(gmem_ranges_append(&list, 3 * UNIT, UNIT), -ENOMEM);
 	CHECK_EQ(list.nr, 2);
 	CHECK(r[0].base == 8 * UNIT && r[0].size == 4 * UNIT);
 	CHECK(r[1].base == 4 * UNIT && r[1].size == 2 * UNIT);
 	/* ... what continues the last one is not, wherever that leads. */
-	CHECK_EQ(gmem_extents_append(&list, 6 * UNIT, 2 * UNIT), 0);
+	CHECK_EQ(gmem_ranges_append(&list, 6 * UNIT, 2 * UNIT), 0);
 	CHECK_EQ(list.nr, 2);
 	CHECK(r[1].base == 4 * UNIT && r[1].size == 4 * UNIT);
-	CHECK_EQ(gmem_extents_bytes(&list), 8 * UNIT);
+	CHECK_EQ(gmem_ranges_bytes(&list), 8 * UNIT);
 	free(r);
 }
 
-const struct test extent_query_tests[] = {
+const struct test ranges_query_tests[] = {
 	TEST(contain_range),
 	TEST(contain_malformed),
 	TEST(overlap_range),

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Sequences of operations on a set of ranges: next to the model of
- * tests/extent_model.c, or with any numbers at all.
+ * tests/ranges_model.c, or with any numbers at all.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include <linux/errno.h>
 
-#include "extent.h"
+#include "ranges.h"
 #include "fuzz.h"
 
 #define ROOM	64
 
 /* Any number; more often one that is close to another, or to where it wraps */
-static u64 number(const struct gmem_extents *set)
+static u64 number(const struct gmem_ranges *set)
 {
 	const struct gmem_range *r;
 
@@ -32,7 +32,7 @@ static u64 number(const struct gmem_extents *set)
 	return (random_below(2) ? r->base : gmem_range_end(r)) + random_below(16) - 8;
 }
 
-static void check_set(const struct gmem_extents *set)
+static void check_set(const struct gmem_ranges *set)
 {
 	unsigned int i;
 
@@ -45,7 +45,7 @@ static void check_set(const struct gmem_extents *set)
 }
 
 /* Is all of the range in the set, or some of it? By looking at all of the set. */
-static void look(const struct gmem_extents *set, u64 base, u64 size, bool *all,
+static void look(const struct gmem_ranges *set, u64 base, u64 size, bool *all,
 		 bool *some)
 {
 	unsigned int i;
@@ -62,46 +62,46 @@ static void look(const struct gmem_extents *set, u64 base, u64 size, bool *all,
 	}
 }
 
-static void step(struct gmem_extents *set)
+static void step(struct gmem_ranges *set)
 {
 	u64 base = number(set), size = number(set) - (random_below(2) ? base : 0);
 	bool wraps = !size || base + size < base, all, some, was_all, was_some;
-	u64 bytes = gmem_extents_bytes(set);
+	u64 bytes = gmem_ranges_bytes(set);
 	struct gmem_range old[ROOM], part;
 	unsigned int nr = set->nr;
 	int err;
 
 	memcpy(old, set->r, nr * sizeof(*old));
 	look(set, base, size, &was_all, &was_some);
-	CHECK_EQ(gmem_extents_contain(set, base, size), was_all);
+	CHECK_EQ(gmem_ranges_contain(set, base, size), was_all);
 	if (!wraps) {
-		CHECK_EQ(gmem_extents_overlap(set, base, size, &part), was_some);
+		CHECK_EQ(gmem_ranges_overlap(set, base, size, &part), was_some);
 		if (was_some) {
 			CHECK(part.size && part.base >= base);
 			CHECK(gmem_range_end(&part) <= base + size);
-			CHECK(gmem_extents_contain(set, part.base, part.size));
+			CHECK(gmem_ranges_contain(set, part.base, part.size));
 			CHECK(part.base == base ||
-			      !gmem_extents_overlap(set, base, part.base - base,
-						    NULL));
+			      !gmem_ranges_overlap(set, base, part.base - base,
+						   NULL));
 		}
 	}
 
 	if (random_below(2)) {
-		err = gmem_extents_add(set, base, size);
+		err = gmem_ranges_add(set, base, size);
 		CHECK_EQ(err == -EINVAL, wraps);
 		CHECK_EQ(err == -EEXIST, was_some);
 		CHECK(!err || err == -EINVAL || err == -EEXIST ||
 		      (err == -ENOMEM && nr == set->cap));
 		look(set, base, size, &all, &some);
 		CHECK(err || all);
-		CHECK_EQ(gmem_extents_bytes(set), bytes + (err ? 0 : size));
+		CHECK_EQ(gmem_ranges_bytes(set), bytes + (err ? 0 : size));
 	} else {
-		err = gmem_extents_remove(set, base, size);
+		err = gmem_ranges_remove(set, base, size);
 		CHECK_EQ(err == -ENOENT, !was_all);
 		CHECK(!err || err == -ENOENT || (err == -ENOMEM && nr == set->cap));
 		look(set, base, size, &all, &some);
 		CHECK(err || !some);
-		CHECK_EQ(gmem_extents_bytes(set), bytes - (err ? 0 : size));
+		CHECK_EQ(gmem_ranges_bytes(set), bytes - (err ? 0 : size));
 	}
 	if (err)
 		CHECK(set->nr == nr && !memcmp(old, set->r, nr * sizeof(*old)));
@@ -111,7 +111,7 @@ static void step(struct gmem_extents *set)
 static void any_numbers(void)
 {
 	unsigned int cap = 1 + random_below(ROOM);
-	struct gmem_extents set = {
+	struct gmem_ranges set = {
 		.r = xmalloc(cap * sizeof(*set.r)), .cap = cap,
 	};
 
@@ -125,11 +125,11 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	unsigned int i, nr;
 
 	fuzz_start(data, size);
-	for (nr = 0; extent_model_tests[nr].name; nr++)
+	for (nr = 0; ranges_model_tests[nr].name; nr++)
 		;
 	i = random_below(2 * nr);
 	if (i < nr)
-		extent_model_tests[i].run();
+		ranges_model_tests[i].run();
 	else
 		any_numbers();
 	return 0;

@@ -15,7 +15,7 @@
 #include <linux/minmax.h>
 #include <linux/sizes.h>
 
-#include "extent.h"
+#include "ranges.h"
 #include "test.h"
 
 #define GRANULE		((u64)SZ_2M)
@@ -30,12 +30,12 @@ struct bitmap {
 
 /* Memory that is not in the set, and whose it is */
 struct object {
-	struct gmem_extents mem;
+	struct gmem_ranges mem;
 };
 
 static struct bitmap is_free;
 static unsigned int nr_free;
-static struct gmem_extents set;
+static struct gmem_ranges set;
 static struct object objects[MAX_OBJECTS];
 static unsigned int nr_objects;
 
@@ -88,11 +88,11 @@ static void check_set(void)
 		fill(&seen, r->base / GRANULE, r->size / GRANULE, true);
 	}
 	CHECK(!memcmp(&seen, &is_free, sizeof(seen)));
-	CHECK_EQ(gmem_extents_bytes(&set), nr_free * GRANULE);
+	CHECK_EQ(gmem_ranges_bytes(&set), nr_free * GRANULE);
 }
 
 /* Give an array a new length, in new memory. */
-static void resize(struct gmem_extents *x, unsigned int cap)
+static void resize(struct gmem_ranges *x, unsigned int cap)
 {
 	struct gmem_range *r = xmalloc(cap * sizeof(*r));
 
@@ -125,9 +125,9 @@ static int remove_range(unsigned int i, unsigned int nr)
 	else if (hole && !room)
 		err = -ENOMEM;
 
-	CHECK_EQ(gmem_extents_contain(&set, i * GRANULE, nr * GRANULE),
+	CHECK_EQ(gmem_ranges_contain(&set, i * GRANULE, nr * GRANULE),
 		 err != -ENOENT);
-	CHECK_EQ(gmem_extents_remove(&set, i * GRANULE, nr * GRANULE), err);
+	CHECK_EQ(gmem_ranges_remove(&set, i * GRANULE, nr * GRANULE), err);
 	if (!err) {
 		fill(&is_free, i, nr, false);
 		nr_free -= nr;
@@ -150,7 +150,7 @@ static int add_range(unsigned int i, unsigned int nr)
 	else if (!touches && !room)
 		err = -ENOMEM;
 
-	CHECK_EQ(gmem_extents_add(&set, i * GRANULE, nr * GRANULE), err);
+	CHECK_EQ(gmem_ranges_add(&set, i * GRANULE, nr * GRANULE), err);
 	if (!err) {
 		fill(&is_free, i, nr, true);
 		nr_free += nr;
@@ -171,7 +171,7 @@ static void check_questions(unsigned int i, unsigned int nr)
 	while (end < i + nr && test_bit(&is_free, end))
 		end++;
 
-	overlaps = gmem_extents_overlap(&set, i * GRANULE, nr * GRANULE, &part);
+	overlaps = gmem_ranges_overlap(&set, i * GRANULE, nr * GRANULE, &part);
 	CHECK_EQ(overlaps, first < end);
 	if (overlaps) {
 		CHECK_EQ(part.base, first * GRANULE);
@@ -212,12 +212,12 @@ static void release(struct object *obj)
 /* Take a range away. */
 static void take(unsigned int i, unsigned int nr)
 {
-	struct gmem_extents mem = {};
+	struct gmem_ranges mem = {};
 
 	if (remove_range(i, nr))
 		return;
 	resize(&mem, 1);
-	CHECK_EQ(gmem_extents_append(&mem, i * GRANULE, nr * GRANULE), 0);
+	CHECK_EQ(gmem_ranges_append(&mem, i * GRANULE, nr * GRANULE), 0);
 	objects[nr_objects++] = (struct object){ .mem = mem };
 }
 
@@ -259,7 +259,7 @@ static void run_model(u64 seed, unsigned long steps, const unsigned int *pool)
 	random_start(seed);
 	memset(&is_free, 0, sizeof(is_free));
 	nr_free = 0;
-	set = (struct gmem_extents){};
+	set = (struct gmem_ranges){};
 	for (; pool[1]; pool += 2)
 		while (add_range(pool[0], pool[1]))
 			;
@@ -312,7 +312,7 @@ static void pool_of_2g(void)
 	run_model(0x2, 120000, pool);
 }
 
-const struct test extent_model_tests[] = {
+const struct test ranges_model_tests[] = {
 	TEST(pool_of_64g),
 	TEST(pool_of_8g_ragged),
 	TEST(pool_in_pieces),
