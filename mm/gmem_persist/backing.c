@@ -247,14 +247,14 @@ int gmem_backing_check(const struct gmem_backing *b)
 }
 
 /**
- * gmem_free_ranges - give memory back to the pool
+ * gmem_backing_free_ranges - give memory back to the pool
  * @r: ranges, which are no object's in the record any more
  * @nr: how many
  * @all_dirty: somebody may have written to it; else what has been cleaned of it is clean
  *
  * Context: gmem_pool.lock is held; the pool is not frozen.
  */
-void gmem_free_ranges(const struct gmem_range *r, unsigned int nr, bool all_dirty)
+void gmem_backing_free_ranges(const struct gmem_range *r, unsigned int nr, bool all_dirty)
 {
 	unsigned int i;
 
@@ -268,13 +268,13 @@ void gmem_free_ranges(const struct gmem_range *r, unsigned int nr, bool all_dirt
 }
 
 /**
- * gmem_keep_ranges - say that memory is an object's, or is none's any more
+ * gmem_backing_keep_ranges - say that memory is an object's, or is none's any more
  * @x: the memory
  * @kept: it is; to be said before the object is valid, and taken back after it was
  *
  * Context: gmem_pool.lock is held; the pool is not frozen.
  */
-void gmem_keep_ranges(const struct gmem_ranges *x, bool kept)
+void gmem_backing_keep_ranges(const struct gmem_ranges *x, bool kept)
 {
 	unsigned int i;
 
@@ -309,7 +309,7 @@ void gmem_backing_give_back(struct gmem_backing *b)
 			list_add(&b->deferred, &gmem_backing_deferred);
 			return;
 		}
-		gmem_free_ranges(b->ranges.r, b->ranges.nr, false);
+		gmem_backing_free_ranges(b->ranges.r, b->ranges.nr, false);
 	}
 	gmem_backing_free(b);
 }
@@ -372,13 +372,13 @@ void gmem_room_free(struct gmem_room *room)
 	*room = (struct gmem_room){};
 }
 
-static struct gmem_range *gmem_inline_ranges(struct gmem_object *obj)
+static struct gmem_range *gmem_backing_inline(struct gmem_object *obj)
 {
 	return (struct gmem_range *)obj->ser->ranges;
 }
 
 /* The object's list of its own, if it has one */
-static struct gmem_range *gmem_own_list(struct gmem_object *obj)
+static struct gmem_range *gmem_backing_own_list(struct gmem_object *obj)
 {
 	return obj->ser->list.phys ? obj->ranges.r : NULL;
 }
@@ -387,15 +387,15 @@ static struct gmem_range *gmem_own_list(struct gmem_object *obj)
  * Let the record tell of the ranges as they are; the slot is sealed by the caller. A list that
  * is not needed goes into @room.
  */
-static void gmem_describe_ranges(struct gmem_object *obj, struct gmem_room *room)
+static void gmem_backing_describe(struct gmem_object *obj, struct gmem_room *room)
 {
 	struct gmem_object_ser *ser = obj->ser;
 
-	if (gmem_own_list(obj) && obj->ranges.nr <= GMEM_PERSIST_INLINE_RANGES) {
+	if (gmem_backing_own_list(obj) && obj->ranges.nr <= GMEM_PERSIST_INLINE_RANGES) {
 		room->list = obj->ranges.r;
 		memcpy(ser->ranges, obj->ranges.r, obj->ranges.nr * sizeof(*obj->ranges.r));
 		ser->list = (struct gmem_chunk_ser){};
-		obj->ranges.r = gmem_inline_ranges(obj);
+		obj->ranges.r = gmem_backing_inline(obj);
 		obj->ranges.cap = GMEM_PERSIST_INLINE_RANGES;
 	}
 	ser->nr_ranges = obj->ranges.nr;
@@ -428,7 +428,7 @@ void gmem_backing_attach(const struct gmem_backing *b, struct gmem_object *obj,
 		struct gmem_range *list = room->list;
 
 		memcpy(list, obj->ranges.r, old * sizeof(*list));
-		room->list = gmem_own_list(obj);
+		room->list = gmem_backing_own_list(obj);
 		memset(obj->ser->ranges, 0, sizeof(obj->ser->ranges));
 		obj->ser->list.phys = virt_to_phys(list);
 		obj->ser->list.order = room->order;
@@ -439,10 +439,10 @@ void gmem_backing_attach(const struct gmem_backing *b, struct gmem_object *obj,
 		WARN_ON(gmem_ranges_append(&obj->ranges, b->ranges.r[i].base,
 					   b->ranges.r[i].size));
 	swap(obj->start, room->start);
-	gmem_index_ranges(&obj->ranges, obj->start);
+	gmem_backing_index_ranges(&obj->ranges, obj->start);
 	if (obj->ser->state == GMEM_PERSIST_SLOT_VALID)
-		gmem_keep_ranges(&b->ranges, true);
-	gmem_describe_ranges(obj, room);
+		gmem_backing_keep_ranges(&b->ranges, true);
+	gmem_backing_describe(obj, room);
 }
 
 /**
@@ -460,11 +460,11 @@ void gmem_backing_done(struct gmem_backing *b, struct gmem_object *obj)
 }
 
 /**
- * gmem_index_ranges - note at which offset each range of an object begins
+ * gmem_backing_index_ranges - note at which offset each range of an object begins
  * @x: the ranges
  * @start: with room for as many
  */
-void gmem_index_ranges(const struct gmem_ranges *x, u64 *start)
+void gmem_backing_index_ranges(const struct gmem_ranges *x, u64 *start)
 {
 	u64 offset = 0;
 	unsigned int i;
@@ -501,14 +501,14 @@ void gmem_backing_cut(struct gmem_object *obj, u64 size, struct gmem_room *room)
 		list[nr - 1].size = keep;
 	}
 	obj->ranges.nr = nr;
-	gmem_describe_ranges(obj, room);
+	gmem_backing_describe(obj, room);
 	/* First of all: only then is the memory free. */
 	gmem_slot_seal(obj->ser);
 
 	if (cut.size)
-		gmem_free_ranges(&cut, 1, true);
-	gmem_free_ranges(&list[nr], old - nr, true);
-	if (list == gmem_inline_ranges(obj)) {
+		gmem_backing_free_ranges(&cut, 1, true);
+	gmem_backing_free_ranges(&list[nr], old - nr, true);
+	if (list == gmem_backing_inline(obj)) {
 		memset(&list[nr], 0, (old - nr) * sizeof(*list));
 		gmem_slot_seal(obj->ser);
 	}

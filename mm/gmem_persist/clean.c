@@ -58,7 +58,7 @@ unsigned int gmem_clean_rate;
 /* How many CPUs per node creation may use; 0: as many as are useful. */
 unsigned int gmem_clean_threads;
 
-static int clear_part(const struct gmem_range *part, int (*stop)(void *), void *arg)
+static int gmem_clean_clear(const struct gmem_range *part, int (*stop)(void *), void *arg)
 {
 	const u64 start = ktime_get_ns();
 	int err = gmem_zero(part->base, part->size, stop, arg);
@@ -72,7 +72,7 @@ static int clear_part(const struct gmem_range *part, int (*stop)(void *), void *
  */
 
 /**
- * struct clean_job - clearing memory that was taken
+ * struct gmem_clean_job - clearing memory that was taken
  * @ranges: the memory
  * @creator: who waits for it, and whose signals end it
  * @killable: only fatal ones do
@@ -82,7 +82,7 @@ static int clear_part(const struct gmem_range *part, int (*stop)(void *), void *
  * @busy: how many are at work on it
  * @done: nobody is any more
  */
-struct clean_job {
+struct gmem_clean_job {
 	const struct gmem_ranges *ranges;
 	struct task_struct *creator;
 	bool killable;
@@ -93,9 +93,9 @@ struct clean_job {
 	struct completion done;
 };
 
-static int stop_job(void *arg)
+static int gmem_clean_stop_job(void *arg)
 {
-	const struct clean_job *job = arg;
+	const struct gmem_clean_job *job = arg;
 
 	gmem_stop_here("alloc-clear");
 	if (READ_ONCE(job->err))
@@ -110,7 +110,7 @@ static int stop_job(void *arg)
 }
 
 /* The next part of the memory that is not known to be zero. */
-static bool next_part(struct clean_job *job, struct gmem_range *part)
+static bool gmem_clean_next_part(struct gmem_clean_job *job, struct gmem_range *part)
 {
 	const struct gmem_ranges *x = job->ranges;
 
@@ -135,15 +135,15 @@ static bool next_part(struct clean_job *job, struct gmem_range *part)
 }
 
 /* What everybody who helps with @job does until nothing is left of it. */
-static void work_on(struct clean_job *job)
+static void gmem_clean_work_on(struct gmem_clean_job *job)
 {
 	struct gmem_range part;
 	int err;
 
 	spin_lock(&gmem_pool.lock);
-	while (!job->err && next_part(job, &part)) {
+	while (!job->err && gmem_clean_next_part(job, &part)) {
 		spin_unlock(&gmem_pool.lock);
-		err = clear_part(&part, stop_job, job);
+		err = gmem_clean_clear(&part, gmem_clean_stop_job, job);
 		spin_lock(&gmem_pool.lock);
 		/* The record stands still then. */
 		if (!err && gmem_pool.holders)
@@ -162,10 +162,10 @@ static void work_on(struct clean_job *job)
 static int gmem_clean_help(void *arg)
 {
 	static const char name[TASK_COMM_LEN] = "gmem_clear";
-	struct clean_job *job = arg;
+	struct gmem_clean_job *job = arg;
 
 	set_task_comm(current, name);
-	work_on(job);
+	gmem_clean_work_on(job);
 	if (atomic_dec_and_test(&job->busy))
 		complete(&job->done);
 	do_exit(0);
@@ -177,7 +177,7 @@ static int gmem_clean_help(void *arg)
  * vhost's would not do: it may be stopped or frozen before it ends, and the creator would
  * wait for it meanwhile.
  */
-static bool gmem_clean_start_helper(struct clean_job *job, const struct cpumask *cpus)
+static bool gmem_clean_start_helper(struct gmem_clean_job *job, const struct cpumask *cpus)
 {
 	struct task_struct *task = create_io_thread(gmem_clean_help, job, NUMA_NO_NODE);
 
@@ -190,14 +190,14 @@ static bool gmem_clean_start_helper(struct clean_job *job, const struct cpumask 
 }
 
 /* How many CPUs of @cpus are worth asking for @bytes. */
-static unsigned int threads_for(const struct cpumask *cpus, u64 bytes)
+static unsigned int gmem_clean_threads_for(const struct cpumask *cpus, u64 bytes)
 {
 	unsigned int max = READ_ONCE(gmem_clean_threads) ?: MAX_THREADS;
 
 	return min3((u64)max, (u64)cpumask_weight(cpus), div_u64(bytes, PART_SIZE) + 1);
 }
 
-static u64 dirty_bytes_on(const struct gmem_ranges *x, int nid)
+static u64 gmem_clean_dirty_on(const struct gmem_ranges *x, int nid)
 {
 	struct gmem_range rest, part;
 	u64 bytes = 0;
@@ -219,7 +219,7 @@ static u64 dirty_bytes_on(const struct gmem_ranges *x, int nid)
 }
 
 /* Ask CPUs of the nodes that the memory is on, which the creator may use. */
-static void gmem_clean_get_help(struct clean_job *job)
+static void gmem_clean_get_help(struct gmem_clean_job *job)
 {
 	bool creator_counts = false;
 	cpumask_var_t cpus;
@@ -232,7 +232,7 @@ static void gmem_clean_get_help(struct clean_job *job)
 		return;
 	for (i = 0; i < gmem_pool.arena.nr_nodes; i++) {
 		const int nid = gmem_pool.arena.nodes[i].nid;
-		const u64 bytes = dirty_bytes_on(job->ranges, nid);
+		const u64 bytes = gmem_clean_dirty_on(job->ranges, nid);
 
 		if (!bytes)
 			continue;
@@ -240,7 +240,7 @@ static void gmem_clean_get_help(struct clean_job *job)
 		if (nid == NUMA_NO_NODE ||
 		    !cpumask_and(cpus, current->cpus_ptr, cpumask_of_node(nid)))
 			cpumask_copy(cpus, current->cpus_ptr);
-		n = threads_for(cpus, bytes);
+		n = gmem_clean_threads_for(cpus, bytes);
 		/* The creator itself is the first. */
 		if (!creator_counts)
 			n--;
@@ -264,7 +264,7 @@ static void gmem_clean_get_help(struct clean_job *job)
  */
 int gmem_clean_ranges(const struct gmem_ranges *x, bool killable)
 {
-	struct clean_job job = {
+	struct gmem_clean_job job = {
 		.ranges = x,
 		.creator = current,
 		.killable = killable,
@@ -274,7 +274,7 @@ int gmem_clean_ranges(const struct gmem_ranges *x, bool killable)
 	init_completion(&job.done);
 	/* Without help it just takes longer. */
 	gmem_clean_get_help(&job);
-	work_on(&job);
+	gmem_clean_work_on(&job);
 	/* Nothing is left to do, but somebody may still be about his last part. */
 	if (!atomic_dec_and_test(&job.busy))
 		wait_for_completion(&job.done);
@@ -286,38 +286,38 @@ int gmem_clean_ranges(const struct gmem_ranges *x, bool killable)
  */
 
 /**
- * struct clean_worker - the worker of a node
+ * struct gmem_clean_worker - the worker of a node
  * @nid: the node
  * @task: the worker
  * @part: what it is cleaning; size 0: nothing; under gmem_pool.lock
  * @leave: it must stop that; set under gmem_pool.lock
  */
-struct clean_worker {
+struct gmem_clean_worker {
 	int nid;
 	struct task_struct *task;
 	struct gmem_range part;
 	bool leave;
 };
 
-static struct clean_worker *workers __ro_after_init;
+static struct gmem_clean_worker *workers __ro_after_init;
 static unsigned int nr_workers __ro_after_init;
 static DECLARE_WAIT_QUEUE_HEAD(work_wait);	/* for something to clean */
 static DECLARE_WAIT_QUEUE_HEAD(leave_wait);	/* for a worker to stop */
 
-static bool may_work(void)
+static bool gmem_clean_may_work(void)
 {
 	return READ_ONCE(gmem_clean_background) && !gmem_pool_frozen();
 }
 
-static int stop_worker(void *arg)
+static int gmem_clean_stop_worker(void *arg)
 {
-	const struct clean_worker *worker = arg;
+	const struct gmem_clean_worker *worker = arg;
 
 	gmem_stop_here("clean-clear");
-	return READ_ONCE(worker->leave) || !may_work() ? -EAGAIN : 0;
+	return READ_ONCE(worker->leave) || !gmem_clean_may_work() ? -EAGAIN : 0;
 }
 
-static bool has_work(const struct clean_worker *worker)
+static bool gmem_clean_has_work(const struct gmem_clean_worker *worker)
 {
 	const struct gmem_arena_node *node =
 		gmem_arena_node(&gmem_pool.arena, worker->nid);
@@ -325,7 +325,7 @@ static bool has_work(const struct clean_worker *worker)
 	return READ_ONCE(node->free_dirty);
 }
 
-static bool take_part(struct clean_worker *worker)
+static bool gmem_clean_take_part(struct gmem_clean_worker *worker)
 {
 	const unsigned int rate = READ_ONCE(gmem_clean_rate);
 	u64 max = PART_SIZE;
@@ -336,12 +336,12 @@ static bool take_part(struct clean_worker *worker)
 
 	guard(spinlock)(&gmem_pool.lock);
 	worker->leave = false;
-	return may_work() &&
+	return gmem_clean_may_work() &&
 	       gmem_arena_find_dirty(&gmem_pool.arena, worker->nid,
 				     ALIGN_DOWN(max, SZ_2M), &worker->part);
 }
 
-static void part_done(struct clean_worker *worker, bool clean)
+static void gmem_clean_part_done(struct gmem_clean_worker *worker, bool clean)
 {
 	guard(spinlock)(&gmem_pool.lock);
 
@@ -354,7 +354,7 @@ static void part_done(struct clean_worker *worker, bool clean)
 }
 
 /* No faster than the operator allows. */
-static void pace(u64 bytes, u64 started)
+static void gmem_clean_pace(u64 bytes, u64 started)
 {
 	const unsigned int rate = READ_ONCE(gmem_clean_rate);
 	u64 due, spent = ktime_get_ns() - started;
@@ -372,36 +372,37 @@ static void pace(u64 bytes, u64 started)
  * Of the lowest priority, but not when somebody waits for it: with gmem_pool.lock
  * held, or in gmem_clean_leave(), which may come at any moment.
  */
-static int clean_part(struct clean_worker *worker)
+static int gmem_clean_work_part(struct gmem_clean_worker *worker)
 {
 	int err;
 
 	set_user_nice(current, MAX_NICE);
 	if (READ_ONCE(worker->leave))
 		set_user_nice(current, 0);
-	err = clear_part(&worker->part, stop_worker, worker);
+	err = gmem_clean_clear(&worker->part, gmem_clean_stop_worker, worker);
 	set_user_nice(current, 0);
 	return err;
 }
 
-static int clean_node(void *arg)
+static int gmem_clean_node(void *arg)
 {
-	struct clean_worker *worker = arg;
+	struct gmem_clean_worker *worker = arg;
 
 	while (!kthread_should_stop()) {
 		u64 started, bytes;
 		int err;
 
-		wait_event_idle(work_wait, has_work(worker) && may_work());
-		if (!take_part(worker))
+		wait_event_idle(work_wait,
+				gmem_clean_has_work(worker) && gmem_clean_may_work());
+		if (!gmem_clean_take_part(worker))
 			continue;
 		started = ktime_get_ns();
 		bytes = worker->part.size;
-		err = clean_part(worker);
+		err = gmem_clean_work_part(worker);
 		gmem_stop_here("clean-cleared");
-		part_done(worker, !err);
+		gmem_clean_part_done(worker, !err);
 		gmem_stop_here("clean-marked");
-		pace(bytes, started);
+		gmem_clean_pace(bytes, started);
 	}
 	return 0;
 }
@@ -419,8 +420,8 @@ void gmem_clean_kick(void)
 	wake_up_all(&work_wait);
 }
 
-static bool in_the_way(const struct clean_worker *worker,
-		       const struct gmem_ranges *x)
+static bool gmem_clean_in_the_way(const struct gmem_clean_worker *worker,
+				  const struct gmem_ranges *x)
 {
 	unsigned int i;
 
@@ -446,9 +447,9 @@ void gmem_clean_leave(const struct gmem_ranges *x)
 	lockdep_assert_held(&gmem_pool.lock);
 
 	for (i = 0; i < nr_workers; i++) {
-		struct clean_worker *worker = &workers[i];
+		struct gmem_clean_worker *worker = &workers[i];
 
-		while (in_the_way(worker, x)) {
+		while (gmem_clean_in_the_way(worker, x)) {
 			DEFINE_WAIT(wait);
 
 			prepare_to_wait(&leave_wait, &wait, TASK_UNINTERRUPTIBLE);
@@ -479,14 +480,14 @@ void __init gmem_clean_init(void)
 
 	nr_workers = arena->nr_nodes;
 	for (i = 0; i < arena->nr_nodes; i++) {
-		struct clean_worker *worker = &workers[i];
+		struct gmem_clean_worker *worker = &workers[i];
 		const int nid = arena->nodes[i].nid;
 		struct task_struct *task;
 
 		if (nid == NUMA_NO_NODE)
-			task = kthread_create(clean_node, worker, "gmem_clean/any");
+			task = kthread_create(gmem_clean_node, worker, "gmem_clean/any");
 		else
-			task = kthread_create_on_node(clean_node, worker, nid,
+			task = kthread_create_on_node(gmem_clean_node, worker, nid,
 						      "gmem_clean/%d", nid);
 		if (IS_ERR(task)) {
 			pr_warn("no worker cleans node %d in the background\n", nid);

@@ -84,7 +84,7 @@ static int gmem_data_copy_in(u64 phys, u64 size, void *arg)
 	return 0;
 }
 
-static int clear_piece(u64 phys, u64 size, void *arg)
+static int gmem_data_clear(u64 phys, u64 size, void *arg)
 {
 	return gmem_zero(phys, size, NULL, NULL);
 }
@@ -93,8 +93,8 @@ static int clear_piece(u64 phys, u64 size, void *arg)
  * Call @fn, which may read or write user memory, for each piece of the object: of one
  * granule, and with no bad page in it.
  */
-static int walk(struct gmem_object *obj, u64 offset, u64 size,
-		int (*fn)(u64 phys, u64 size, void *arg), void *arg)
+static int gmem_data_walk(struct gmem_object *obj, u64 offset, u64 size,
+			  int (*fn)(u64 phys, u64 size, void *arg), void *arg)
 {
 	while (size) {
 		const u64 page = PAGE_ALIGN_DOWN(offset);
@@ -120,7 +120,8 @@ static int walk(struct gmem_object *obj, u64 offset, u64 size,
 }
 
 /* How many bytes were copied, or, if none, why. */
-static ssize_t copy(struct gmem_object *obj, u64 offset, u64 size, struct iov_iter *iter)
+static ssize_t gmem_data_copy(struct gmem_object *obj, u64 offset, u64 size,
+			      struct iov_iter *iter)
 {
 	const size_t before = iov_iter_count(iter);
 	struct gmem_data_copying copying = {
@@ -132,19 +133,20 @@ static ssize_t copy(struct gmem_object *obj, u64 offset, u64 size, struct iov_it
 	copying.buffer = kmalloc(copying.size, GFP_KERNEL);
 	if (!copying.buffer)
 		return -ENOMEM;
-	err = walk(obj, offset, size, iov_iter_rw(iter) == WRITE ? gmem_data_copy_in :
-								   gmem_data_copy_out, &copying);
+	err = gmem_data_walk(obj, offset, size,
+			     iov_iter_rw(iter) == WRITE ? gmem_data_copy_in :
+							  gmem_data_copy_out, &copying);
 	/* What was in the pool shall be in the pool only. */
 	kfree_sensitive(copying.buffer);
 	return (ssize_t)(before - iov_iter_count(iter)) ?: err;
 }
 
-static bool is_memory(const struct gmem_object *obj)
+static bool gmem_data_is_memory(const struct gmem_object *obj)
 {
 	return obj->ranges.nr && !gmem_object_is_data(obj);
 }
 
-static bool is_shared(const struct gmem_object *obj)
+static bool gmem_data_is_shared(const struct gmem_object *obj)
 {
 	const u64 flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED;
 
@@ -168,11 +170,11 @@ ssize_t gmem_data_read_iter(struct kiocb *iocb, struct iov_iter *to)
 
 	inode_lock_shared(inode);
 	size = i_size_read(inode);
-	if (is_memory(obj) && !is_shared(obj))
+	if (gmem_data_is_memory(obj) && !gmem_data_is_shared(obj))
 		done = -EPERM;
 	else if (iocb->ki_pos < size)
-		done = copy(obj, iocb->ki_pos,
-			    min_t(u64, iov_iter_count(to), size - iocb->ki_pos), to);
+		done = gmem_data_copy(obj, iocb->ki_pos,
+				      min_t(u64, iov_iter_count(to), size - iocb->ki_pos), to);
 	inode_unlock_shared(inode);
 	if (done > 0)
 		iocb->ki_pos += done;
@@ -216,7 +218,7 @@ static int gmem_data_extend(struct gmem_object *obj, u64 length)
 
 	if (err || length <= old)
 		return err;
-	return walk(obj, old, length - old, clear_piece, NULL);
+	return gmem_data_walk(obj, old, length - old, gmem_data_clear, NULL);
 }
 
 /**
@@ -239,27 +241,27 @@ int gmem_data_fallocate(struct inode *inode, u64 end)
 }
 
 /* To a guest's memory, of which there is as much as there is. */
-static ssize_t write_memory(struct gmem_view *view, u64 offset, u64 count,
-			    struct iov_iter *from)
+static ssize_t gmem_data_write_memory(struct gmem_view *view, u64 offset, u64 count,
+				      struct iov_iter *from)
 {
 	struct gmem_object *obj = view->obj;
 	const u64 size = i_size_read(obj->inode);
 	ssize_t done;
 
-	if (!is_shared(obj))
+	if (!gmem_data_is_shared(obj))
 		return -EPERM;
 	if (offset >= size)
 		return -ENOSPC;
 	done = gmem_view_begin_write(view);
 	if (done)
 		return done;
-	done = copy(obj, offset, min(count, size - offset), from);
+	done = gmem_data_copy(obj, offset, min(count, size - offset), from);
 	gmem_view_end_write(view);
 	return done;
 }
 
-static ssize_t write(struct gmem_view *view, u64 offset, u64 count,
-		     struct iov_iter *from)
+static ssize_t gmem_data_write(struct gmem_view *view, u64 offset, u64 count,
+			       struct iov_iter *from)
 {
 	struct gmem_object *obj = view->obj;
 	const u64 size = i_size_read(obj->inode);
@@ -268,8 +270,8 @@ static ssize_t write(struct gmem_view *view, u64 offset, u64 count,
 
 	if (gmem_pool_frozen())
 		return -EBUSY;
-	if (is_memory(obj))
-		return write_memory(view, offset, count, from);
+	if (gmem_data_is_memory(obj))
+		return gmem_data_write_memory(view, offset, count, from);
 
 	/* No memory is taken, and cleared, for what cannot be read. */
 	count -= fault_in_iov_iter_readable(from, count);
@@ -278,7 +280,7 @@ static ssize_t write(struct gmem_view *view, u64 offset, u64 count,
 	err = gmem_data_reserve(obj, offset + count);
 	if (!err)
 		err = gmem_data_extend(obj, offset);
-	done = err ?: copy(obj, offset, count, from);
+	done = err ?: gmem_data_copy(obj, offset, count, from);
 	if (done > 0) {
 		/* Also if it is as long as before: it is newer. */
 		err = gmem_object_set_length(obj, max_t(u64, size, offset + done));
@@ -309,8 +311,8 @@ ssize_t gmem_data_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	done = generic_write_checks(iocb, from);
 	if (done > 0) {
 		err = file_remove_privs(iocb->ki_filp);
-		done = err ?: write(iocb->ki_filp->private_data, iocb->ki_pos, done,
-				    from);
+		done = err ?: gmem_data_write(iocb->ki_filp->private_data, iocb->ki_pos, done,
+					      from);
 	}
 	if (done > 0)
 		gmem_fs_touch(inode);

@@ -12,7 +12,7 @@
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
-static int record_open(struct inode *inode, struct file *file)
+static int gmem_debugfs_open(struct inode *inode, struct file *file)
 {
 	struct debugfs_blob_wrapper *copy;
 	int err;
@@ -30,15 +30,15 @@ static int record_open(struct inode *inode, struct file *file)
 	return nonseekable_open(inode, file);
 }
 
-static ssize_t record_read(struct file *file, char __user *buf, size_t count,
-			   loff_t *pos)
+static ssize_t gmem_debugfs_read(struct file *file, char __user *buf, size_t count,
+				 loff_t *pos)
 {
 	const struct debugfs_blob_wrapper *copy = file->private_data;
 
 	return simple_read_from_buffer(buf, count, pos, copy->data, copy->size);
 }
 
-static int record_release(struct inode *inode, struct file *file)
+static int gmem_debugfs_release(struct inode *inode, struct file *file)
 {
 	struct debugfs_blob_wrapper *copy = file->private_data;
 
@@ -47,11 +47,11 @@ static int record_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
-static const struct file_operations record_fops = {
+static const struct file_operations gmem_debugfs_record_fops = {
 	.owner = THIS_MODULE,
-	.open = record_open,
-	.read = record_read,
-	.release = record_release,
+	.open = gmem_debugfs_open,
+	.read = gmem_debugfs_read,
+	.release = gmem_debugfs_release,
 };
 
 /**
@@ -63,7 +63,7 @@ void __init gmem_debugfs_init(void)
 {
 	struct dentry *dir = debugfs_create_dir("gmem_persist", NULL);
 
-	debugfs_create_file("record", 0400, dir, NULL, &record_fops);
+	debugfs_create_file("record", 0400, dir, NULL, &gmem_debugfs_record_fops);
 	gmem_stop_init(dir);
 	fault_create_debugfs_attr("fail_read", dir, &gmem_window_fail_read);
 }

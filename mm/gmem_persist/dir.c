@@ -7,23 +7,23 @@
 #include <linux/fs.h>
 #include <linux/namei.h>
 
-static const char *dentry_name(const struct dentry *dentry)
+static const char *gmem_dir_name(const struct dentry *dentry)
 {
 	return (const char *)dentry->d_name.name;
 }
 
-static struct dentry *gmem_lookup(struct inode *dir, struct dentry *dentry,
-				  unsigned int flags)
+static struct dentry *gmem_dir_lookup(struct inode *dir, struct dentry *dentry,
+				      unsigned int flags)
 {
 	if (dentry->d_name.len >= GMEM_NAME_SIZE)
 		return ERR_PTR(-ENAMETOOLONG);
 	return d_splice_alias(gmem_object_lookup(gmem_fs_inode_object(dir),
-						 dentry_name(dentry)), dentry);
+						 gmem_dir_name(dentry)), dentry);
 }
 
 /* Objects come and go by the ioctl, too, and in the root directory. */
-static int gmem_d_revalidate(struct inode *dir, const struct qstr *name,
-			     struct dentry *dentry, unsigned int flags)
+static int gmem_dir_revalidate(struct inode *dir, const struct qstr *name,
+			       struct dentry *dentry, unsigned int flags)
 {
 	char buf[GMEM_NAME_SIZE];
 
@@ -40,11 +40,11 @@ static int gmem_d_revalidate(struct inode *dir, const struct qstr *name,
 }
 
 const struct dentry_operations gmem_dops = {
-	.d_revalidate = gmem_d_revalidate,
+	.d_revalidate = gmem_dir_revalidate,
 	.d_delete = always_delete_dentry,
 };
 
-static int create(struct inode *dir, struct dentry *dentry, umode_t mode)
+static int gmem_dir_make(struct inode *dir, struct dentry *dentry, umode_t mode)
 {
 	int err = gmem_object_create_file(dir, dentry, mode);
 
@@ -53,19 +53,19 @@ static int create(struct inode *dir, struct dentry *dentry, umode_t mode)
 	return err;
 }
 
-static int gmem_create(struct mnt_idmap *idmap, struct inode *dir,
-		       struct dentry *dentry, umode_t mode)
+static int gmem_dir_create(struct mnt_idmap *idmap, struct inode *dir,
+			   struct dentry *dentry, umode_t mode)
 {
-	return create(dir, dentry, S_IFREG | (mode & S_IALLUGO));
+	return gmem_dir_make(dir, dentry, S_IFREG | (mode & S_IALLUGO));
 }
 
-static struct dentry *gmem_mkdir(struct mnt_idmap *idmap, struct inode *dir,
-				 struct dentry *dentry, umode_t mode)
+static struct dentry *gmem_dir_mkdir(struct mnt_idmap *idmap, struct inode *dir,
+				     struct dentry *dentry, umode_t mode)
 {
-	return ERR_PTR(create(dir, dentry, S_IFDIR | (mode & S_IALLUGO)));
+	return ERR_PTR(gmem_dir_make(dir, dentry, S_IFDIR | (mode & S_IALLUGO)));
 }
 
-static int gmem_unlink(struct inode *dir, struct dentry *dentry)
+static int gmem_dir_unlink(struct inode *dir, struct dentry *dentry)
 {
 	struct inode *inode = d_inode(dentry);
 	int err = gmem_object_unlink(gmem_fs_inode_object(inode));
@@ -77,18 +77,18 @@ static int gmem_unlink(struct inode *dir, struct dentry *dentry)
 	return 0;
 }
 
-static int gmem_rename(struct mnt_idmap *idmap, struct inode *old_dir,
-		       struct dentry *old_dentry, struct inode *new_dir,
-		       struct dentry *new_dentry, unsigned int flags)
+static int gmem_dir_rename(struct mnt_idmap *idmap, struct inode *old_dir,
+			   struct dentry *old_dentry, struct inode *new_dir,
+			   struct dentry *new_dentry, unsigned int flags)
 {
 	struct inode *target = d_inode(new_dentry);
 	int err;
 
 	if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE) ||
-	    !gmem_name_valid(dentry_name(new_dentry)))
+	    !gmem_name_valid(gmem_dir_name(new_dentry)))
 		return -EINVAL;
 	err = gmem_object_rename(gmem_fs_inode_object(d_inode(old_dentry)),
-				 gmem_fs_inode_object(new_dir), dentry_name(new_dentry),
+				 gmem_fs_inode_object(new_dir), gmem_dir_name(new_dentry),
 				 target ? gmem_fs_inode_object(target) : NULL,
 				 flags & RENAME_EXCHANGE);
 	if (err)
@@ -100,7 +100,7 @@ static int gmem_rename(struct mnt_idmap *idmap, struct inode *old_dir,
 }
 
 /* The position is the number of the last inode that was told of. */
-static int gmem_iterate(struct file *file, struct dir_context *ctx)
+static int gmem_dir_iterate(struct file *file, struct dir_context *ctx)
 {
 	const struct gmem_object *dir = gmem_fs_inode_object(file_inode(file));
 	char name[GMEM_NAME_SIZE];
@@ -125,36 +125,36 @@ static int gmem_iterate(struct file *file, struct dir_context *ctx)
 const struct file_operations gmem_dir_fops = {
 	.llseek = generic_file_llseek,
 	.read = generic_read_dir,
-	.iterate_shared = gmem_iterate,
+	.iterate_shared = gmem_dir_iterate,
 	.fsync = noop_fsync,
 	.unlocked_ioctl = gmem_info_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 };
 
 const struct inode_operations gmem_dir_iops = {
-	.lookup = gmem_lookup,
-	.create = gmem_create,
-	.unlink = gmem_unlink,
-	.mkdir = gmem_mkdir,
-	.rmdir = gmem_unlink,
-	.rename = gmem_rename,
+	.lookup = gmem_dir_lookup,
+	.create = gmem_dir_create,
+	.unlink = gmem_dir_unlink,
+	.mkdir = gmem_dir_mkdir,
+	.rmdir = gmem_dir_unlink,
+	.rename = gmem_dir_rename,
 	.setattr = gmem_fs_setattr,
 	.getattr = gmem_fs_getattr,
 };
 
 /* Nobody hands the attributes of the root on, so they are what they are. */
-static int gmem_root_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
-			     struct iattr *attr)
+static int gmem_dir_root_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
+				 struct iattr *attr)
 {
 	return -EPERM;
 }
 
 const struct inode_operations gmem_root_iops = {
-	.lookup = gmem_lookup,
-	.create = gmem_create,
-	.unlink = gmem_unlink,
-	.mkdir = gmem_mkdir,
-	.rmdir = gmem_unlink,
-	.rename = gmem_rename,
-	.setattr = gmem_root_setattr,
+	.lookup = gmem_dir_lookup,
+	.create = gmem_dir_create,
+	.unlink = gmem_dir_unlink,
+	.mkdir = gmem_dir_mkdir,
+	.rmdir = gmem_dir_unlink,
+	.rename = gmem_dir_rename,
+	.setattr = gmem_dir_root_setattr,
 };

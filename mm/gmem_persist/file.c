@@ -92,7 +92,7 @@ static int gmem_file_mmap(struct file *file, struct vm_area_struct *vma)
 }
 
 /* Data gets another length; an empty file gets the size that it keeps. */
-static int set_size(struct inode *inode, loff_t size)
+static int gmem_file_set_size(struct inode *inode, loff_t size)
 {
 	struct gmem_object *obj = gmem_fs_inode_object(inode);
 	struct gmem_object_params params = {
@@ -160,7 +160,7 @@ static long gmem_file_fallocate(struct file *file, int mode, loff_t offset,
 		err = inode_newsize_ok(inode, offset + len);
 		/* All memory of a file is there from the start. */
 		if (!err && offset + len > i_size_read(inode))
-			err = set_size(inode, offset + len);
+			err = gmem_file_set_size(inode, offset + len);
 		inode_unlock(inode);
 		return err;
 	default:
@@ -212,19 +212,19 @@ struct gmem_object *gmem_fs_object(const struct file *file)
 }
 
 /* By its path, and so with no handle that would keep it from being freed meanwhile */
-static int set_size_by_path(struct inode *inode, loff_t size)
+static int gmem_file_set_size_by_path(struct inode *inode, loff_t size)
 {
 	struct gmem_object *obj = gmem_fs_inode_object(inode);
 	int err = gmem_object_open(obj, true, false);
 
 	if (err)
 		return err;
-	err = set_size(inode, size);
+	err = gmem_file_set_size(inode, size);
 	gmem_object_close(obj);
 	return err;
 }
 
-static int set_owner_and_mode(struct inode *inode, const struct iattr *attr)
+static int gmem_file_set_owner(struct inode *inode, const struct iattr *attr)
 {
 	kuid_t uid = inode->i_uid;
 	kgid_t gid = inode->i_gid;
@@ -262,10 +262,12 @@ int gmem_fs_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr
 	if (gmem_pool_frozen())
 		return -EBUSY;
 	/* First, as it can be taken back. */
-	err = recorded ? set_owner_and_mode(inode, attr) : 0;
+	err = recorded ? gmem_file_set_owner(inode, attr) : 0;
 	if (!err && attr->ia_valid & ATTR_SIZE) {
-		err = attr->ia_valid & ATTR_FILE ? set_size(inode, attr->ia_size) :
-						   set_size_by_path(inode, attr->ia_size);
+		if (attr->ia_valid & ATTR_FILE)
+			err = gmem_file_set_size(inode, attr->ia_size);
+		else
+			err = gmem_file_set_size_by_path(inode, attr->ia_size);
 		if (err && recorded)
 			gmem_object_set_attr(obj, inode->i_uid, inode->i_gid,
 					     inode->i_mode);

@@ -67,16 +67,16 @@
 static struct vfsmount *gmem_mnt __ro_after_init;
 
 /* What a file's memory is to be, and in a mount's context, what was said of it. */
-struct options {
+struct gmem_fs_opts {
 	u64 granule;		/* 0: nothing was said */
 	nodemask_t nodes;	/* empty: any, or nothing was said */
 };
 
 static DEFINE_MUTEX(options_lock);
-static struct options options = { .granule = SZ_2M };	/* under options_lock */
+static struct gmem_fs_opts options = { .granule = SZ_2M };	/* under options_lock */
 
 /* The inode had the last reference to the object. */
-static void gmem_evict_inode(struct inode *inode)
+static void gmem_fs_evict_inode(struct inode *inode)
 {
 	struct gmem_object *obj = gmem_fs_inode_object(inode);
 
@@ -86,7 +86,7 @@ static void gmem_evict_inode(struct inode *inode)
 		gmem_object_free(obj);
 }
 
-static int gmem_statfs(struct dentry *dentry, struct kstatfs *buf)
+static int gmem_fs_statfs(struct dentry *dentry, struct kstatfs *buf)
 {
 	struct gmem_stat stat;
 
@@ -103,7 +103,7 @@ static int gmem_statfs(struct dentry *dentry, struct kstatfs *buf)
 	return 0;
 }
 
-static int gmem_show_options(struct seq_file *m, struct dentry *root)
+static int gmem_fs_show_options(struct seq_file *m, struct dentry *root)
 {
 	guard(mutex)(&options_lock);
 
@@ -113,14 +113,14 @@ static int gmem_show_options(struct seq_file *m, struct dentry *root)
 	return 0;
 }
 
-static const struct super_operations gmem_sops = {
-	.show_options = gmem_show_options,
+static const struct super_operations gmem_fs_sops = {
+	.show_options = gmem_fs_show_options,
 	.drop_inode = inode_just_drop,
-	.evict_inode = gmem_evict_inode,
-	.statfs = gmem_statfs,
+	.evict_inode = gmem_fs_evict_inode,
+	.statfs = gmem_fs_statfs,
 };
 
-static int gmem_fill_super(struct super_block *sb, struct fs_context *fc)
+static int gmem_fs_fill_super(struct super_block *sb, struct fs_context *fc)
 {
 	struct inode *root;
 
@@ -131,7 +131,7 @@ static int gmem_fill_super(struct super_block *sb, struct fs_context *fc)
 	sb->s_flags |= SB_NOATIME | SB_NODIRATIME;
 	sb->s_iflags |= SB_I_NOEXEC | SB_I_NODEV;
 	sb->s_time_gran = 1;
-	sb->s_op = &gmem_sops;
+	sb->s_op = &gmem_fs_sops;
 	set_default_d_op(sb, &gmem_dops);
 
 	root = new_inode(sb);
@@ -147,9 +147,9 @@ static int gmem_fill_super(struct super_block *sb, struct fs_context *fc)
 }
 
 /* Only what was said is changed: another mount may have said the rest. */
-static int gmem_reconfigure(struct fs_context *fc)
+static int gmem_fs_reconfigure(struct fs_context *fc)
 {
-	const struct options *said = fc->fs_private;
+	const struct gmem_fs_opts *said = fc->fs_private;
 
 	guard(mutex)(&options_lock);
 
@@ -160,14 +160,14 @@ static int gmem_reconfigure(struct fs_context *fc)
 	return 0;
 }
 
-static int gmem_get_tree(struct fs_context *fc)
+static int gmem_fs_get_tree(struct fs_context *fc)
 {
 	int err;
 
 	if (!gmem_persist_enabled())
 		return -ENODEV;
-	err = get_tree_single(fc, gmem_fill_super);
-	return err ?: gmem_reconfigure(fc);
+	err = get_tree_single(fc, gmem_fs_fill_super);
+	return err ?: gmem_fs_reconfigure(fc);
 }
 
 enum { OPT_GRANULE, OPT_NODES };
@@ -178,13 +178,13 @@ static const struct constant_table granules[] = {
 	{}
 };
 
-static const struct fs_parameter_spec gmem_parameters[] = {
+static const struct fs_parameter_spec gmem_fs_parameters[] = {
 	fsparam_enum("granule", OPT_GRANULE, granules),
 	fsparam_string("nodes", OPT_NODES),
 	{}
 };
 
-static bool pool_is_on(const nodemask_t *nodes)
+static bool gmem_fs_pool_is_on(const nodemask_t *nodes)
 {
 	unsigned int i;
 
@@ -197,46 +197,47 @@ static bool pool_is_on(const nodemask_t *nodes)
 	return false;
 }
 
-static int gmem_parse_param(struct fs_context *fc, struct fs_parameter *param)
+static int gmem_fs_parse_param(struct fs_context *fc, struct fs_parameter *param)
 {
-	struct options *said = fc->fs_private;
+	struct gmem_fs_opts *said = fc->fs_private;
 	struct fs_parse_result result;
-	int opt = fs_parse(fc, gmem_parameters, param, &result);
+	int opt = fs_parse(fc, gmem_fs_parameters, param, &result);
 
 	if (opt < 0)
 		return opt;
 	if (opt == OPT_GRANULE)
 		said->granule = result.uint_32;
-	else if (nodelist_parse(param->string, said->nodes) || !pool_is_on(&said->nodes))
+	else if (nodelist_parse(param->string, said->nodes) ||
+		 !gmem_fs_pool_is_on(&said->nodes))
 		return invalfc(fc, "nodes=%s: nothing of the pool is there", param->string);
 	return 0;
 }
 
-static void gmem_free_context(struct fs_context *fc)
+static void gmem_fs_free_context(struct fs_context *fc)
 {
 	kfree(fc->fs_private);
 }
 
-static const struct fs_context_operations gmem_context_ops = {
-	.parse_param = gmem_parse_param,
-	.get_tree = gmem_get_tree,
-	.reconfigure = gmem_reconfigure,
-	.free = gmem_free_context,
+static const struct fs_context_operations gmem_fs_context_ops = {
+	.parse_param = gmem_fs_parse_param,
+	.get_tree = gmem_fs_get_tree,
+	.reconfigure = gmem_fs_reconfigure,
+	.free = gmem_fs_free_context,
 };
 
-static int gmem_init_fs_context(struct fs_context *fc)
+static int gmem_fs_init_context(struct fs_context *fc)
 {
-	fc->fs_private = kzalloc_obj(struct options);
+	fc->fs_private = kzalloc_obj(struct gmem_fs_opts);
 	if (!fc->fs_private)
 		return -ENOMEM;
-	fc->ops = &gmem_context_ops;
+	fc->ops = &gmem_fs_context_ops;
 	return 0;
 }
 
-static struct file_system_type gmem_fs = {
+static struct file_system_type gmem_fs_type = {
 	.name = "gmemfs",
-	.init_fs_context = gmem_init_fs_context,
-	.parameters = gmem_parameters,
+	.init_fs_context = gmem_fs_init_context,
+	.parameters = gmem_fs_parameters,
 	.kill_sb = kill_anon_super,
 };
 
@@ -264,13 +265,13 @@ bool gmem_fs_options(u64 *granule, nodemask_t *nodes)
  */
 int __init gmem_fs_init(void)
 {
-	gmem_mnt = kern_mount(&gmem_fs);
+	gmem_mnt = kern_mount(&gmem_fs_type);
 	if (IS_ERR(gmem_mnt))
 		return PTR_ERR(gmem_mnt);
-	return register_filesystem(&gmem_fs);
+	return register_filesystem(&gmem_fs_type);
 }
 
-static const struct address_space_operations gmem_aops = {
+static const struct address_space_operations gmem_fs_aops = {
 	.dirty_folio = noop_dirty_folio,
 };
 
@@ -296,7 +297,7 @@ struct inode *gmem_fs_new_inode(struct gmem_object *obj, const struct gmem_objec
 	inode_set_bytes(inode, ser->size);
 	inode->i_op = dir ? &gmem_dir_iops : &gmem_file_iops;
 	inode->i_fop = dir ? &gmem_dir_fops : &gmem_file_fops;
-	inode->i_mapping->a_ops = &gmem_aops;
+	inode->i_mapping->a_ops = &gmem_fs_aops;
 	/* No folios will ever be in there. */
 	mapping_set_inaccessible(inode->i_mapping);
 	simple_inode_init_ts(inode);

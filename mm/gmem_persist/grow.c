@@ -18,8 +18,8 @@ struct gmem_kind {
 	u64 flags;
 };
 
-static int gmem_object_add(struct gmem_object *obj, const struct gmem_kind *kind,
-			   struct gmem_backing *b, struct gmem_room *room)
+static int gmem_grow_add(struct gmem_object *obj, const struct gmem_kind *kind,
+			 struct gmem_backing *b, struct gmem_room *room)
 {
 	int err;
 
@@ -43,8 +43,8 @@ static int gmem_object_add(struct gmem_object *obj, const struct gmem_kind *kind
 }
 
 /* Give a live object @size bytes more, behind what it has. */
-static int gmem_object_extend(struct gmem_object *obj, u64 size,
-			      const struct gmem_kind *kind, const nodemask_t *nodes)
+static int gmem_grow_extend(struct gmem_object *obj, u64 size,
+			    const struct gmem_kind *kind, const nodemask_t *nodes)
 {
 	struct address_space *mapping = obj->inode->i_mapping;
 	struct gmem_backing *b;
@@ -60,7 +60,7 @@ static int gmem_object_extend(struct gmem_object *obj, u64 size,
 	err = gmem_backing_make_room(b, obj, &room);
 	if (!err) {
 		filemap_invalidate_lock(mapping);
-		err = gmem_object_add(obj, kind, b, &room);
+		err = gmem_grow_add(obj, kind, b, &room);
 		filemap_invalidate_unlock(mapping);
 		gmem_room_free(&room);
 	}
@@ -103,7 +103,7 @@ int gmem_object_populate(struct gmem_object *obj,
 	err = gmem_object_check_params(params, false);
 	if (err)
 		return err;
-	err = gmem_object_extend(obj, params->size, &kind, params->nodes);
+	err = gmem_grow_extend(obj, params->size, &kind, params->nodes);
 	gmem_stop_here("populate-recorded");
 	if (!err)
 		/* From here on it may be mapped. */
@@ -130,7 +130,7 @@ int gmem_object_grow(struct gmem_object *obj, u64 size)
 		.granule = SZ_2M,
 	};
 
-	return gmem_object_extend(obj, size - obj->ser->size, &data, NULL);
+	return gmem_grow_extend(obj, size - obj->ser->size, &data, NULL);
 }
 
 /**

@@ -335,9 +335,9 @@ void gmem_backing_attach(const struct gmem_backing *b, struct gmem_object *obj,
 			 struct gmem_room *room);
 void gmem_backing_done(struct gmem_backing *b, struct gmem_object *obj);
 void gmem_backing_cut(struct gmem_object *obj, u64 size, struct gmem_room *room);
-void gmem_index_ranges(const struct gmem_ranges *x, u64 *start);
-void gmem_free_ranges(const struct gmem_range *r, unsigned int nr, bool all_dirty);
-void gmem_keep_ranges(const struct gmem_ranges *x, bool kept);
+void gmem_backing_index_ranges(const struct gmem_ranges *x, u64 *start);
+void gmem_backing_free_ranges(const struct gmem_range *r, unsigned int nr, bool all_dirty);
+void gmem_backing_keep_ranges(const struct gmem_ranges *x, bool kept);
 
 /* object.c */
 int gmem_object_discard(const char *name);

@@ -79,7 +79,7 @@ static void gmem_judge_free(struct gmem_judge *j)
  * Who names a granule disputes it with all who do, also if he is refused for another reason:
  * nobody knows which of them is right.
  */
-static void gmem_judge_claim(struct gmem_judge *j, const struct gmem_found *f)
+static void gmem_judge_dispute(struct gmem_judge *j, const struct gmem_found *f)
 {
 	const struct gmem_range_ser *r = f->ranges;
 	unsigned int i;
@@ -268,7 +268,7 @@ int gmem_record_judge(struct gmem_found *found, unsigned int nr, struct gmem_are
 			continue;
 		j.objs[j.nr++] = &found[i];
 		if (!found[i].depth)
-			gmem_judge_claim(&j, &found[i]);
+			gmem_judge_dispute(&j, &found[i]);
 	}
 	for (i = 0; i < j.nr; i++)
 		if (!j.objs[i]->depth)

@@ -89,7 +89,8 @@ bool gmem_object_visible(const struct gmem_object *obj)
 	return obj && obj->state == GMEM_LIVE && gmem_object_named(obj);
 }
 
-static struct gmem_object *find_visible(const struct gmem_object *dir, const char *name)
+static struct gmem_object *gmem_name_find_visible(const struct gmem_object *dir,
+						  const char *name)
 {
 	struct gmem_object *obj = gmem_object_find(dir, name);
 
@@ -118,7 +119,7 @@ bool gmem_object_shown(const struct dentry *dentry, const char *name)
 	inode = d_inode(dentry);
 	if (inode)
 		return gmem_object_visible(gmem_fs_inode_object(inode));
-	return !name || !find_visible(NULL, name);
+	return !name || !gmem_name_find_visible(NULL, name);
 }
 
 /**
@@ -135,7 +136,7 @@ struct inode *gmem_object_lookup(const struct gmem_object *dir, const char *name
 
 	guard(spinlock)(&gmem_pool.lock);
 
-	obj = find_visible(dir, name);
+	obj = gmem_name_find_visible(dir, name);
 	if (!obj)
 		return NULL;
 	ihold(obj->inode);
@@ -185,7 +186,7 @@ struct inode *gmem_object_next(const struct gmem_object *dir, u64 ino, char *nam
 	return NULL;
 }
 
-static int may_unlink(const struct gmem_object *obj)
+static int gmem_name_may_unlink(const struct gmem_object *obj)
 {
 	lockdep_assert_held(&gmem_pool.lock);
 
@@ -227,7 +228,7 @@ int gmem_object_unlink(struct gmem_object *obj)
 	scoped_guard(spinlock, &gmem_pool.lock) {
 		if (gmem_pool.holders)
 			return -EBUSY;
-		err = may_unlink(obj);
+		err = gmem_name_may_unlink(obj);
 		if (err)
 			return err;
 		unused = gmem_name_take_away(obj);
@@ -240,18 +241,18 @@ int gmem_object_unlink(struct gmem_object *obj)
 }
 
 /* Where an object is. */
-struct place {
+struct gmem_name_place {
 	struct gmem_object *dir;
 	char name[GMEM_NAME_SIZE];
 };
 
-static void get_place(const struct gmem_object *obj, struct place *place)
+static void gmem_name_get_place(const struct gmem_object *obj, struct gmem_name_place *place)
 {
 	place->dir = obj->parent;
 	strscpy(place->name, obj->ser->name);
 }
 
-static void set_place(struct gmem_object *obj, const struct place *place)
+static void gmem_name_set_place(struct gmem_object *obj, const struct gmem_name_place *place)
 {
 	gmem_name_remove(obj);
 	obj->parent = place->dir;
@@ -266,25 +267,25 @@ static void set_place(struct gmem_object *obj, const struct place *place)
  * Put @obj where @target is, or where nobody is if that is NULL; @target loses its name
  * or, with @exchange, gets that of @obj. True if nobody wants @target any more.
  */
-static bool change_places(struct gmem_object *obj, const struct place *to,
-			  struct gmem_object *target, bool exchange)
+static bool gmem_name_change_places(struct gmem_object *obj, const struct gmem_name_place *to,
+				    struct gmem_object *target, bool exchange)
 {
 	bool unused = false;
-	struct place from;
+	struct gmem_name_place from;
 
 	lockdep_assert_held(&gmem_pool.lock);
 
-	get_place(obj, &from);
+	gmem_name_get_place(obj, &from);
 	if (target && !exchange)
 		unused = gmem_name_take_away(target);
-	set_place(obj, to);
+	gmem_name_set_place(obj, to);
 	if (exchange)
-		set_place(target, &from);
+		gmem_name_set_place(target, &from);
 	return unused;
 }
 
-static int may_rename(const struct gmem_object *obj, const struct place *to,
-		      const struct gmem_object *target, bool exchange)
+static int gmem_name_may_rename(const struct gmem_object *obj, const struct gmem_name_place *to,
+				const struct gmem_object *target, bool exchange)
 {
 	const struct gmem_object *found = gmem_object_find(to->dir, to->name);
 
@@ -296,7 +297,7 @@ static int may_rename(const struct gmem_object *obj, const struct place *to,
 	/* By the ioctl; what can be seen will be looked up again. */
 	if (found != target)
 		return found && !gmem_object_visible(found) ? -EBUSY : -ESTALE;
-	return target && !exchange ? may_unlink(target) : 0;
+	return target && !exchange ? gmem_name_may_unlink(target) : 0;
 }
 
 /**
@@ -316,16 +317,16 @@ static int may_rename(const struct gmem_object *obj, const struct place *to,
 int gmem_object_rename(struct gmem_object *obj, struct gmem_object *dir, const char *name,
 		       struct gmem_object *target, bool exchange)
 {
-	struct place to = { .dir = dir };
+	struct gmem_name_place to = { .dir = dir };
 	bool unused;
 	int err;
 
 	strscpy(to.name, name);
 	scoped_guard(spinlock, &gmem_pool.lock) {
-		err = may_rename(obj, &to, target, exchange);
+		err = gmem_name_may_rename(obj, &to, target, exchange);
 		if (err)
 			return err;
-		unused = change_places(obj, &to, target, exchange);
+		unused = gmem_name_change_places(obj, &to, target, exchange);
 	}
 	gmem_stop_here("rename-recorded");
 	if (target && !exchange)

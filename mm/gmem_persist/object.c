@@ -209,7 +209,7 @@ void gmem_object_hide(struct gmem_object *obj)
 	obj->ser->state = GMEM_PERSIST_SLOT_HIDDEN;
 	gmem_slot_seal(obj->ser);
 	/* From now on it is dirty for the next kernel. */
-	gmem_keep_ranges(&obj->ranges, false);
+	gmem_backing_keep_ranges(&obj->ranges, false);
 }
 
 /* Let the next kernel learn of an object, all of whose memory is there and zero, or written. */
@@ -217,7 +217,7 @@ static void gmem_object_unhide(struct gmem_object *obj)
 {
 	lockdep_assert_held(&gmem_pool.lock);
 
-	gmem_keep_ranges(&obj->ranges, true);
+	gmem_backing_keep_ranges(&obj->ranges, true);
 	obj->ser->state = GMEM_PERSIST_SLOT_VALID;
 	gmem_slot_seal(obj->ser);
 }
@@ -244,7 +244,7 @@ void gmem_object_remove(struct gmem_object *obj)
 			list_add(&obj->deferred, &gmem_pool.deferred);
 			break;
 		}
-		gmem_free_ranges(obj->ranges.r, obj->ranges.nr, true);
+		gmem_backing_free_ranges(obj->ranges.r, obj->ranges.nr, true);
 		obj->ranges.nr = 0;
 	}
 	filemap_invalidate_unlock(mapping);
@@ -847,7 +847,7 @@ static int gmem_object_restore_memory(struct gmem_object *obj, struct gmem_range
 	obj->start = kvmalloc_array(obj->ranges.nr, sizeof(*obj->start), GFP_KERNEL);
 	if (!obj->start)
 		return -ENOMEM;
-	gmem_index_ranges(&obj->ranges, obj->start);
+	gmem_backing_index_ranges(&obj->ranges, obj->start);
 	return gmem_poison_restore_object(obj);
 }
 

@@ -14,7 +14,7 @@
 #include "param.h"
 
 /* As simple_strtoull(), but what does not fit is not taken modulo 2^64. */
-static bool __init parse_digits(const char **arg, u64 radix, u64 *value)
+static bool __init gmem_param_digits(const char **arg, u64 radix, u64 *value)
 {
 	for (*value = 0; radix == 16 ? isxdigit(**arg) : isdigit(**arg); ++*arg) {
 		u64 digit = isdigit(**arg) ? **arg - '0' :
@@ -28,12 +28,12 @@ static bool __init parse_digits(const char **arg, u64 radix, u64 *value)
 }
 
 /* Decimal, with one of the usual suffixes or none. */
-static bool __init parse_size(const char **arg, u64 *size)
+static bool __init gmem_param_size(const char **arg, u64 *size)
 {
 	static const char units[] = "KMGTPE";
 	const char *unit;
 
-	if (!parse_digits(arg, 10, size))
+	if (!gmem_param_digits(arg, 10, size))
 		return false;
 	unit = **arg ? strchr(units, toupper(**arg)) : NULL;
 	if (!unit)
@@ -43,31 +43,31 @@ static bool __init parse_size(const char **arg, u64 *size)
 }
 
 /* As a size is written, or hexadecimal behind 0x. */
-static bool __init parse_base(const char **arg, u64 *base)
+static bool __init gmem_param_base(const char **arg, u64 *base)
 {
 	if ((*arg)[0] != '0' || toupper((*arg)[1]) != 'X')
-		return parse_size(arg, base);
+		return gmem_param_size(arg, base);
 	*arg += 2;
-	return parse_digits(arg, 16, base);
+	return gmem_param_digits(arg, 16, base);
 }
 
-static bool __init at_end(const char *arg)
+static bool __init gmem_param_at_end(const char *arg)
 {
 	return !*arg || *arg == ',';
 }
 
 /* What stands behind @. */
-static const char * __init parse_node(const char **arg,
-				      struct gmem_param_item *item)
+static const char * __init gmem_param_node(const char **arg,
+					   struct gmem_param_item *item)
 {
 	u64 node;
 
 	if (!isdigit(**arg))
 		return "the number of a node is expected behind @";
 	/* It must fit an int. */
-	if (!parse_digits(arg, 10, &node) || node >= SZ_1G)
+	if (!gmem_param_digits(arg, 10, &node) || node >= SZ_1G)
 		return "the number of a node is too large";
-	if (!at_end(*arg))
+	if (!gmem_param_at_end(*arg))
 		return "the number of a node is expected behind @";
 	item->place = GMEM_ON_NODE;
 	item->node = node;
@@ -75,17 +75,17 @@ static const char * __init parse_node(const char **arg,
 }
 
 /* What stands behind an exclamation mark. */
-static const char * __init parse_place(const char **arg,
-				       struct gmem_param_item *item)
+static const char * __init gmem_param_place(const char **arg,
+					    struct gmem_param_item *item)
 {
 	u64 end;
 
 	if (!isdigit(**arg))
 		return "an address is expected behind !";
-	if (!parse_base(arg, &item->base) ||
+	if (!gmem_param_base(arg, &item->base) ||
 	    check_add_overflow(item->base, item->size, &end))
 		return "an address is too large";
-	if (!at_end(*arg))
+	if (!gmem_param_at_end(*arg))
 		return "an address is expected behind !";
 	if (!IS_ALIGNED(item->base, SZ_1G))
 		return "an address is no multiple of 1G";
@@ -95,14 +95,14 @@ static const char * __init parse_place(const char **arg,
 	return NULL;
 }
 
-static const char * __init parse_item(const char **arg,
-				      struct gmem_param_item *item)
+static const char * __init gmem_param_item(const char **arg,
+					   struct gmem_param_item *item)
 {
 	if (!isdigit(**arg))
 		return "a size or \"zeroed\" is expected";
-	if (!parse_size(arg, &item->size))
+	if (!gmem_param_size(arg, &item->size))
 		return "the sizes are too large";
-	if (!at_end(*arg) && **arg != '@' && **arg != '!')
+	if (!gmem_param_at_end(*arg) && **arg != '@' && **arg != '!')
 		return "a size or \"zeroed\" is expected";
 	if (!item->size || !IS_ALIGNED(item->size, SZ_1G))
 		return "a size is no multiple of 1G";
@@ -110,10 +110,10 @@ static const char * __init parse_item(const char **arg,
 	switch (**arg) {
 	case '@':
 		++*arg;
-		return parse_node(arg, item);
+		return gmem_param_node(arg, item);
 	case '!':
 		++*arg;
-		return parse_place(arg, item);
+		return gmem_param_place(arg, item);
 	}
 	return NULL;
 }
@@ -130,12 +130,12 @@ const char * __init gmem_param_parse(const char *arg, struct gmem_param *param)
 	struct gmem_param p = {};
 
 	while (*arg) {
-		if (!strncmp(arg, "zeroed", 6) && at_end(arg + 6)) {
+		if (!strncmp(arg, "zeroed", 6) && gmem_param_at_end(arg + 6)) {
 			p.zeroed = true;
 			arg += 6;
 		} else {
 			struct gmem_param_item item = {};
-			const char *bad = parse_item(&arg, &item);
+			const char *bad = gmem_param_item(&arg, &item);
 
 			if (bad)
 				return bad;

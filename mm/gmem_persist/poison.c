@@ -34,10 +34,10 @@
 #include <linux/sizes.h>
 #include <linux/xarray.h>
 
-static struct pfn_address_space pool_space[GMEM_MAX_EXTENTS];
+static struct pfn_address_space gmem_poison_space[GMEM_MAX_EXTENTS];
 
 /* Move *@addr on to the next bad page before @end, if there is one. */
-static bool next_bad(u64 *addr, u64 end)
+static bool gmem_poison_next(u64 *addr, u64 end)
 {
 	struct gmem_range part;
 
@@ -48,7 +48,7 @@ static bool next_bad(u64 *addr, u64 end)
 	return true;
 }
 
-static void retire_granule(u64 base)
+static void gmem_poison_retire_granule(u64 base)
 {
 	/* Then it is told by the page alone, and the next kernel does the same. */
 	if (gmem_pool.holders) {
@@ -76,9 +76,9 @@ void gmem_poison_retire(u64 base, u64 size)
 
 	lockdep_assert_held(&gmem_pool.lock);
 
-	for (addr = base; next_bad(&addr, base + size); addr += SZ_2M) {
+	for (addr = base; gmem_poison_next(&addr, base + size); addr += SZ_2M) {
 		addr = ALIGN_DOWN(addr, SZ_2M);
-		retire_granule(addr);
+		gmem_poison_retire_granule(addr);
 	}
 }
 
@@ -113,7 +113,7 @@ bool gmem_poison_hit(const struct gmem_ranges *ranges)
 	for (i = 0; i < ranges->nr; i++) {
 		u64 addr = ranges->r[i].base;
 
-		if (next_bad(&addr, gmem_range_end(&ranges->r[i])))
+		if (gmem_poison_next(&addr, gmem_range_end(&ranges->r[i])))
 			return true;
 	}
 	return false;
@@ -182,7 +182,7 @@ bool gmem_poison_find(const struct gmem_object *obj, u64 addr, pgoff_t *index)
  * The object that has @addr, with a reference. One that is being discarded has not got
  * it any more.
  */
-static struct gmem_object *find_owner_of(u64 addr, u32 id, pgoff_t *index)
+static struct gmem_object *gmem_poison_find_owner_from(u64 addr, u32 id, pgoff_t *index)
 {
 	struct gmem_object *obj;
 	unsigned long i;
@@ -203,13 +203,13 @@ static struct gmem_object *find_owner_of(u64 addr, u32 id, pgoff_t *index)
  * The page has been noted: an object that gets this memory from now on finds that out, see
  * gmem_backing_check().
  */
-static struct gmem_object *find_owner(u64 addr, pgoff_t *index)
+static struct gmem_object *gmem_poison_find_owner(u64 addr, pgoff_t *index)
 {
 	struct gmem_object *obj;
 	u32 id;
 
 	for (id = 0; id < gmem_slot_count(); id += GMEM_OBJECT_BATCH) {
-		obj = find_owner_of(addr, id, index);
+		obj = gmem_poison_find_owner_from(addr, id, index);
 		if (obj)
 			return obj;
 	}
@@ -217,7 +217,7 @@ static struct gmem_object *find_owner(u64 addr, pgoff_t *index)
 }
 
 /* Note the page; -EEXIST if that has been done before. */
-static int note(u64 addr)
+static int gmem_poison_note(u64 addr)
 {
 	struct gmem_ranges *bad = &gmem_pool.bad_pages;
 
@@ -231,7 +231,7 @@ static int note(u64 addr)
 	return gmem_ranges_add(bad, addr, PAGE_SIZE);
 }
 
-static void report(u64 addr, const struct gmem_object *obj, pgoff_t index)
+static void gmem_poison_report(u64 addr, const struct gmem_object *obj, pgoff_t index)
 {
 	guard(spinlock)(&gmem_pool.lock);
 
@@ -248,7 +248,7 @@ static void report(u64 addr, const struct gmem_object *obj, pgoff_t index)
 }
 
 /* Take the page away from everybody who maps it, for good. */
-static void take_away(struct gmem_object *obj, u64 addr)
+static void gmem_poison_take_away(struct gmem_object *obj, u64 addr)
 {
 	struct address_space *mapping = obj->inode->i_mapping;
 	struct gmem_consumer *consumer;
@@ -279,8 +279,8 @@ static void take_away(struct gmem_object *obj, u64 addr)
 }
 
 /* See struct pfn_address_space. */
-static struct address_space *pool_failure(struct pfn_address_space *space,
-					  unsigned long pfn, int flags)
+static struct address_space *gmem_poison_failure(struct pfn_address_space *space,
+						 unsigned long pfn, int flags)
 {
 	struct address_space *mapping = NULL;
 	const u64 addr = PFN_PHYS(pfn);
@@ -289,18 +289,18 @@ static struct address_space *pool_failure(struct pfn_address_space *space,
 	pgoff_t index;
 
 	scoped_guard(spinlock, &gmem_pool.lock) {
-		news = note(addr) != -EEXIST;
+		news = gmem_poison_note(addr) != -EEXIST;
 		if (news) {
 			gmem_tables_write_bad();
 			gmem_poison_retire(ALIGN_DOWN(addr, SZ_2M), SZ_2M);
 		}
 	}
-	obj = find_owner(addr, &index);
+	obj = gmem_poison_find_owner(addr, &index);
 	live = obj && obj->state == GMEM_LIVE;
 	if (news)
-		report(addr, obj, index);
+		gmem_poison_report(addr, obj, index);
 	if (live && news)
-		take_away(obj, addr);
+		gmem_poison_take_away(obj, addr);
 	/* Everybody is told once, and again if somebody has just run into it. */
 	if (live && (news || flags & MF_ACTION_REQUIRED)) {
 		ihold(obj->inode);
@@ -338,13 +338,13 @@ void __init gmem_poison_watch(void)
 	for (i = 0; !err && i < gmem_pool.ranges.nr; i++) {
 		const struct gmem_range *r = &gmem_pool.ranges.r[i];
 
-		pool_space[i] = (struct pfn_address_space) {
+		gmem_poison_space[i] = (struct pfn_address_space) {
 			.node.start = PHYS_PFN(r->base),
 			.node.last = PHYS_PFN(gmem_range_end(r)) - 1,
 			.pfn_to_vma_pgoff = gmem_vma_pgoff,
-			.failure = pool_failure,
+			.failure = gmem_poison_failure,
 		};
-		err = register_pfn_address_space(&pool_space[i]);
+		err = register_pfn_address_space(&gmem_poison_space[i]);
 	}
 	if (err)
 		pr_warn("memory errors will not be handled (%pe)\n", ERR_PTR(err));
@@ -384,7 +384,7 @@ int gmem_poison_restore_object(struct gmem_object *obj)
 	for (i = 0; i < obj->ranges.nr; i++) {
 		const struct gmem_range *r = &obj->ranges.r[i];
 
-		for (addr = r->base; next_bad(&addr, gmem_range_end(r));
+		for (addr = r->base; gmem_poison_next(&addr, gmem_range_end(r));
 		     addr += PAGE_SIZE) {
 			gmem_poison_find(obj, addr, &index);
 			err = xa_err(xa_store(&obj->bad_pages, index,

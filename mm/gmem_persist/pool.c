@@ -130,7 +130,7 @@ void gmem_pool_stat(int nid, struct gmem_stat *stat)
 }
 
 /* An arena on the blocks in the record, as these are */
-static int __init make_arena(void)
+static int __init gmem_pool_make_arena(void)
 {
 	const struct gmem_ranges *all = &gmem_pool.ranges;
 	const unsigned int nr = div_u64(gmem_ranges_bytes(all), SZ_1G);
@@ -160,7 +160,7 @@ err:
 	return -ENOMEM;
 }
 
-static void __init free_all(bool dirty)
+static void __init gmem_pool_free_all(bool dirty)
 {
 	const struct gmem_ranges *all = &gmem_pool.ranges;
 	unsigned int i;
@@ -175,7 +175,7 @@ static void __init free_all(bool dirty)
 }
 
 /* The record of the last kernel, or a new one; and whether it is the last kernel's */
-static int __init take_over(bool *found)
+static int __init gmem_pool_take_over(bool *found)
 {
 	const bool adopted = gmem_pool_origin == GMEM_POOL_ADOPTED;
 	const char *bad = "the pool is new";
@@ -196,18 +196,18 @@ static int __init take_over(bool *found)
 		if (err)
 			return err;
 	}
-	err = make_arena();
+	err = gmem_pool_make_arena();
 	if (err)
 		return err;
 	if (!adopted)
-		free_all(gmem_pool_origin == GMEM_POOL_NEW);
+		gmem_pool_free_all(gmem_pool_origin == GMEM_POOL_NEW);
 	else if (bad)
 		gmem_quarantine_fill(NULL);
 	return 0;
 }
 
 /* After kho_init(), before user space. */
-static int __init gmem_persist_init(void)
+static int __init gmem_pool_init(void)
 {
 	bool found = false;
 	int err;
@@ -219,7 +219,7 @@ static int __init gmem_persist_init(void)
 	if (!err)
 		err = gmem_window_init();
 	if (!err)
-		err = take_over(&found);
+		err = gmem_pool_take_over(&found);
 	if (!err)
 		err = gmem_fs_init();
 	if (!err)
@@ -249,4 +249,4 @@ static int __init gmem_persist_init(void)
 	gmem_clean_init();
 	return 0;
 }
-fs_initcall_sync(gmem_persist_init);
+fs_initcall_sync(gmem_pool_init);

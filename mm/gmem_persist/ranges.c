@@ -29,7 +29,7 @@
 #include "ranges.h"
 
 /* Index of the first range that ends behind @addr; @set->nr if there is none. */
-static unsigned int first_ending_after(const struct gmem_ranges *set, u64 addr)
+static unsigned int gmem_ranges_first_ending_after(const struct gmem_ranges *set, u64 addr)
 {
 	unsigned int lo = 0, hi = set->nr;
 
@@ -45,8 +45,8 @@ static unsigned int first_ending_after(const struct gmem_ranges *set, u64 addr)
 }
 
 /* Replace @del entries from @at on by the @add entries in @with. */
-static void splice(struct gmem_ranges *set, unsigned int at, unsigned int del,
-		   const struct gmem_range *with, unsigned int add)
+static void gmem_ranges_splice(struct gmem_ranges *set, unsigned int at, unsigned int del,
+			       const struct gmem_range *with, unsigned int add)
 {
 	memmove(&set->r[at + add], &set->r[at + del],
 		(set->nr - at - del) * sizeof(*set->r));
@@ -96,7 +96,7 @@ bool gmem_ranges_equal(const struct gmem_ranges *a,
  */
 bool gmem_ranges_contain(const struct gmem_ranges *set, u64 base, u64 size)
 {
-	unsigned int i = first_ending_after(set, base);
+	unsigned int i = gmem_ranges_first_ending_after(set, base);
 
 	/* The entry that ends behind @base holds it all, or nothing does. */
 	return i < set->nr && set->r[i].base <= base && size &&
@@ -115,7 +115,7 @@ bool gmem_ranges_contain(const struct gmem_ranges *set, u64 base, u64 size)
 bool gmem_ranges_overlap(const struct gmem_ranges *set, u64 base, u64 size,
 			 struct gmem_range *part)
 {
-	unsigned int i = first_ending_after(set, base);
+	unsigned int i = gmem_ranges_first_ending_after(set, base);
 	u64 start, end;
 
 	if (i == set->nr || set->r[i].base >= base + size)
@@ -139,7 +139,7 @@ bool gmem_ranges_overlap(const struct gmem_ranges *set, u64 base, u64 size,
  */
 int gmem_ranges_add(struct gmem_ranges *set, u64 base, u64 size)
 {
-	unsigned int i = first_ending_after(set, base);
+	unsigned int i = gmem_ranges_first_ending_after(set, base);
 	struct gmem_range new = { .base = base, .size = size };
 	unsigned int at = i, del = 0;
 
@@ -161,7 +161,7 @@ int gmem_ranges_add(struct gmem_ranges *set, u64 base, u64 size)
 	if (!del && set->nr == set->cap)
 		return -ENOMEM;
 
-	splice(set, at, del, &new, 1);
+	gmem_ranges_splice(set, at, del, &new, 1);
 	return 0;
 }
 
@@ -176,7 +176,7 @@ int gmem_ranges_add(struct gmem_ranges *set, u64 base, u64 size)
  */
 int gmem_ranges_remove(struct gmem_ranges *set, u64 base, u64 size)
 {
-	unsigned int i = first_ending_after(set, base);
+	unsigned int i = gmem_ranges_first_ending_after(set, base);
 	struct gmem_range old, rest[2];
 	unsigned int add = 0;
 
@@ -194,7 +194,7 @@ int gmem_ranges_remove(struct gmem_ranges *set, u64 base, u64 size)
 	if (add == 2 && set->nr == set->cap)
 		return -ENOMEM;
 
-	splice(set, i, 1, rest, add);
+	gmem_ranges_splice(set, i, 1, rest, add);
 	return 0;
 }
 

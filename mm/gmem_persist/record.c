@@ -166,17 +166,17 @@ void gmem_header_seal(struct gmem_header_ser *h, u32 state)
 	h->crc = gmem_header_crc(h);
 }
 
-static u64 gmem_chunk_size(const struct gmem_chunk_ser *chunk)
+static u64 gmem_header_chunk_size(const struct gmem_chunk_ser *chunk)
 {
 	return (u64)PAGE_SIZE << chunk->order;
 }
 
 /* @max_order is small: nothing overflows. */
-static bool gmem_chunk_valid(const struct gmem_chunk_ser *chunk, unsigned int max_order)
+static bool gmem_header_chunk_valid(const struct gmem_chunk_ser *chunk, unsigned int max_order)
 {
 	return chunk->order <= max_order && chunk->phys && !chunk->reserved &&
-	       IS_ALIGNED(chunk->phys, gmem_chunk_size(chunk)) &&
-	       chunk->phys <= U64_MAX - gmem_chunk_size(chunk);
+	       IS_ALIGNED(chunk->phys, gmem_header_chunk_size(chunk)) &&
+	       chunk->phys <= U64_MAX - gmem_header_chunk_size(chunk);
 }
 
 /* All that a header points to, the copies of the list of bad pages being the last two */
@@ -203,16 +203,16 @@ static const char *gmem_header_check_chunk(const struct gmem_header_ser *h, unsi
 	const struct gmem_chunk_ser chunk = gmem_header_chunk(h, i);
 	unsigned int j;
 
-	if (!gmem_chunk_valid(&chunk, GMEM_PERSIST_MAX_CHUNK_ORDER))
+	if (!gmem_header_chunk_valid(&chunk, GMEM_PERSIST_MAX_CHUNK_ORDER))
 		return "a table of it is nowhere";
-	if (gmem_ranges_overlap(pool, chunk.phys, gmem_chunk_size(&chunk), NULL))
+	if (gmem_ranges_overlap(pool, chunk.phys, gmem_header_chunk_size(&chunk), NULL))
 		return "a table of it lies in the pool";
 
 	for (j = 0; j < i; j++) {
 		const struct gmem_chunk_ser other = gmem_header_chunk(h, j);
 
-		if (chunk.phys < other.phys + gmem_chunk_size(&other) &&
-		    other.phys < chunk.phys + gmem_chunk_size(&chunk))
+		if (chunk.phys < other.phys + gmem_header_chunk_size(&other) &&
+		    other.phys < chunk.phys + gmem_header_chunk_size(&chunk))
 			return "tables of it overlap";
 	}
 	return NULL;
@@ -535,9 +535,9 @@ static const char *gmem_slot_check_list(const struct gmem_object_ser *slot)
 	if (slot->nr_ranges <= GMEM_PERSIST_INLINE_RANGES)
 		return mem_is_zero(&slot->list, sizeof(slot->list)) ?
 			NULL : "it has a list of ranges too many";
-	if (!gmem_chunk_valid(&slot->list, GMEM_PERSIST_MAX_LIST_ORDER))
+	if (!gmem_header_chunk_valid(&slot->list, GMEM_PERSIST_MAX_LIST_ORDER))
 		return "its list of ranges is nowhere";
-	if (slot->nr_ranges > gmem_chunk_size(&slot->list) / sizeof(*slot->ranges))
+	if (slot->nr_ranges > gmem_header_chunk_size(&slot->list) / sizeof(*slot->ranges))
 		return "its list of ranges is too short";
 	return NULL;
 }

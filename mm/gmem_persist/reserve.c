@@ -55,7 +55,7 @@ static struct pool_node {
 } pool_nodes[4 * GMEM_MAX_EXTENTS] __ro_after_init;
 static unsigned int nr_pool_nodes __ro_after_init;
 
-static int __init parse_gmem_persist(char *arg)
+static int __init gmem_reserve_parse(char *arg)
 {
 	const char *bad;
 
@@ -69,10 +69,10 @@ static int __init parse_gmem_persist(char *arg)
 	}
 	return 0;
 }
-early_param("gmem_persist", parse_gmem_persist);
+early_param("gmem_persist", gmem_reserve_parse);
 
 /* The command line (memmap=exactmap) may have made RAM of the pool. */
-static int __init keep_range(u64 base, u64 size)
+static int __init gmem_reserve_keep(u64 base, u64 size)
 {
 	if (!memblock_overlaps_region(&memblock.memory, base, size))
 		return 0;
@@ -84,12 +84,12 @@ static int __init keep_range(u64 base, u64 size)
 }
 
 /* The memory map names a pool: it is what an earlier kernel left. */
-static bool __init adopt_pool(void)
+static bool __init gmem_reserve_adopt(void)
 {
 	u64 base = 0, size = 0;
 
 	while (gmem_arch_next_range(base + size, &base, &size)) {
-		if (!IS_ALIGNED(base | size, POOL_ALIGN) || keep_range(base, size) ||
+		if (!IS_ALIGNED(base | size, POOL_ALIGN) || gmem_reserve_keep(base, size) ||
 		    gmem_ranges_add(&gmem_pool.ranges, base, size))
 			pr_err("[mem %#018llx-%#018llx] is marked as pool but cannot be used\n",
 			       base, base + size - 1);
@@ -110,7 +110,7 @@ static bool __init adopt_pool(void)
  * the description of all that takes: 64 bytes for each page, with KASAN one byte
  * for eight.
  */
-static u64 __init kernel_needs(void)
+static u64 __init gmem_reserve_kernel_needs(void)
 {
 	u64 shadow = IS_ENABLED(CONFIG_KASAN_GENERIC) ? PAGE_SIZE / 8 : 0;
 	u64 need = SZ_1G;
@@ -130,10 +130,10 @@ static u64 __init kernel_needs(void)
 }
 
 /* How much can be taken in all without the kernel going short. */
-static u64 __init spare_memory(void)
+static u64 __init gmem_reserve_spare(void)
 {
 	phys_addr_t start, end;
-	u64 total = 0, need = kernel_needs();
+	u64 total = 0, need = gmem_reserve_kernel_needs();
 	u64 i;
 
 	for_each_free_mem_range(i, NUMA_NO_NODE, MEMBLOCK_NONE, &start, &end,
@@ -143,7 +143,7 @@ static u64 __init spare_memory(void)
 }
 
 /* Make free memory part of the pool; says what is in the way. */
-static const char * __init carve(u64 base, u64 size, bool mapped)
+static const char * __init gmem_reserve_carve(u64 base, u64 size, bool mapped)
 {
 	const char *bad = gmem_arch_check_range(base, size);
 
@@ -167,7 +167,7 @@ static const char * __init carve(u64 base, u64 size, bool mapped)
 	return NULL;
 }
 
-static bool __init is_free(u64 base, u64 size)
+static bool __init gmem_reserve_is_free(u64 base, u64 size)
 {
 	phys_addr_t start, end;
 	u64 at = base;
@@ -180,14 +180,14 @@ static bool __init is_free(u64 base, u64 size)
 	return at >= base + size;
 }
 
-static const char * __init carve_at(u64 base, u64 size, u64 *got)
+static const char * __init gmem_reserve_carve_at(u64 base, u64 size, u64 *got)
 {
 	const char *bad = "not all of that is free memory";
 
-	if (is_free(base, size)) {
+	if (gmem_reserve_is_free(base, size)) {
 		bad = "the kernel needs the rest";
-		if (size <= spare_memory())
-			bad = carve(base, size, false);
+		if (size <= gmem_reserve_spare())
+			bad = gmem_reserve_carve(base, size, false);
 		if (!bad)
 			*got = size;
 	}
@@ -195,7 +195,7 @@ static const char * __init carve_at(u64 base, u64 size, u64 *got)
 }
 
 /* The topmost free range below @below in whole pieces. */
-static bool __init find_free(int nid, u64 below, u64 *base, u64 *top)
+static bool __init gmem_reserve_find_free(int nid, u64 below, u64 *base, u64 *top)
 {
 	phys_addr_t start, end;
 	u64 i;
@@ -211,7 +211,7 @@ static bool __init find_free(int nid, u64 below, u64 *base, u64 *top)
 }
 
 /* From the top down, as much as there is. */
-static const char * __init carve_from(int nid, u64 size, bool mapped, u64 *got)
+static const char * __init gmem_reserve_carve_from(int nid, u64 size, bool mapped, u64 *got)
 {
 	const char *why = "there is no more free memory at or above 4G, in pieces of 1G";
 	const char *bad;
@@ -219,13 +219,13 @@ static const char * __init carve_from(int nid, u64 size, bool mapped, u64 *got)
 	u64 base, top, take;
 
 	while (*got < size) {
-		if (!find_free(nid, below, &base, &top))
+		if (!gmem_reserve_find_free(nid, below, &base, &top))
 			return why;
 		take = min3(size - *got, top - base,
-			    ALIGN_DOWN(spare_memory(), POOL_ALIGN));
+			    ALIGN_DOWN(gmem_reserve_spare(), POOL_ALIGN));
 		if (!take)
 			return "the kernel needs the rest";
-		bad = carve(top - take, take, mapped);
+		bad = gmem_reserve_carve(top - take, take, mapped);
 		if (bad) {
 			/* What adjoins the pool elsewhere may still do. */
 			why = bad;
@@ -238,7 +238,7 @@ static const char * __init carve_from(int nid, u64 size, bool mapped, u64 *got)
 	return NULL;
 }
 
-static void __init carve_item(const struct gmem_param_item *item, bool mapped)
+static void __init gmem_reserve_item(const struct gmem_param_item *item, bool mapped)
 {
 	const char *why;
 	char where[32] = "";
@@ -247,17 +247,17 @@ static void __init carve_item(const struct gmem_param_item *item, bool mapped)
 	switch (item->place) {
 	case GMEM_AT_BASE:
 		snprintf(where, sizeof(where), "!%#llx", item->base);
-		why = carve_at(item->base, item->size, &got);
+		why = gmem_reserve_carve_at(item->base, item->size, &got);
 		break;
 	case GMEM_ON_NODE:
 		snprintf(where, sizeof(where), "@%d", item->node);
 		if (!numa_valid_node(item->node) || !node_possible(item->node))
 			why = "there is no such node";
 		else
-			why = carve_from(item->node, item->size, mapped, &got);
+			why = gmem_reserve_carve_from(item->node, item->size, mapped, &got);
 		break;
 	default:
-		why = carve_from(NUMA_NO_NODE, item->size, mapped, &got);
+		why = gmem_reserve_carve_from(NUMA_NO_NODE, item->size, mapped, &got);
 	}
 	if (why)
 		pr_warn("gmem_persist=%lluG%s: %llu GiB instead of %llu: %s\n",
@@ -265,7 +265,7 @@ static void __init carve_item(const struct gmem_param_item *item, bool mapped)
 			item->size / SZ_1G, why);
 }
 
-static bool __init asks_for(enum gmem_param_place place)
+static bool __init gmem_reserve_asks_for(enum gmem_param_place place)
 {
 	unsigned int i;
 
@@ -275,13 +275,13 @@ static bool __init asks_for(enum gmem_param_place place)
 	return false;
 }
 
-static void __init carve_items(enum gmem_param_place place, bool mapped)
+static void __init gmem_reserve_items(enum gmem_param_place place, bool mapped)
 {
 	unsigned int i;
 
 	for (i = 0; i < param.nr; i++)
 		if (param.item[i].place == place)
-			carve_item(&param.item[i], mapped);
+			gmem_reserve_item(&param.item[i], mapped);
 }
 
 /**
@@ -299,7 +299,7 @@ static void __init carve_items(enum gmem_param_place place, bool mapped)
 void __init gmem_persist_reserve(void)
 {
 	/* A crash kernel has its own bit of memory and looks at nothing else. */
-	if (is_kdump_kernel() || adopt_pool())
+	if (is_kdump_kernel() || gmem_reserve_adopt())
 		param = (struct gmem_param){};
 	if (!param.nr)
 		return;
@@ -317,13 +317,13 @@ void __init gmem_persist_reserve(void)
 	else if (param.zeroed)
 		gmem_pool_origin = GMEM_POOL_NEW_ZERO;
 
-	carve_items(GMEM_AT_BASE, false);
-	if (!asks_for(GMEM_ON_NODE))
-		carve_items(GMEM_ANYWHERE, false);
+	gmem_reserve_items(GMEM_AT_BASE, false);
+	if (!gmem_reserve_asks_for(GMEM_ON_NODE))
+		gmem_reserve_items(GMEM_ANYWHERE, false);
 }
 
 /* What firmware says of the node of an address. */
-static int __init node_of(u64 addr)
+static int __init gmem_reserve_node_of(u64 addr)
 {
 	int nid = phys_to_target_node(addr);
 
@@ -333,16 +333,16 @@ static int __init node_of(u64 addr)
 	return nid;
 }
 
-static void __init find_nodes(const struct gmem_range *r)
+static void __init gmem_reserve_find_nodes(const struct gmem_range *r)
 {
 	u64 addr;
 
 	for (addr = r->base; addr < gmem_range_end(r); addr += POOL_ALIGN) {
 		struct pool_node *n = &pool_nodes[nr_pool_nodes];
-		int nid = node_of(addr);
+		int nid = gmem_reserve_node_of(addr);
 
 		/* A piece that begins and ends on one node is on that node. */
-		if (node_of(addr + POOL_ALIGN - 1) != nid)
+		if (gmem_reserve_node_of(addr + POOL_ALIGN - 1) != nid)
 			nid = NUMA_NO_NODE;
 		if (addr != r->base && n[-1].nid == nid) {
 			n[-1].end += POOL_ALIGN;
@@ -358,7 +358,7 @@ static void __init find_nodes(const struct gmem_range *r)
 	}
 }
 
-static void __init report_pool(void)
+static void __init gmem_reserve_report(void)
 {
 	static const char *const what[] __initconst = {
 		[GMEM_POOL_ADOPTED] = "left by an earlier kernel",
@@ -391,13 +391,13 @@ void __init gmem_persist_reserve_nodes(void)
 {
 	unsigned int i;
 
-	if (asks_for(GMEM_ON_NODE)) {
-		carve_items(GMEM_ON_NODE, true);
-		carve_items(GMEM_ANYWHERE, true);
+	if (gmem_reserve_asks_for(GMEM_ON_NODE)) {
+		gmem_reserve_items(GMEM_ON_NODE, true);
+		gmem_reserve_items(GMEM_ANYWHERE, true);
 	}
 	for (i = 0; i < gmem_pool.ranges.nr; i++)
-		find_nodes(&gmem_pool.ranges.r[i]);
-	report_pool();
+		gmem_reserve_find_nodes(&gmem_pool.ranges.r[i]);
+	gmem_reserve_report();
 }
 
 /**
@@ -423,7 +423,7 @@ int gmem_pool_nid(u64 addr)
  * Claim the memory in the resource tree and in the memory type tree, before
  * anything that might hot-add memory or a device over it.
  */
-static int __init gmem_pool_claim(void)
+static int __init gmem_reserve_resources(void)
 {
 	unsigned int i;
 
@@ -459,5 +459,5 @@ static int __init gmem_pool_claim(void)
 	gmem_pool.ready = gmem_pool.ranges.nr;
 	return 0;
 }
-arch_initcall(gmem_pool_claim);
+arch_initcall(gmem_reserve_resources);
 

@@ -53,12 +53,12 @@ static DEFINE_XARRAY(left);
 static DEFINE_XARRAY(lists);
 
 /* Good directories, each behind the one that it is in, as long as something is pending */
-struct gmem_place {
+struct gmem_restore_dir {
 	u32 depth;
 	u32 id;
 };
 
-static struct gmem_place *dirs;
+static struct gmem_restore_dir *dirs;
 static unsigned int nr_dirs;
 
 /* Who restores, and who releases; outside of gmem_pool.lock. */
@@ -192,7 +192,7 @@ static void gmem_restore_look(struct gmem_restore *r, u32 id)
 /* Directories come before what is in them. */
 static int gmem_restore_by_depth(const void *a, const void *b)
 {
-	const struct gmem_place *x = a, *y = b;
+	const struct gmem_restore_dir *x = a, *y = b;
 
 	return x->depth < y->depth ? -1 : x->depth > y->depth;
 }
@@ -208,7 +208,7 @@ static int gmem_restore_list_dirs(const struct gmem_restore *r)
 		return -ENOMEM;
 	for (i = 0; i < r->nr; i++)
 		if (!r->found[i].bad && r->found[i].slot->kind == GMEM_PERSIST_KIND_DIRECTORY)
-			dirs[nr_dirs++] = (struct gmem_place){
+			dirs[nr_dirs++] = (struct gmem_restore_dir){
 				.depth = r->found[i].depth, .id = r->found[i].id,
 			};
 	sort(dirs, nr_dirs, sizeof(*dirs), gmem_restore_by_depth, NULL);

@@ -80,7 +80,7 @@ static const char * const modes[] = { "kexec", "now" };
 
 static DECLARE_COMPLETION(came_back);
 
-static void leave_by_kexec(struct work_struct *work)
+static void gmem_stop_by_kexec(struct work_struct *work)
 {
 	int err;
 
@@ -92,10 +92,10 @@ static void leave_by_kexec(struct work_struct *work)
 	complete(&came_back);
 }
 
-static DECLARE_WORK(kexec_work, leave_by_kexec);
+static DECLARE_WORK(kexec_work, gmem_stop_by_kexec);
 
 /* Like __crash_kexec(), but for the image of an ordinary kexec. */
-static void leave_now(void *unused)
+static void gmem_stop_now(void *unused)
 {
 	struct pt_regs regs;
 
@@ -104,10 +104,10 @@ static void leave_now(void *unused)
 	machine_kexec(kexec_image);
 }
 
-static DEFINE_PER_CPU(call_single_data_t, leave_csd) = CSD_INIT(leave_now, NULL);
+static DEFINE_PER_CPU(call_single_data_t, leave_csd) = CSD_INIT(gmem_stop_now, NULL);
 
 /* Count, and say whether this is the moment. */
-static bool is_time(const char *name, bool *now)
+static bool gmem_stop_is_time(const char *name, bool *now)
 {
 	unsigned int i;
 
@@ -136,7 +136,7 @@ void gmem_stop_here(const char *name)
 {
 	bool now;
 
-	if (!is_time(name, &now))
+	if (!gmem_stop_is_time(name, &now))
 		return;
 	pr_notice("stop: at %s, %s\n", name, modes[now]);
 	if (WARN_ON(!kexec_image))
@@ -153,7 +153,7 @@ void gmem_stop_here(const char *name)
 		cpu_relax();
 }
 
-static int stop_show(struct seq_file *m, void *unused)
+static int gmem_stop_show(struct seq_file *m, void *unused)
 {
 	unsigned int i;
 
@@ -168,7 +168,7 @@ static int stop_show(struct seq_file *m, void *unused)
 }
 
 /* "name[:N] mode" */
-static int arm(char *text)
+static int gmem_stop_arm(char *text)
 {
 	char *name = strsep(&text, " ");
 	char *times = name;
@@ -189,8 +189,8 @@ static int arm(char *text)
 	return 0;
 }
 
-static ssize_t stop_write(struct file *file, const char __user *from, size_t count,
-			  loff_t *pos)
+static ssize_t gmem_stop_write(struct file *file, const char __user *from, size_t count,
+			       loff_t *pos)
 {
 	char text[NAME_SIZE + 32] = {};
 	int err = 0;
@@ -203,22 +203,22 @@ static ssize_t stop_write(struct file *file, const char __user *from, size_t cou
 		scoped_guard(raw_spinlock_irqsave, &lock)
 			armed.left = 0;
 	else
-		err = arm(strim(text));
+		err = gmem_stop_arm(strim(text));
 	return err ?: count;
 }
 
-DEFINE_SHOW_STORE_ATTRIBUTE(stop);
+DEFINE_SHOW_STORE_ATTRIBUTE(gmem_stop);
 
 static bool refuse;
 
-static int refuse_kexec(struct notifier_block *nb, unsigned long event, void *image)
+static int gmem_stop_refuse_kexec(struct notifier_block *nb, unsigned long event, void *image)
 {
 	return notifier_from_errno(event == KEXEC_PREPARE && refuse ? -EIO : 0);
 }
 
 /* After all others */
 static struct notifier_block refuse_nb = {
-	.notifier_call = refuse_kexec,
+	.notifier_call = gmem_stop_refuse_kexec,
 	.priority = INT_MIN,
 };
 
@@ -228,7 +228,7 @@ static struct notifier_block refuse_nb = {
  */
 void __init gmem_stop_init(struct dentry *dir)
 {
-	debugfs_create_file("stop", 0600, dir, NULL, &stop_fops);
+	debugfs_create_file("stop", 0600, dir, NULL, &gmem_stop_fops);
 	debugfs_create_bool("refuse_kexec", 0600, dir, &refuse);
 	register_kexec_notifier(&refuse_nb);
 }

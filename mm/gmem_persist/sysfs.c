@@ -20,44 +20,46 @@ static struct kobject *gmem_kobj __ro_after_init;
  * The pool
  */
 
+#define POOL_ATTR(_name, _mode, _show, _store) \
+	static struct kobj_attribute _name##_attr = __ATTR(_name, _mode, _show, _store)
 #define POOL_ATTR_RO(_name) \
-	static struct kobj_attribute _name##_attr = __ATTR_RO(_name)
+	POOL_ATTR(_name, 0444, gmem_sysfs_##_name##_show, NULL)
 #define POOL_ATTR_RW(_name) \
-	static struct kobj_attribute _name##_attr = __ATTR_RW(_name)
+	POOL_ATTR(_name, 0644, gmem_sysfs_##_name##_show, gmem_sysfs_##_name##_store)
 /* Only root: physical addresses help an attacker. */
 #define POOL_ATTR_ADMIN_RO(_name) \
-	static struct kobj_attribute _name##_attr = __ATTR_RO_MODE(_name, 0400)
+	POOL_ATTR(_name, 0400, gmem_sysfs_##_name##_show, NULL)
 #define POOL_ATTR_WO(_name) \
-	static struct kobj_attribute _name##_attr = __ATTR_WO(_name)
+	POOL_ATTR(_name, 0200, NULL, gmem_sysfs_##_name##_store)
 
 /*
  * The same attributes tell of the pool, in the top folder, and of one node, in the
  * folder of that node.
  */
-struct node_dir {
+struct gmem_sysfs_node {
 	struct kobject kobj;
 	int nid;
 };
 
 static const struct kobj_type node_ktype;
 
-static void get_stat(const struct kobject *kobj, struct gmem_stat *stat)
+static void gmem_sysfs_stat(const struct kobject *kobj, struct gmem_stat *stat)
 {
 	if (kobj->ktype == &node_ktype)
-		gmem_pool_stat(container_of(kobj, struct node_dir, kobj)->nid, stat);
+		gmem_pool_stat(container_of(kobj, struct gmem_sysfs_node, kobj)->nid, stat);
 	else
 		gmem_pool_stat(GMEM_ALL_NODES, stat);
 }
 
-#define STAT_ATTR(_name, _field)						\
-static ssize_t _name##_show(struct kobject *kobj, struct kobj_attribute *attr,	\
-			    char *buf)						\
-{										\
-	struct gmem_stat stat;							\
-										\
-	get_stat(kobj, &stat);							\
-	return sysfs_emit(buf, "%llu\n", stat._field);				\
-}										\
+#define STAT_ATTR(_name, _field)							\
+static ssize_t gmem_sysfs_##_name##_show(struct kobject *kobj,				\
+					 struct kobj_attribute *attr, char *buf)	\
+{											\
+	struct gmem_stat stat;								\
+											\
+	gmem_sysfs_stat(kobj, &stat);							\
+	return sysfs_emit(buf, "%llu\n", stat._field);					\
+}											\
 POOL_ATTR_RO(_name)
 
 STAT_ATTR(pool_bytes, pool);
@@ -69,12 +71,12 @@ STAT_ATTR(poisoned_bytes, poisoned);
 STAT_ATTR(free_1g_bytes, free_1g);
 
 /* All of them at one moment, so that they add up. */
-static ssize_t stat_show(struct kobject *kobj, struct kobj_attribute *attr,
-			 char *buf)
+static ssize_t gmem_sysfs_stat_show(struct kobject *kobj, struct kobj_attribute *attr,
+				    char *buf)
 {
 	struct gmem_stat stat;
 
-	get_stat(kobj, &stat);
+	gmem_sysfs_stat(kobj, &stat);
 	return sysfs_emit(buf,
 			  "pool %llu\nclean %llu\ndirty %llu\nused %llu\nquarantined %llu\npoisoned %llu\nfree_1g %llu\n",
 			  stat.pool, stat.clean, stat.dirty, stat.used,
@@ -95,20 +97,20 @@ static struct attribute *stat_attrs[] = {
 };
 ATTRIBUTE_GROUPS(stat);
 
-static void free_node_dir(struct kobject *kobj)
+static void gmem_sysfs_free_node(struct kobject *kobj)
 {
-	kfree(container_of(kobj, struct node_dir, kobj));
+	kfree(container_of(kobj, struct gmem_sysfs_node, kobj));
 }
 
 static const struct kobj_type node_ktype = {
-	.release = free_node_dir,
+	.release = gmem_sysfs_free_node,
 	.sysfs_ops = &kobj_sysfs_ops,
 	.default_groups = stat_groups,
 };
 
-static int __init add_node_dir(int nid)
+static int __init gmem_sysfs_add_node(int nid)
 {
-	struct node_dir *dir = kzalloc_obj(*dir);
+	struct gmem_sysfs_node *dir = kzalloc_obj(*dir);
 	int err;
 
 	if (!dir)
@@ -126,7 +128,7 @@ static int __init add_node_dir(int nid)
 }
 
 /* A line per range; what does not fit into a page is only counted. */
-static ssize_t emit_ranges(char *buf, const struct gmem_ranges *x)
+static ssize_t gmem_sysfs_emit_ranges(char *buf, const struct gmem_ranges *x)
 {
 	unsigned int i;
 	ssize_t len = 0;
@@ -139,45 +141,45 @@ static ssize_t emit_ranges(char *buf, const struct gmem_ranges *x)
 	return len;
 }
 
-static ssize_t extents_show(struct kobject *kobj, struct kobj_attribute *attr,
-			    char *buf)
+static ssize_t gmem_sysfs_extents_show(struct kobject *kobj, struct kobj_attribute *attr,
+				       char *buf)
 {
-	return emit_ranges(buf, &gmem_pool.ranges);
+	return gmem_sysfs_emit_ranges(buf, &gmem_pool.ranges);
 }
 POOL_ATTR_ADMIN_RO(extents);
 
-static ssize_t quarantined_show(struct kobject *kobj,
-				struct kobj_attribute *attr, char *buf)
+static ssize_t gmem_sysfs_quarantined_show(struct kobject *kobj,
+					   struct kobj_attribute *attr, char *buf)
 {
 	guard(spinlock)(&gmem_pool.lock);
-	return emit_ranges(buf, &gmem_pool.quarantined);
+	return gmem_sysfs_emit_ranges(buf, &gmem_pool.quarantined);
 }
 POOL_ATTR_ADMIN_RO(quarantined);
 
-static ssize_t bad_pages_show(struct kobject *kobj, struct kobj_attribute *attr,
-			      char *buf)
+static ssize_t gmem_sysfs_bad_pages_show(struct kobject *kobj, struct kobj_attribute *attr,
+					 char *buf)
 {
 	guard(spinlock)(&gmem_pool.lock);
-	return emit_ranges(buf, &gmem_pool.bad_pages);
+	return gmem_sysfs_emit_ranges(buf, &gmem_pool.bad_pages);
 }
 POOL_ATTR_ADMIN_RO(bad_pages);
 
-static ssize_t generation_show(struct kobject *kobj, struct kobj_attribute *attr,
-			       char *buf)
+static ssize_t gmem_sysfs_generation_show(struct kobject *kobj, struct kobj_attribute *attr,
+					  char *buf)
 {
 	return sysfs_emit(buf, "%llu\n", gmem_pool.generation);
 }
 POOL_ATTR_RO(generation);
 
-static ssize_t record_bytes_show(struct kobject *kobj,
-				 struct kobj_attribute *attr, char *buf)
+static ssize_t gmem_sysfs_record_bytes_show(struct kobject *kobj,
+					    struct kobj_attribute *attr, char *buf)
 {
 	return sysfs_emit(buf, "%zu\n", gmem_tables_size());
 }
 POOL_ATTR_RO(record_bytes);
 
-static ssize_t holders_show(struct kobject *kobj, struct kobj_attribute *attr,
-			    char *buf)
+static ssize_t gmem_sysfs_holders_show(struct kobject *kobj, struct kobj_attribute *attr,
+				       char *buf)
 {
 	static const char * const names[GMEM_NR_HOLDERS] = {
 		[GMEM_HOLDER_OPERATOR] = "operator",
@@ -193,14 +195,14 @@ static ssize_t holders_show(struct kobject *kobj, struct kobj_attribute *attr,
 }
 POOL_ATTR_RO(holders);
 
-static ssize_t frozen_show(struct kobject *kobj, struct kobj_attribute *attr,
-			   char *buf)
+static ssize_t gmem_sysfs_frozen_show(struct kobject *kobj, struct kobj_attribute *attr,
+				      char *buf)
 {
 	return sysfs_emit(buf, "%d\n", gmem_pool_frozen());
 }
 
-static ssize_t frozen_store(struct kobject *kobj, struct kobj_attribute *attr,
-			    const char *buf, size_t count)
+static ssize_t gmem_sysfs_frozen_store(struct kobject *kobj, struct kobj_attribute *attr,
+				       const char *buf, size_t count)
 {
 	bool freeze;
 	int err;
@@ -216,21 +218,21 @@ static ssize_t frozen_store(struct kobject *kobj, struct kobj_attribute *attr,
 }
 POOL_ATTR_RW(frozen);
 
-static ssize_t handover_show(struct kobject *kobj, struct kobj_attribute *attr,
-			     char *buf)
+static ssize_t gmem_sysfs_handover_show(struct kobject *kobj, struct kobj_attribute *attr,
+					char *buf)
 {
 	return sysfs_emit(buf, "%s\n", gmem_leave_answer());
 }
 POOL_ATTR_RO(handover);
 
-static ssize_t lossy_kexec_show(struct kobject *kobj, struct kobj_attribute *attr,
-				char *buf)
+static ssize_t gmem_sysfs_lossy_kexec_show(struct kobject *kobj, struct kobj_attribute *attr,
+					   char *buf)
 {
 	return sysfs_emit(buf, "%d\n", READ_ONCE(gmem_lossy_kexec));
 }
 
-static ssize_t lossy_kexec_store(struct kobject *kobj, struct kobj_attribute *attr,
-				 const char *buf, size_t count)
+static ssize_t gmem_sysfs_lossy_kexec_store(struct kobject *kobj, struct kobj_attribute *attr,
+					    const char *buf, size_t count)
 {
 	bool lossy;
 	int err;
@@ -245,8 +247,8 @@ static ssize_t lossy_kexec_store(struct kobject *kobj, struct kobj_attribute *at
 }
 POOL_ATTR_RW(lossy_kexec);
 
-static ssize_t discard_store(struct kobject *kobj, struct kobj_attribute *attr,
-			     const char *buf, size_t count)
+static ssize_t gmem_sysfs_discard_store(struct kobject *kobj, struct kobj_attribute *attr,
+					const char *buf, size_t count)
 {
 	char name[GMEM_NAME_SIZE + 1];
 	int err;
@@ -261,8 +263,8 @@ static ssize_t discard_store(struct kobject *kobj, struct kobj_attribute *attr,
 }
 POOL_ATTR_WO(discard);
 
-static ssize_t release_store(struct kobject *kobj, struct kobj_attribute *attr,
-			     const char *buf, size_t count)
+static ssize_t gmem_sysfs_release_store(struct kobject *kobj, struct kobj_attribute *attr,
+					const char *buf, size_t count)
 {
 	u64 first, last;
 	char end;
@@ -281,13 +283,14 @@ static ssize_t release_store(struct kobject *kobj, struct kobj_attribute *attr,
 }
 POOL_ATTR_WO(release);
 
-static ssize_t restore_show(struct kobject *kobj, struct kobj_attribute *attr, char *buf)
+static ssize_t gmem_sysfs_restore_show(struct kobject *kobj, struct kobj_attribute *attr,
+				       char *buf)
 {
 	return sysfs_emit(buf, "%u\n", gmem_restore_pending());
 }
 
-static ssize_t restore_store(struct kobject *kobj, struct kobj_attribute *attr,
-			     const char *buf, size_t count)
+static ssize_t gmem_sysfs_restore_store(struct kobject *kobj, struct kobj_attribute *attr,
+					const char *buf, size_t count)
 {
 	int err;
 
@@ -304,30 +307,30 @@ POOL_ATTR_RW(restore);
  * Cleaning in the background, and by creation
  */
 
-#define CLEAN_ATTR(_name)							\
-static ssize_t clean_##_name##_show(struct kobject *kobj,			\
-				    struct kobj_attribute *attr, char *buf)	\
-{										\
-	return sysfs_emit(buf, "%u\n", READ_ONCE(gmem_clean_##_name));		\
-}										\
-										\
-static ssize_t clean_##_name##_store(struct kobject *kobj,			\
-				     struct kobj_attribute *attr,		\
-				     const char *buf, size_t count)		\
-{										\
-	unsigned int val;							\
-	int err = kstrtouint(buf, 0, &val);					\
-										\
-	if (!capable(CAP_SYS_ADMIN))						\
-		return -EPERM;							\
-	if (err)								\
-		return err;							\
-	if (val > clean_##_name##_max)						\
-		return -EINVAL;							\
-	WRITE_ONCE(gmem_clean_##_name, val);					\
-	gmem_clean_kick();							\
-	return count;								\
-}										\
+#define CLEAN_ATTR(_name)								\
+static ssize_t gmem_sysfs_clean_##_name##_show(struct kobject *kobj,			\
+					       struct kobj_attribute *attr, char *buf)	\
+{											\
+	return sysfs_emit(buf, "%u\n", READ_ONCE(gmem_clean_##_name));			\
+}											\
+											\
+static ssize_t gmem_sysfs_clean_##_name##_store(struct kobject *kobj,			\
+						struct kobj_attribute *attr,		\
+						const char *buf, size_t count)		\
+{											\
+	unsigned int val;								\
+	int err = kstrtouint(buf, 0, &val);						\
+											\
+	if (!capable(CAP_SYS_ADMIN))							\
+		return -EPERM;								\
+	if (err)									\
+		return err;								\
+	if (val > clean_##_name##_max)							\
+		return -EINVAL;								\
+	WRITE_ONCE(gmem_clean_##_name, val);						\
+	gmem_clean_kick();								\
+	return count;									\
+}											\
 POOL_ATTR_RW(clean_##_name)
 
 enum {
@@ -377,7 +380,7 @@ int __init gmem_sysfs_init(void)
 	err = sysfs_create_group(gmem_kobj, &pool_group);
 	err = err ?: sysfs_create_groups(gmem_kobj, stat_groups);
 	for (i = 0; !err && i < gmem_pool.arena.nr_nodes; i++)
-		err = add_node_dir(gmem_pool.arena.nodes[i].nid);
+		err = gmem_sysfs_add_node(gmem_pool.arena.nodes[i].nid);
 	if (err)
 		kobject_put(gmem_kobj);
 	return err;
