@@ -174,6 +174,13 @@ static inline bool gmem_object_named(const struct gmem_object *obj)
 	return !hlist_unhashed(&obj->hash);
 }
 
+static inline bool gmem_object_has_views(const struct gmem_object *obj)
+{
+	lockdep_assert_held(&gmem_pool.lock);
+
+	return obj->vm_view || obj->handles;
+}
+
 static inline bool gmem_object_is_data(const struct gmem_object *obj)
 {
 	return obj->ser->kind == GMEM_PERSIST_KIND_DATA;
@@ -340,18 +347,30 @@ void gmem_backing_free_ranges(const struct gmem_range *r, unsigned int nr, bool 
 void gmem_backing_keep_ranges(const struct gmem_ranges *x, bool kept);
 
 /* object.c */
-int gmem_object_discard(const char *name);
-int gmem_object_create_file(struct inode *dir, struct dentry *dentry, umode_t mode);
-int gmem_object_open(struct gmem_object *obj, bool write, bool exclusive);
-void gmem_object_close(struct gmem_object *obj);
-bool gmem_object_end_unused(struct gmem_object *obj);
-void gmem_object_remove(struct gmem_object *obj);
-void gmem_object_free(struct gmem_object *obj);
+int gmem_object_check_params(const struct gmem_object_params *params, bool claim);
+struct gmem_object *gmem_object_new(struct gmem_object *dir, const char *name,
+				    struct gmem_object_ser *ser, bool awaited);
+void gmem_object_go_live(struct gmem_object *obj);
+void gmem_object_give_up(struct gmem_object *obj);
 void gmem_object_hide(struct gmem_object *obj);
+void gmem_object_end(struct gmem_object *obj);
+bool gmem_object_end_unused(struct gmem_object *obj);
+int gmem_object_discard(const char *name);
+void gmem_object_remove(struct gmem_object *obj);
+void gmem_object_put(struct gmem_object *obj);
+void gmem_object_free(struct gmem_object *obj);
 void gmem_object_reap(void);
 struct gmem_object *gmem_object_restore(u32 id, struct gmem_range *list,
 					struct gmem_object *parent);
-int gmem_object_check_params(const struct gmem_object_params *params, bool claim);
+
+/* create.c */
+int gmem_object_create_file(struct inode *dir, struct dentry *dentry, umode_t mode);
+
+/* use.c */
+int gmem_use_check_handle(const struct gmem_object_params *params, bool claim);
+struct gmem_object *gmem_use_claim(const struct gmem_object_params *params);
+int gmem_object_open(struct gmem_object *obj, bool write, bool exclusive);
+void gmem_object_close(struct gmem_object *obj);
 
 /* grow.c */
 int gmem_object_populate(struct gmem_object *obj,
