@@ -280,7 +280,7 @@ static ssize_t gmem_data_write(struct gmem_view *view, u64 offset, u64 count,
 	err = gmem_data_reserve(obj, offset + count);
 	if (!err)
 		err = gmem_data_extend(obj, offset);
-	done = err ?: gmem_data_copy(obj, offset, count, from);
+	done = err ? err : gmem_data_copy(obj, offset, count, from);
 	if (done > 0) {
 		/* Also if it is as long as before: it is newer. */
 		err = gmem_object_set_length(obj, max_t(u64, size, offset + done));
@@ -311,8 +311,11 @@ ssize_t gmem_data_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	done = generic_write_checks(iocb, from);
 	if (done > 0) {
 		err = file_remove_privs(iocb->ki_filp);
-		done = err ?: gmem_data_write(iocb->ki_filp->private_data, iocb->ki_pos, done,
-					      from);
+		if (err)
+			done = err;
+		else
+			done = gmem_data_write(iocb->ki_filp->private_data, iocb->ki_pos,
+					       done, from);
 	}
 	if (done > 0)
 		gmem_fs_touch(inode);

@@ -167,7 +167,9 @@ static int gmem_fs_get_tree(struct fs_context *fc)
 	if (!gmem_persist_enabled())
 		return -ENODEV;
 	err = get_tree_single(fc, gmem_fs_fill_super);
-	return err ?: gmem_fs_reconfigure(fc);
+	if (err)
+		return err;
+	return gmem_fs_reconfigure(fc);
 }
 
 enum { OPT_GRANULE, OPT_NODES };

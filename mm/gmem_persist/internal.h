@@ -52,8 +52,8 @@ enum gmem_holder {
  * @lock: protects what follows
  * @ranges: all of it
  * @arena: what of it is free, and what must be cleared before it is given out
- * @quarantined: of unknown contents, not to be had until the operator says so
- * @retired: not to be had before the machine is reset: 2 MiB granules with bad pages
+ * @quarantined: of unknown contents, unavailable until the operator releases it
+ * @retired: unavailable until the machine is reset: 2 MiB granules with bad pages
  * @bad_pages: all pages with memory errors, wherever they are
  * @objects: all objects, also unnamed ones, by the number of their slot
  * @deferred: objects that ended while the pool was frozen, and keep their memory until then

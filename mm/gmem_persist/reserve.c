@@ -120,7 +120,7 @@ static u64 __init gmem_reserve_kernel_needs(void)
 	u64 total = memblock_phys_mem_size();
 	bool high = false;
 
-	/* Any size may be written there; larger than memory is not to be had. */
+	/* Any size may be written there; there is no more than all memory. */
 	if (!parse_crashkernel(boot_command_line, total, &crash, &crash_base,
 			       &low, &cma, &high))
 		need += 5 * (min(crash, total) + min(low, total)) +

@@ -378,7 +378,8 @@ int __init gmem_sysfs_init(void)
 	if (!gmem_kobj)
 		return -ENOMEM;
 	err = sysfs_create_group(gmem_kobj, &pool_group);
-	err = err ?: sysfs_create_groups(gmem_kobj, stat_groups);
+	if (!err)
+		err = sysfs_create_groups(gmem_kobj, stat_groups);
 	for (i = 0; !err && i < gmem_pool.arena.nr_nodes; i++)
 		err = gmem_sysfs_add_node(gmem_pool.arena.nodes[i].nid);
 	if (err)

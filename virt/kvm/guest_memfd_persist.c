@@ -279,7 +279,7 @@ static int check_args(struct kvm *kvm, const struct kvm_gmem_persist *args)
 	    (args->nodemask && !args->nodemask_bits) ||
 	    memchr_inv(args->reserved, 0, sizeof(args->reserved)))
 		return -EINVAL;
-	/* What exists is where it is. */
+	/* Existing memory is not moved. */
 	if (op == KVM_GMEM_PERSIST_RECLAIM && args->nodemask_bits)
 		return -EINVAL;
 	return 0;
