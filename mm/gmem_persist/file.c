@@ -15,41 +15,6 @@
 #define SHARED_FLAGS	(GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED)
 #define DEFAULT_CLASS	0
 
-/**
- * gmem_fs_inode_object - what an inode is of
- * @inode: of gmemfs
- *
- * Return: the object; NULL: it is the root directory.
- */
-struct gmem_object *gmem_fs_inode_object(const struct inode *inode)
-{
-	return inode->i_private;
-}
-
-/**
- * gmem_file_is_view - does an open file use the object that it shows
- * @file: of gmemfs
- *
- * Return: true if so; false for a directory, and for a file with access mode 3, which can be
- * asked what it is and nothing else.
- */
-bool gmem_file_is_view(const struct file *file)
-{
-	return file->f_op == &gmem_file_fops && file->f_mode & (FMODE_READ | FMODE_WRITE);
-}
-
-/**
- * gmem_fs_touch - a file or directory has been changed now
- * @inode: its inode
- *
- * Context: process context; takes gmem_pool.lock.
- */
-void gmem_fs_touch(struct inode *inode)
-{
-	inode_set_mtime_to_ts(inode, inode_set_ctime_current(inode));
-	gmem_object_save_times(inode);
-}
-
 static int gmem_file_open(struct inode *inode, struct file *file)
 {
 	const bool exclusive = (file->f_flags & (O_EXCL | O_CREAT)) == O_EXCL;
@@ -194,22 +159,6 @@ const struct file_operations gmem_file_fops = {
 	.fsync = noop_fsync,
 	.fallocate = gmem_file_fallocate,
 };
-
-/**
- * gmem_fs_object - the object that a handle shows
- * @file: any open file
- *
- * Return: the object, or NULL: it is no file of gmemfs that is open for reading and
- * writing.
- */
-struct gmem_object *gmem_fs_object(const struct file *file)
-{
-	const fmode_t mode = FMODE_READ | FMODE_WRITE;
-
-	if (file->f_op != &gmem_file_fops || (file->f_mode & mode) != mode)
-		return NULL;
-	return gmem_fs_inode_object(file_inode(file));
-}
 
 /* By its path, and so with no handle that would keep it from being freed meanwhile */
 static int gmem_file_set_size_by_path(struct inode *inode, loff_t size)

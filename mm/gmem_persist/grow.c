@@ -216,3 +216,15 @@ void gmem_object_save_times(struct inode *inode)
 	obj->ser->mtime = timespec64_to_ns(&ts);
 	gmem_slot_seal(obj->ser);
 }
+
+/**
+ * gmem_fs_touch - a file or directory has been changed now
+ * @inode: its inode
+ *
+ * Context: process context; takes gmem_pool.lock.
+ */
+void gmem_fs_touch(struct inode *inode)
+{
+	inode_set_mtime_to_ts(inode, inode_set_ctime_current(inode));
+	gmem_object_save_times(inode);
+}

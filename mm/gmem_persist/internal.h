@@ -376,6 +376,7 @@ void gmem_object_close(struct gmem_object *obj);
 int gmem_object_populate(struct gmem_object *obj,
 			 const struct gmem_object_params *params);
 void gmem_object_save_times(struct inode *inode);
+void gmem_fs_touch(struct inode *inode);
 int gmem_object_grow(struct gmem_object *obj, u64 size);
 void gmem_object_shrink(struct gmem_object *obj, u64 size);
 int gmem_object_set_length(struct gmem_object *obj, u64 length);
@@ -409,13 +410,14 @@ bool gmem_fs_options(u64 *granule, nodemask_t *nodes);
 struct inode *gmem_fs_new_inode(struct gmem_object *obj,
 				const struct gmem_object_ser *ser);
 
-/* file.c */
-extern const struct file_operations gmem_file_fops;
-extern const struct inode_operations gmem_file_iops;
+/* handle.c */
 bool gmem_file_is_view(const struct file *file);
 struct gmem_object *gmem_fs_object(const struct file *file);
 struct gmem_object *gmem_fs_inode_object(const struct inode *inode);
-void gmem_fs_touch(struct inode *inode);
+
+/* file.c */
+extern const struct file_operations gmem_file_fops;
+extern const struct inode_operations gmem_file_iops;
 int gmem_fs_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *attr);
 int gmem_fs_getattr(struct mnt_idmap *idmap, const struct path *path, struct kstat *stat,
 		    u32 mask, unsigned int flags);
