@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-2.0
+"""How the core, mm/gmem_persist/, is built: what scripts/check holds it to.
+
+- A function has at most 60 lines, a file 700.
+- A static function's name begins with gmem_FILE_, or with a word of its file's (WORDS):
+  in a stack trace it says where it is.
+- A file calls only functions of files that come before it in ORDER, and of those that UPWARD
+  lists. So who reads a file need know nothing of those behind it.
+"""
+import os
+import re
+
+MAX_LINES = 60
+MAX_FILE_LINES = 700
+
+# From the bottom to the top
+ORDER = """
+	stop trace
+	ranges param arena arena_find place record judge
+	pool reserve window
+	tables slots
+	charge clean
+	poison quarantine mapping backing
+	handle name object grow use create
+	view mmap info data
+	fs file dir
+	restore handover leave
+	sysfs debugfs
+""".split()
+
+# Who calls upward nevertheless, and what: none of it should be, and there must not be more.
+# "*": anything, by the initcall that starts everything
+UPWARD = {
+    "pool": "*",
+    "tables": "gmem_slot gmem_slot_count gmem_slots_add gmem_slots_forget",
+    "poison": "gmem_object_pfn gmem_vma_pgoff",
+    "name": "gmem_object_hide gmem_object_end_unused gmem_object_remove gmem_restore_pending",
+    "object": "gmem_fs_new_inode gmem_restore_pending",
+    "use": "gmem_restore_pending",
+}
+
+# Other words that static functions of a file may begin with
+WORDS = {
+    "arena_find": ("arena",), "place": ("arena",),
+    "record": ("header", "block", "bad", "slot"),
+    "slots": ("slot", "list"),
+}
+# Names that are printed as they are
+ANY_NAME = ("gmem_persist_kunit",)
+
+COMMENT = re.compile(r'/\*.*?\*/|"(?:\\.|[^"\\\n])*"|' r"'(?:\\.|[^'\\\n])*'", re.S)
+# A function's name, and macros that only look like one
+NAME = re.compile(r"\b(?!__\w+\b)(\w+)\s*\(")
+
+
+class Function:
+    """Its name, where its head begins and how many lines are between its braces"""
+
+    def __init__(self, name, static, line, lines):
+        self.name, self.static, self.line, self.lines = name, static, line, lines
+
+
+def without_comments(text):
+    return COMMENT.sub(lambda match: re.sub(r"[^\n]", " ", match.group()), text)
+
+
+def functions(code):
+    """Those that are defined there, in the kernel's style; by a macro, as it is written"""
+    lines = [line.rstrip("\\ \t") for line in code.replace("##", "").split("\n")]
+    for at, line in enumerate(lines):
+        if line != "{":
+            continue
+        start = at
+        while start and not re.match(r"\s*$|[}#{]|.*[;}]$", lines[start - 1]):
+            start -= 1
+        head = " ".join(lines[start:at])
+        name = NAME.search(head)
+        end = next((n for n in range(at, len(lines)) if lines[n].startswith("}")), at)
+        if name:
+            yield Function(name.group(1), "static" in head.split(), start + 1, end - at - 1)
+
+
+def check_file(name, path, code):
+    """Sizes and names"""
+    problems = []
+    size = code.count("\n")
+    if size > MAX_FILE_LINES:
+        problems.append(f"{path}:{size}: the file has {size} lines, "
+                        f"{MAX_FILE_LINES} are allowed")
+    if not path.endswith(".c"):
+        return problems
+    allowed = tuple(f"gmem_{word}_" for word in (name, *WORDS.get(name, ())))
+    for function in functions(code):
+        where = f"{path}:{function.line}: {function.name}()"
+        if function.lines > MAX_LINES:
+            problems.append(f"{where} has {function.lines} lines, {MAX_LINES} are allowed")
+        if function.static and not function.name.startswith(allowed) and name not in ANY_NAME:
+            problems.append(f"{where} is static and begins with none of {', '.join(allowed)}")
+    return problems
+
+
+def check_calls(folder, codes):
+    """Who calls whom; the KUnit tests may call anybody."""
+    home = {f.name: name for name, code in codes.items() for f in functions(code) if not f.static}
+    rank = {name: i for i, name in enumerate(ORDER)}
+    problems, used = [], set()
+    for name, code in sorted(codes.items()):
+        if name in ANY_NAME:
+            continue
+        if name not in rank:
+            problems.append(f"{folder}/{name}.c:1: scripts/layers.py does not know where it stands")
+            continue
+        known = UPWARD.get(name, "").split()
+        for match in re.finditer(r"\bgmem_\w+", code):
+            target = home.get(match.group(), name)
+            if target == name or target not in rank or rank[target] < rank[name]:
+                continue
+            used.add((name, match.group()))
+            if known != ["*"] and match.group() not in known:
+                line = code.count("\n", 0, match.start()) + 1
+                problems.append(f"{folder}/{name}.c:{line}: {match.group()}() is in {target}.c, "
+                                f"which comes behind {name}.c (scripts/layers.py)")
+    for name, calls in UPWARD.items():
+        for call in calls.split():
+            if call != "*" and (name, call) not in used:
+                problems.append(f"scripts/layers.py: {name}.c does not call {call}() upward "
+                                "any more")
+    return problems
+
+
+def check(top, folder="mm/gmem_persist"):
+    """Number of files, and the problems"""
+    problems, codes = [], {}
+    files = sorted(f for f in os.listdir(os.path.join(top, folder)) if f.endswith((".c", ".h")))
+    for file in files:
+        with open(os.path.join(top, folder, file), encoding="utf-8") as source:
+            code = without_comments(source.read())
+        name = file[:-2]
+        if file.endswith(".c"):
+            codes[name] = code
+        problems += check_file(name, f"{folder}/{file}", code)
+    return len(files), problems + check_calls(folder, codes)
