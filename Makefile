@@ -20,7 +20,7 @@ export PYTHONDONTWRITEBYTECODE = 1
 .NOTPARALLEL:
 
 .PHONY: again bench-restart help deps linux config build unit frag fuzz mutants selftests initramfs demo test test-vm \
-	stress boots bench-pool bench-kvm bench-scale check shell series clean distclean
+	stress sweep boots bench-pool bench-kvm bench-scale check shell series clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -94,6 +94,10 @@ again: build ## one VM test N times (10): how often it passes (T=name, FLAVOUR=r
 stress: ## many VMMs at once, at random (TIME=seconds, 1800; FLAVOUR=debug, release, kcsan; SEED=n)
 	@$(MAKE) build FLAVOUR=$(STRESS_FLAVOUR)
 	@scripts/stress $(STRESS_FLAVOUR) $(or $(TIME),1800) $(SEED)
+
+sweep: ## a kexec after each failing allocation of a boot, one after the other: takes hours
+	@$(MAKE) build FLAVOUR=debug
+	@scripts/run-vm --flavour debug --test no-memory-every --echo
 
 boots: build ## boot with a pool of 1 TiB N times (20): build/results/boots.json
 	@scripts/boots $(N)

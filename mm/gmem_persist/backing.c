@@ -291,6 +291,46 @@ static void gmem_backing_free(struct gmem_backing *b)
 	kfree(b);
 }
 
+/**
+ * gmem_backing_let_go - undo gmem_backing_of()
+ * @b: the memory, which stays nobody's
+ *
+ * Context: process context; without gmem_pool.lock.
+ */
+void gmem_backing_let_go(struct gmem_backing *b)
+{
+	gmem_backing_free(b);
+}
+
+/**
+ * gmem_backing_of - take hold of memory that has contents, and is nobody's
+ * @x: the memory; its array is the backing's from now on, also if it fails
+ *
+ * It is charged to the caller's dmem cgroup.
+ *
+ * Context: process context.
+ * Return: the memory, for gmem_backing_attach() or gmem_backing_let_go(); or an ERR_PTR():
+ * -EDQUOT (a limit of the caller's dmem cgroup, or of one above it, would be exceeded), -ENOMEM.
+ */
+struct gmem_backing *gmem_backing_of(const struct gmem_ranges *x)
+{
+	struct gmem_backing *b = kzalloc_obj(*b);
+	struct gmem_charge *charges;
+
+	if (!b) {
+		kvfree(x->r);
+		return ERR_PTR(-ENOMEM);
+	}
+	b->ranges = *x;
+	charges = gmem_charge_ranges(x);
+	if (IS_ERR(charges)) {
+		gmem_backing_let_go(b);
+		return ERR_CAST(charges);
+	}
+	b->charges = charges;
+	return b;
+}
+
 /* Given back while the pool was frozen, and so not free yet; under gmem_pool.lock. */
 static LIST_HEAD(gmem_backing_deferred);
 

@@ -55,7 +55,7 @@ struct gmem_charge {
 };
 
 /* By node; NULL if no part of the pool is there. */
-static struct dmem_cgroup_region *regions[MAX_NUMNODES] __ro_after_init;
+static struct dmem_cgroup_region *regions[MAX_NUMNODES];
 
 /* Memory of which nobody knows the node counts for the first. */
 static int gmem_charge_nid(int nid)
@@ -163,31 +163,48 @@ static int gmem_charge_note(void *arg, int nid, u64 size)
 }
 
 /**
- * gmem_charge_object - charge an object of the last kernel to the current task's cgroup
- * @obj: the object, which nobody else knows yet
+ * gmem_charge_ranges - charge memory that is there already to the current task's cgroup
+ * @x: the memory
  *
- * Context: boot; the root group has no limit.
- * Return: 0 or -ENOMEM.
+ * Context: process context.
+ * Return: the charge, or an ERR_PTR(): -EDQUOT (a limit of the cgroup, or of one above it, would
+ * be exceeded), -ENOMEM.
  */
-int gmem_charge_object(struct gmem_object *obj)
+struct gmem_charge *gmem_charge_ranges(const struct gmem_ranges *x)
 {
-	struct gmem_charge *c;
+	struct gmem_charge *c = gmem_charge_new();
 	int nid, err = 0;
 
-	if (!obj->ranges.nr)
-		return 0;
-	c = gmem_charge_new();
 	if (!c)
-		return -ENOMEM;
-	gmem_charge_walk(obj->ranges.r, obj->ranges.nr, gmem_charge_note, c);
+		return ERR_PTR(-ENOMEM);
+	gmem_charge_walk(x->r, x->nr, gmem_charge_note, c);
 	for (nid = 0; nid < nr_node_ids && !err; nid++)
 		if (c->node[nid].size)
 			err = dmem_cgroup_try_charge(regions[nid], c->node[nid].size,
 						     &c->node[nid].group, NULL);
 	if (err) {
 		gmem_uncharge(c);
-		return -ENOMEM;
+		return ERR_PTR(err == -EAGAIN ? -EDQUOT : err);
 	}
+	return c;
+}
+
+/**
+ * gmem_charge_object - charge an object of the last kernel to the current task's cgroup
+ * @obj: the object, which nobody else knows yet
+ *
+ * Context: process context; the root group, which has no limit.
+ * Return: 0 or -ENOMEM.
+ */
+int gmem_charge_object(struct gmem_object *obj)
+{
+	struct gmem_charge *c;
+
+	if (!obj->ranges.nr)
+		return 0;
+	c = gmem_charge_ranges(&obj->ranges);
+	if (IS_ERR(c))
+		return -ENOMEM;
 	obj->charges = c;
 	return 0;
 }
@@ -319,7 +336,7 @@ void gmem_uncharge(struct gmem_charge *c)
  *
  * Return: 0 or -ENOMEM.
  */
-int __init gmem_charge_init(void)
+int gmem_charge_init(void)
 {
 	u64 *sizes = gmem_charge_sizes(gmem_pool.ranges.r, gmem_pool.ranges.nr);
 	unsigned int nid;

@@ -299,8 +299,8 @@ struct gmem_clean_worker {
 	bool leave;
 };
 
-static struct gmem_clean_worker *workers __ro_after_init;
-static unsigned int nr_workers __ro_after_init;
+static struct gmem_clean_worker *workers;
+static unsigned int nr_workers;
 static DECLARE_WAIT_QUEUE_HEAD(work_wait);	/* for something to clean */
 static DECLARE_WAIT_QUEUE_HEAD(leave_wait);	/* for a worker to stop */
 
@@ -466,9 +466,9 @@ void gmem_clean_leave(const struct gmem_ranges *x)
 /**
  * gmem_clean_init - start the background workers
  *
- * Context: boot; the pool has been taken over.
+ * Context: process context; the pool has been taken over.
  */
-void __init gmem_clean_init(void)
+void gmem_clean_init(void)
 {
 	const struct gmem_arena *arena = &gmem_pool.arena;
 	unsigned int i;

@@ -21,7 +21,7 @@ static int gmem_debugfs_open(struct inode *inode, struct file *file)
 	if (!copy)
 		return -ENOMEM;
 	/* Of one moment, however it is read. */
-	err = gmem_tables_copy(copy);
+	err = gmem_restore_copy(copy);
 	if (err) {
 		kfree(copy);
 		return err;
@@ -54,6 +54,25 @@ static const struct file_operations gmem_debugfs_record_fops = {
 	.release = gmem_debugfs_release,
 };
 
+#ifdef CONFIG_FAULT_INJECTION
+/* What "restore" does in sysfs, also while that is not there */
+static int gmem_debugfs_again(void *unused, u64 val)
+{
+	return gmem_pool.again();
+}
+
+DEFINE_DEBUGFS_ATTRIBUTE(gmem_debugfs_again_fops, NULL, gmem_debugfs_again, "%llu\n");
+
+static void __init gmem_debugfs_add_start(struct dentry *dir)
+{
+	debugfs_create_u32("steps", 0400, dir, &gmem_start_done);
+	debugfs_create_file("again", 0200, dir, NULL, &gmem_debugfs_again_fops);
+	debugfs_create_u32("fail_start", 0600, dir, &gmem_pool_fail_nth);
+}
+#else
+static void __init gmem_debugfs_add_start(struct dentry *dir) {}
+#endif
+
 /**
  * gmem_debugfs_init - show the record
  *
@@ -65,5 +84,6 @@ void __init gmem_debugfs_init(void)
 
 	debugfs_create_file("record", 0400, dir, NULL, &gmem_debugfs_record_fops);
 	gmem_stop_init(dir);
+	gmem_debugfs_add_start(dir);
 	fault_create_debugfs_attr("fail_read", dir, &gmem_window_fail_read);
 }

@@ -139,6 +139,8 @@ static long gmem_file_ioctl(struct file *file, unsigned int cmd, unsigned long a
 	case GMEM_PERSIST_GET_VIEW:
 	case GMEM_PERSIST_SHARE:
 		return gmem_view_ioctl(file, cmd, arg);
+	case GMEM_PERSIST_ATTACH:
+		return gmem_attach_ioctl(file, arg);
 	default:
 		return gmem_info_ioctl(file, cmd, arg);
 	}

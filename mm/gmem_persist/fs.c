@@ -64,7 +64,7 @@
 
 #define ROOT_INO	1
 
-static struct vfsmount *gmem_mnt __ro_after_init;
+static struct vfsmount *gmem_mnt;
 
 /* What a file's memory is to be, and in a mount's context, what was said of it. */
 struct gmem_fs_opts {
@@ -164,7 +164,8 @@ static int gmem_fs_get_tree(struct fs_context *fc)
 {
 	int err;
 
-	if (!gmem_persist_enabled())
+	/* The kernel's own mount comes first. */
+	if (!gmem_persist_enabled() && !(fc->sb_flags & SB_KERNMOUNT))
 		return -ENODEV;
 	err = get_tree_single(fc, gmem_fs_fill_super);
 	if (err)
@@ -265,7 +266,7 @@ bool gmem_fs_options(u64 *granule, nodemask_t *nodes)
  *
  * Return: 0 or -errno.
  */
-int __init gmem_fs_init(void)
+int gmem_fs_init(void)
 {
 	gmem_mnt = kern_mount(&gmem_fs_type);
 	if (IS_ERR(gmem_mnt))

@@ -111,6 +111,103 @@ int gmem_object_populate(struct gmem_object *obj,
 	return err;
 }
 
+static int gmem_object_take_over(const struct gmem_attach *a, struct gmem_backing *b,
+				 struct gmem_room *room, struct gmem_ranges *rest)
+{
+	struct gmem_object_ser *ser = a->obj->ser;
+	unsigned int i;
+
+	guard(spinlock)(&gmem_pool.lock);
+
+	if (gmem_pool.holders)
+		return -EBUSY;
+	if (!gmem_object_visible(a->obj))
+		return -ESTALE;
+	if (!gmem_poison_is_marked(a->obj, &b->ranges))
+		return -EAGAIN;
+	swap(gmem_pool.quarantined, *rest);
+	for (i = 0; i < b->ranges.nr; i++)
+		gmem_arena_set_dirty(&gmem_pool.arena, b->ranges.r[i].base,
+				     b->ranges.r[i].size);
+	ser->kind = a->kind;
+	ser->granule = a->granule;
+	ser->flags = a->flags;
+	ser->vm_class = a->vm_class;
+	ser->bytes = a->length;
+	gmem_backing_attach(b, a->obj, room);
+	gmem_slot_seal(ser);
+	/* Whatever was saved: nobody knows what it was saved beside. */
+	gmem_slot_draw_token(ser);
+	return 0;
+}
+
+static int gmem_object_do_attach(const struct gmem_attach *a, struct gmem_backing *b,
+				 struct gmem_ranges *rest)
+{
+	struct address_space *mapping = a->obj->inode->i_mapping;
+	struct gmem_room room;
+	int err;
+
+	err = gmem_backing_make_room(b, a->obj, &room);
+	if (err)
+		return err;
+	do {
+		err = gmem_poison_mark(a->obj, &b->ranges);
+		if (err)
+			break;
+		filemap_invalidate_lock(mapping);
+		err = gmem_object_take_over(a, b, &room, rest);
+		filemap_invalidate_unlock(mapping);
+	} while (err == -EAGAIN);
+	gmem_room_free(&room);
+	/* It has no pages. */
+	if (err)
+		xa_destroy(&a->obj->bad_pages);
+	return err;
+}
+
+/**
+ * gmem_object_attach_memory - let an object have memory that is quarantined, with its contents
+ * @a: the object and the memory; the array of that is freed or used
+ *
+ * The object gets another token, and the caller's dmem cgroup pays.
+ *
+ * Context: process context; nobody else takes memory out of quarantine; takes the lock of the
+ * object's inode, its invalidate lock and gmem_pool.lock.
+ * Return: 0, -EEXIST (it has memory), -ENOENT (not all of the memory is quarantined, or some is
+ * named twice), -ESTALE (the object has no name any more), -EDQUOT (a limit of the caller's dmem
+ * cgroup, or of one above it, would be exceeded), -EBUSY (the pool is frozen), -ENOMEM.
+ */
+int gmem_object_attach_memory(const struct gmem_attach *a)
+{
+	struct inode *inode = a->obj->inode;
+	struct gmem_ranges rest = {};
+	struct gmem_backing *b;
+	int err;
+
+	b = gmem_backing_of(&a->ranges);
+	if (IS_ERR(b))
+		return PTR_ERR(b);
+	inode_lock(inode);
+	err = a->obj->ranges.nr ? -EEXIST : gmem_quarantine_without(&b->ranges, &rest);
+	if (!err) {
+		err = gmem_object_do_attach(a, b, &rest);
+		kvfree(rest.r);
+	}
+	if (!err) {
+		gmem_backing_done(b, a->obj);
+		inode_set_bytes(inode, a->obj->ser->size);
+		/* From here on it may be mapped. */
+		i_size_write(inode, gmem_object_is_data(a->obj) ? a->length : a->obj->ser->size);
+		pr_notice("object %s: %llu MiB are attached that were quarantined\n",
+			  a->obj->ser->name, a->obj->ser->size >> 20);
+	}
+	inode_unlock(inode);
+	if (err)
+		gmem_backing_let_go(b);
+	return err;
+}
+
 /**
  * gmem_object_grow - give an object more memory for data
  * @obj: the object; it has no memory, or holds data

@@ -18,6 +18,7 @@
  */
 #include "internal.h"
 
+#include <linux/kexec_handover.h>
 #include <linux/timekeeping.h>
 
 #include <trace/events/gmem_persist.h>
@@ -26,8 +27,8 @@
  * gmem_handover_check - would a kexec now hand over all that has a name
  *
  * Context: any. Without gmem_pool.lock the answer is a hint.
- * Return: 0, -EOPNOTSUPP (KHO is off, nothing can be handed over), -ENOEXEC (the kernel
- * loaded for kexec gets no handover), -EAGAIN (root is creating an object), -ENOENT (no
+ * Return: 0, -EOPNOTSUPP (KHO is off, nothing can be handed over), -ENOMEM (there was no memory
+ * to let the next kernel find the record), -ENOEXEC (the kernel loaded for kexec gets no handover), -EAGAIN (root is creating an object), -ENOENT (no
  * kernel is loaded for kexec).
  */
 int gmem_handover_check(void)
@@ -35,7 +36,7 @@ int gmem_handover_check(void)
 	const int image = READ_ONCE(gmem_pool.image);
 
 	if (!gmem_tables_published())
-		return -EOPNOTSUPP;
+		return kho_is_enabled() ? -ENOMEM : -EOPNOTSUPP;
 	if (image == -ENOEXEC)
 		return image;
 	return READ_ONCE(gmem_pool.nr_awaited) ? -EAGAIN : image;
@@ -69,7 +70,7 @@ static int gmem_handover_do_freeze(enum gmem_holder holder, bool anyway)
  *
  * Context: process context; takes gmem_pool.lock.
  * Return: 0, -EALREADY (@holder holds it already), -EOPNOTSUPP (KHO is off, nothing
- * can be handed over), -EAGAIN (root is creating an object), -ENOEXEC (the kernel
+ * can be handed over), -ENOMEM (likewise, for lack of memory at boot), -EAGAIN (root is creating an object), -ENOEXEC (the kernel
  * loaded for kexec gets no handover).
  */
 int gmem_handover_freeze(enum gmem_holder holder, bool anyway)
@@ -121,13 +122,17 @@ int gmem_handover_thaw(enum gmem_holder holder)
 /**
  * gmem_handover_init - let the next kernel find the record
  *
- * Context: boot, after KHO is ready and the last kernel's record has been read.
+ * Context: process context, once the tables are there.
+ * Return: 0, also if KHO is off; or -ENOMEM: it may be tried again.
  */
-void __init gmem_handover_init(void)
+int gmem_handover_init(void)
 {
 	int err = gmem_tables_publish();
 
+	if (err == -ENOMEM)
+		return err;
 	if (err)
 		pr_warn("KHO is not available (%pe): objects will not survive a kexec\n",
 			ERR_PTR(err));
+	return 0;
 }

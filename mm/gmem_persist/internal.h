@@ -5,17 +5,19 @@
  * Lock ordering:
  *
  *  kernel_kexec() / sysfs			(who may sleep here holds none of ours)
- *    inode->i_rwsem				(size, kind and name of an object)
- *      mapping->invalidate_lock		(who maps an object, bad pages of it)
- *        writers_lock of an object	(view.c: who writes to it)
- *        KVM's mmu_lock
- *        grow_lock				(slots.c: a table gets longer)
- *        gmem_pool.lock
- *          xa_lock of gmem_pool.objects
- *          dentry->d_lock			(d_instantiate())
- *          the lock of a waitqueue
- *    the object's charge_lock			(who pays for it)
- *      locks of the dmem cgroup
+ *    start_lock				(start.c: who starts the pool, by a work)
+ *      restore_lock				(restore.c: what is quarantined becomes less)
+ *        inode->i_rwsem			(size, kind and name of an object)
+ *          mapping->invalidate_lock	(who maps an object, bad pages of it)
+ *            writers_lock of an object	(view.c: who writes to it)
+ *            KVM's mmu_lock
+ *            grow_lock			(slots.c: a table gets longer)
+ *            gmem_pool.lock
+ *              xa_lock of gmem_pool.objects
+ *              dentry->d_lock		(d_instantiate())
+ *              the lock of a waitqueue
+ *          the object's charge_lock		(who pays for it)
+ *            locks of the dmem cgroup
  *
  * gmem_pool.lock is a spinlock: what is done under it is bounded, allocates nothing and
  * cannot be preempted by anybody, so that freezing, claiming and memory_failure() wait for
@@ -30,6 +32,7 @@
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/numa.h>
+#include <linux/sched.h>
 #include <linux/spinlock.h>
 #include <linux/uidgid.h>
 #include <linux/uuid.h>
@@ -49,7 +52,7 @@ enum gmem_holder {
 
 /**
  * struct gmem_pool - the memory set aside, and who has it
- * @lock: protects what follows
+ * @lock: protects what follows, if it does not say otherwise
  * @ranges: all of it
  * @arena: what of it is free, and what must be cleared before it is given out
  * @quarantined: of unknown contents, unavailable until the operator releases it
@@ -64,10 +67,12 @@ enum gmem_holder {
  *	-ENOENT if none is loaded; without @lock
  * @generation: how many handovers the pool has seen
  * @retire_later: a free granule got a bad page while the pool was frozen
- * @ready: the pool can be used
+ * @present: there is a pool, and nobody else has its memory; constant after early boot
+ * @ready: the pool can be used; without @lock
+ * @again: do what there was no memory for at boot, see gmem_start_again(); constant after boot
  */
 struct gmem_pool {
-	spinlock_t lock;	/* all but @ranges and @image */
+	spinlock_t lock;	/* all but what says otherwise */
 	struct gmem_ranges ranges;
 	struct gmem_arena arena;
 	struct gmem_ranges quarantined;
@@ -81,7 +86,9 @@ struct gmem_pool {
 	int image;
 	u64 generation;
 	bool retire_later;
+	bool present;
 	bool ready;
+	int (*again)(void);
 };
 
 extern struct gmem_pool gmem_pool;
@@ -255,6 +262,24 @@ void gmem_pool_stat(int nid, struct gmem_stat *stat);
 int gmem_ranges_reserve(struct gmem_ranges *x, unsigned int extra);
 bool gmem_pool_frozen(void);
 
+/*
+ * For tests: which allocation of the next attempt to start the pool fails (start.c); 0 when it
+ * has. With that the attempt ends, whether or not it could have done without.
+ */
+#ifdef CONFIG_FAULT_INJECTION
+extern u32 gmem_pool_fail_nth;
+
+static inline bool gmem_pool_has_failed(void)
+{
+	return gmem_pool_fail_nth && !current->fail_nth;
+}
+#else
+static inline bool gmem_pool_has_failed(void)
+{
+	return false;
+}
+#endif
+
 /* clean.c */
 void gmem_clean_init(void);
 void gmem_clean_kick(void);
@@ -266,18 +291,19 @@ extern unsigned int gmem_clean_threads;
 
 /* tables.c */
 const char *gmem_tables_find(void);
+int gmem_tables_preserve_all(void);
 int gmem_tables_make(bool kept);
-void gmem_tables_check_nodes(void);
 int gmem_tables_publish(void);
 void gmem_tables_set_state(u32 state);
 bool gmem_tables_published(void);
 struct gmem_block_ser *gmem_tables_block(unsigned int i);
 void gmem_tables_write_bad(void);
 size_t gmem_tables_size(void);
-int gmem_tables_copy(struct debugfs_blob_wrapper *copy);
+int gmem_tables_copy(struct debugfs_blob_wrapper *copy, struct xarray *lists);
 
 void *gmem_tables_alloc(unsigned int order, gfp_t gfp);
 void *gmem_tables_adopt(u64 phys, unsigned int order);
+int gmem_tables_preserve(void *p);
 void gmem_tables_free(void *p);
 int gmem_tables_add_slots(void *slots, unsigned int order);
 
@@ -296,14 +322,17 @@ void gmem_slot_draw_token(struct gmem_object_ser *slot);
 
 /* restore.c */
 int gmem_restore_prepare(void);
-void gmem_restore(void);
-int gmem_restore_again(void);
+int gmem_restore(void);
 unsigned int gmem_restore_pending(void);
 int gmem_restore_release(u64 base, u64 size);
+struct gmem_attach;
+int gmem_restore_attach(const struct gmem_attach *attach, u64 slot);
+int gmem_restore_copy(struct debugfs_blob_wrapper *copy);
 
 /* quarantine.c */
-void gmem_quarantine_fill(const unsigned long *owned);
+int gmem_quarantine_fill(const unsigned long *owned);
 int gmem_quarantine_release(u64 base, u64 size);
+int gmem_quarantine_without(const struct gmem_ranges *out, struct gmem_ranges *rest);
 
 /* backing.c */
 /**
@@ -335,6 +364,8 @@ struct gmem_backing *gmem_backing_take(u64 size, u64 granule, const nodemask_t *
 int gmem_backing_check(const struct gmem_backing *b);
 void gmem_backing_give_back(struct gmem_backing *b);
 void gmem_backing_reap(void);
+struct gmem_backing *gmem_backing_of(const struct gmem_ranges *x);
+void gmem_backing_let_go(struct gmem_backing *b);
 int gmem_backing_make_room(const struct gmem_backing *b, const struct gmem_object *obj,
 			   struct gmem_room *room);
 void gmem_room_free(struct gmem_room *room);
@@ -373,6 +404,27 @@ int gmem_object_open(struct gmem_object *obj, bool write, bool exclusive);
 void gmem_object_close(struct gmem_object *obj);
 
 /* grow.c */
+/**
+ * struct gmem_attach - memory that is quarantined, and the object that shall have it
+ * @obj: the object, which has none
+ * @ranges: the memory, in the order of its offsets, in an array from kvmalloc()
+ * @kind: GMEM_PERSIST_KIND_MEMORY or GMEM_PERSIST_KIND_DATA
+ * @vm_class: as with struct gmem_object_params
+ * @granule: likewise
+ * @flags: likewise
+ * @length: of data: how many bytes there are; else 0
+ */
+struct gmem_attach {
+	struct gmem_object *obj;
+	struct gmem_ranges ranges;
+	u32 kind;
+	u32 vm_class;
+	u64 granule;
+	u64 flags;
+	u64 length;
+};
+
+int gmem_object_attach_memory(const struct gmem_attach *a);
 int gmem_object_populate(struct gmem_object *obj,
 			 const struct gmem_object_params *params);
 void gmem_object_save_times(struct inode *inode);
@@ -397,6 +449,9 @@ int gmem_object_set_attr(struct gmem_object *obj, kuid_t uid, kgid_t gid,
 
 /* info.c */
 long gmem_info_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+
+/* attach.c */
+long gmem_attach_ioctl(struct file *file, unsigned long arg);
 
 /* data.c */
 ssize_t gmem_data_read_iter(struct kiocb *iocb, struct iov_iter *to);
@@ -433,7 +488,8 @@ int gmem_poison_init(void);
 void gmem_poison_watch(void);
 void gmem_poison_restore(void);
 void gmem_poison_retire_all(void);
-int gmem_poison_restore_object(struct gmem_object *obj);
+int gmem_poison_mark(struct gmem_object *obj, const struct gmem_ranges *list);
+bool gmem_poison_is_marked(struct gmem_object *obj, const struct gmem_ranges *list);
 void gmem_poison_retire(u64 base, u64 size);
 bool gmem_poison_hit(const struct gmem_ranges *ranges);
 u64 gmem_poison_good_run(struct gmem_object *obj, u64 offset, u64 size);
@@ -458,6 +514,7 @@ long gmem_view_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 int gmem_charge_init(void);
 struct gmem_charge *gmem_charge_new(void);
 int gmem_charge(struct gmem_charge *c, int nid, u64 size);
+struct gmem_charge *gmem_charge_ranges(const struct gmem_ranges *x);
 int gmem_charge_object(struct gmem_object *obj);
 void gmem_charge_move(struct gmem_object *obj);
 void gmem_charge_merge(struct gmem_object *obj, struct gmem_charge *c);
@@ -472,7 +529,7 @@ void gmem_window_write(u64 to, const void *from, size_t size);
 int gmem_zero(u64 base, u64 size, int (*stop)(void *), void *arg);
 
 /* handover.c */
-void gmem_handover_init(void);
+int gmem_handover_init(void);
 int gmem_handover_check(void);
 int gmem_handover_freeze(enum gmem_holder holder, bool anyway);
 int gmem_handover_thaw(enum gmem_holder holder);
@@ -487,5 +544,9 @@ void gmem_debugfs_init(void);
 
 /* sysfs.c */
 int gmem_sysfs_init(void);
+int gmem_sysfs_add_nodes(void);
+
+/* start.c */
+extern unsigned int gmem_start_done;
 
 #endif /* _MM_GMEM_PERSIST_INTERNAL_H */

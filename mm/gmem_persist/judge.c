@@ -10,6 +10,7 @@
 #include <linux/limits.h>
 #include <linux/log2.h>
 #include <linux/minmax.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
@@ -193,33 +194,39 @@ static struct gmem_found *gmem_judge_parent(const struct gmem_judge *j,
 	return lo < j->nr && j->objs[lo]->id + 1ULL == f->slot->parent ? j->objs[lo] : NULL;
 }
 
+/* Is the directory that an object is in none that it can be found in? */
+static bool gmem_judge_is_lost(const struct gmem_found *f, const struct gmem_found *dir)
+{
+	if (!dir)
+		return f->slot->parent;
+	/* Who comes to where he has been is in a circle. */
+	return dir->bad || dir->depth == GMEM_JUDGE_WALKED ||
+	       dir->slot->kind != GMEM_PERSIST_KIND_DIRECTORY;
+}
+
 /*
- * Walk up to the root, or to a directory of which all is known, and then once more to tell
- * those on the way. Who comes to where he has been is in a circle.
+ * Walk up to the root, to a directory of which all is known, or to one that is lost, and then
+ * once more to tell those on the way. What is lost is in a directory that is to be made.
  */
 static void gmem_judge_place(const struct gmem_judge *j, struct gmem_found *f)
 {
-	struct gmem_found *at, *dir;
-	bool missing = false;
-	u32 steps = 0, depth;
+	struct gmem_found *at = f, *dir;
+	u32 steps = 0, depth = 0;
 
-	for (at = f; at && !at->depth && !missing; at = dir) {
+	while (at && !at->depth) {
 		at->depth = GMEM_JUDGE_WALKED;
 		steps++;
 		dir = gmem_judge_parent(j, at);
-		if (!dir)
-			missing = at->slot->parent;
-		else
-			missing = dir->bad || dir->depth == GMEM_JUDGE_WALKED ||
-				  dir->slot->kind != GMEM_PERSIST_KIND_DIRECTORY;
+		at->lost = gmem_judge_is_lost(at, dir);
+		if (at->lost)
+			break;
+		at = dir;
 	}
+	if (at)
+		depth = at->depth == GMEM_JUDGE_WALKED ? 1 : at->depth;
 
-	depth = at && !missing ? at->depth : 0;
-	for (at = f; steps; at = --steps ? gmem_judge_parent(j, at) : NULL) {
+	for (at = f; steps; at = --steps ? gmem_judge_parent(j, at) : NULL)
 		at->depth = depth + steps;
-		if (missing)
-			gmem_judge_refuse(at, "its directory is missing");
-	}
 }
 
 /**
@@ -232,9 +239,12 @@ static void gmem_judge_place(const struct gmem_judge *j, struct gmem_found *f)
  * @owned: one bit per granule, see gmem_arena_mark(): those that living objects have
  *
  * Refused are: those with the same name in the same directory, or with the same uuid; those
- * whose directory is no good directory, or in a circle; those with memory that was not kept,
- * or that another object names, or that they name twice. Of two that want the same, both are
- * refused, in whatever order they stand.
+ * with memory that was not kept, or that another object names, or that they name twice. Of two
+ * that want the same, both are refused, in whatever order they stand.
+ *
+ * Lost are: those whose directory is none, or was refused; and of those that are in each other,
+ * in a circle, one. Nothing is wrong with them but where they are: the caller makes a directory
+ * in the root directory, one for all that were in the same one.
  *
  * Those that are good have a depth, and all of their granules are set in @owned. Memory that
  * is kept and not in @owned then is quarantined.
@@ -288,4 +298,27 @@ int gmem_record_judge(struct gmem_found *found, unsigned int nr, struct gmem_are
 out:
 	gmem_judge_free(&j);
 	return err;
+}
+
+/**
+ * gmem_record_was_hidden - may a slot with a wrong checksum be forgotten
+ * @slot: the slot
+ * @arena: the memory of the pool, in which the bits of the record tell what is kept
+ *
+ * What it says is not believed, but if it says that its object was hidden, and no memory that
+ * it names was kept, then nothing hangs on it.
+ *
+ * Context: Any.
+ * Return: true if so.
+ */
+bool gmem_record_was_hidden(const struct gmem_object_ser *slot, const struct gmem_arena *arena)
+{
+	unsigned int i;
+
+	if (slot->state != GMEM_PERSIST_SLOT_HIDDEN)
+		return false;
+	for (i = 0; i < GMEM_PERSIST_INLINE_RANGES; i++)
+		if (gmem_arena_is_kept(arena, slot->ranges[i].base, SZ_2M))
+			return false;
+	return true;
 }

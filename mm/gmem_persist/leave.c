@@ -55,6 +55,8 @@ static const char *gmem_leave_text(int err)
 		return "ok";
 	case -EOPNOTSUPP:
 		return "no-kho: KHO is off in this kernel; boot with kho=on";
+	case -ENOMEM:
+		return "no-memory: there was no memory to hand the pool over; write 1 to restore";
 	case -ENOEXEC:
 		return "no-handover: the image for kexec gets no record; load it by kexec -s";
 	case -EAGAIN:
@@ -80,7 +82,7 @@ const char *gmem_leave_answer(void)
 /* Does the next kernel get no record at all? */
 static bool gmem_leave_without_record(int err)
 {
-	return err == -EOPNOTSUPP || err == -ENOEXEC;
+	return err == -EOPNOTSUPP || err == -ENOEXEC || err == -ENOMEM;
 }
 
 /* Would a kexec lose anything if it came in spite of @err? */
@@ -117,6 +119,9 @@ static int gmem_leave_prepare(void)
 	const bool lossy = READ_ONCE(gmem_lossy_kexec);
 	int err;
 
+	/* There may be memory by now. */
+	if (gmem_handover_check() == -ENOMEM)
+		gmem_pool.again();
 	err = gmem_handover_freeze(GMEM_HOLDER_REBOOT, false);
 	if (!err)
 		return 0;

@@ -470,7 +470,18 @@ static int gmem_object_restore_memory(struct gmem_object *obj, struct gmem_range
 	if (!obj->start)
 		return -ENOMEM;
 	gmem_backing_index_ranges(&obj->ranges, obj->start);
-	return gmem_poison_restore_object(obj);
+	return 0;
+}
+
+/* Show it, unless there was a memory error meanwhile that it does not know of. */
+static bool gmem_object_show(struct gmem_object *obj)
+{
+	guard(spinlock)(&gmem_pool.lock);
+
+	if (!gmem_poison_is_marked(obj, &obj->ranges))
+		return false;
+	gmem_object_insert(obj);
+	return true;
 }
 
 /**
@@ -505,11 +516,13 @@ struct gmem_object *gmem_object_restore(u32 id, struct gmem_range *list,
 		err = gmem_charge_object(obj);
 	if (!err)
 		err = xa_reserve(&gmem_pool.objects, id, GFP_KERNEL);
-	if (!err) {
-		scoped_guard(spinlock, &gmem_pool.lock)
-			gmem_object_insert(obj);
+	while (!err) {
+		err = gmem_poison_mark(obj, &obj->ranges);
+		if (!err && gmem_object_show(obj))
+			break;
 	}
 	if (err) {
+		xa_release(&gmem_pool.objects, id);
 		gmem_uncharge(obj->charges);
 		obj->ser = NULL;
 		gmem_object_put(obj);

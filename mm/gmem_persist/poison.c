@@ -153,6 +153,24 @@ u64 gmem_poison_good_run(struct gmem_object *obj, u64 offset, u64 size)
 	return ((u64)first << PAGE_SHIFT) - offset;
 }
 
+/* Which page of a list of ranges is at an address? False if none is. */
+static bool gmem_poison_index(const struct gmem_ranges *list, u64 addr, pgoff_t *index)
+{
+	u64 offset = 0;
+	unsigned int i;
+
+	for (i = 0; i < list->nr; i++) {
+		const struct gmem_range *r = &list->r[i];
+
+		if (addr >= r->base && addr < gmem_range_end(r)) {
+			*index = (offset + addr - r->base) >> PAGE_SHIFT;
+			return true;
+		}
+		offset += r->size;
+	}
+	return false;
+}
+
 /**
  * gmem_poison_find - which page of an object is at an address
  * @obj: the object
@@ -163,19 +181,7 @@ u64 gmem_poison_good_run(struct gmem_object *obj, u64 offset, u64 size)
  */
 bool gmem_poison_find(const struct gmem_object *obj, u64 addr, pgoff_t *index)
 {
-	u64 offset = 0;
-	unsigned int i;
-
-	for (i = 0; i < obj->ranges.nr; i++) {
-		const struct gmem_range *r = &obj->ranges.r[i];
-
-		if (addr >= r->base && addr < gmem_range_end(r)) {
-			*index = (offset + addr - r->base) >> PAGE_SHIFT;
-			return true;
-		}
-		offset += r->size;
-	}
-	return false;
+	return gmem_poison_index(&obj->ranges, addr, index);
 }
 
 /*
@@ -316,7 +322,7 @@ static struct address_space *gmem_poison_failure(struct pfn_address_space *space
  *
  * Return: 0 or -ENOMEM.
  */
-int __init gmem_poison_init(void)
+int gmem_poison_init(void)
 {
 	int err = gmem_ranges_reserve(&gmem_pool.bad_pages, GMEM_PERSIST_MAX_BAD_PAGES);
 
@@ -328,9 +334,9 @@ int __init gmem_poison_init(void)
 /**
  * gmem_poison_watch - ask to be told of memory errors
  *
- * Context: boot; the pool has been taken over.
+ * Context: process context; the pool has been taken over.
  */
-void __init gmem_poison_watch(void)
+void gmem_poison_watch(void)
 {
 	unsigned int i;
 	int err = 0;
@@ -353,9 +359,9 @@ void __init gmem_poison_watch(void)
 /**
  * gmem_poison_restore - take over what the last kernel knew
  *
- * Context: boot; the list of bad pages is there, and free memory is known.
+ * Context: process context; the list of bad pages is there, and free memory is known.
  */
-void __init gmem_poison_restore(void)
+void gmem_poison_restore(void)
 {
 	const struct gmem_ranges *bad = &gmem_pool.bad_pages;
 
@@ -368,30 +374,66 @@ void __init gmem_poison_restore(void)
 			gmem_ranges_bytes(&gmem_pool.retired) >> 20);
 }
 
-/**
- * gmem_poison_restore_object - mark the bad pages of an object
- * @obj: the object, which nobody uses yet
- *
- * Return: 0 or -ENOMEM.
- */
-int gmem_poison_restore_object(struct gmem_object *obj)
+/* The first bad page of a list of ranges that is not marked yet; gmem_pool.lock is held. */
+static bool gmem_poison_next_unmarked(struct xarray *pages, const struct gmem_ranges *list,
+				      pgoff_t *index)
 {
 	unsigned int i;
-	pgoff_t index;
 	u64 addr;
-	int err;
 
-	for (i = 0; i < obj->ranges.nr; i++) {
-		const struct gmem_range *r = &obj->ranges.r[i];
+	lockdep_assert_held(&gmem_pool.lock);
+
+	for (i = 0; i < list->nr && gmem_pool.bad_pages.nr; i++) {
+		const struct gmem_range *r = &list->r[i];
 
 		for (addr = r->base; gmem_poison_next(&addr, gmem_range_end(r));
 		     addr += PAGE_SIZE) {
-			gmem_poison_find(obj, addr, &index);
-			err = xa_err(xa_store(&obj->bad_pages, index,
-					      xa_mk_value(1), GFP_KERNEL));
-			if (err)
-				return err;
+			gmem_poison_index(list, addr, index);
+			if (!xa_load(pages, *index))
+				return true;
 		}
 	}
-	return 0;
+	return false;
+}
+
+/**
+ * gmem_poison_mark - mark the bad pages of an object that comes with contents
+ * @obj: the object, which nobody can use yet
+ * @list: its memory, which need not be its yet
+ *
+ * Context: process context; takes gmem_pool.lock.
+ * Return: 0, and unless gmem_poison_is_marked() finds another one, all are marked; or -ENOMEM.
+ */
+int gmem_poison_mark(struct gmem_object *obj, const struct gmem_ranges *list)
+{
+	bool more = true;
+	pgoff_t index;
+	int err = 0;
+
+	while (!err) {
+		scoped_guard(spinlock, &gmem_pool.lock)
+			more = gmem_poison_next_unmarked(&obj->bad_pages, list, &index);
+		if (!more)
+			break;
+		err = xa_err(xa_store(&obj->bad_pages, index, xa_mk_value(1), GFP_KERNEL));
+	}
+	return err;
+}
+
+/**
+ * gmem_poison_is_marked - are all bad pages of an object marked
+ * @obj: the object
+ * @list: its memory
+ *
+ * If so, whoever meets another one from now on finds the object, if it is shown before
+ * gmem_pool.lock is let go of.
+ *
+ * Context: gmem_pool.lock is held.
+ * Return: true if so.
+ */
+bool gmem_poison_is_marked(struct gmem_object *obj, const struct gmem_ranges *list)
+{
+	pgoff_t index;
+
+	return !gmem_poison_next_unmarked(&obj->bad_pages, list, &index);
 }

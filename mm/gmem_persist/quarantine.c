@@ -20,10 +20,10 @@
  * gmem_quarantine_fill - find out what is quarantined
  * @owned: what objects have, by granule; NULL: they have nothing
  *
- * Context: process context; nobody releases anything; takes gmem_pool.lock. Without memory
- * for it, what cannot be told of stays what it is, but cannot be released.
+ * Context: process context; nobody releases anything; takes gmem_pool.lock.
+ * Return: 0, or with nothing changed -ENOMEM.
  */
-void gmem_quarantine_fill(const unsigned long *owned)
+int gmem_quarantine_fill(const unsigned long *owned)
 {
 	struct gmem_ranges set = {};
 	struct gmem_range part = {};
@@ -33,35 +33,67 @@ void gmem_quarantine_fill(const unsigned long *owned)
 	     at = gmem_range_end(&part)) {
 		/* One more than there are, for a release in the middle */
 		if (gmem_ranges_reserve(&set, 2)) {
-			pr_err("no memory to tell all that is quarantined\n");
-			break;
+			kvfree(set.r);
+			return -ENOMEM;
 		}
 		gmem_ranges_append(&set, part.base, part.size);
 	}
 	scoped_guard(spinlock, &gmem_pool.lock)
 		swap(gmem_pool.quarantined, set);
 	kvfree(set.r);
+	return 0;
+}
+
+/* A copy of what is quarantined, with room for more; nobody else changes it meanwhile. */
+static int gmem_quarantine_copy(struct gmem_ranges *set, unsigned int extra)
+{
+	*set = (struct gmem_ranges){};
+	if (gmem_ranges_reserve(set, gmem_pool.quarantined.nr + extra))
+		return -ENOMEM;
+	set->nr = gmem_pool.quarantined.nr;
+	memcpy(set->r, gmem_pool.quarantined.r, set->nr * sizeof(*set->r));
+	return 0;
 }
 
 /* Room for one range more, before the lock is taken */
 static int gmem_quarantine_make_room(void)
 {
-	struct gmem_ranges set = {};
+	struct gmem_ranges set;
 	int err;
 
 	if (gmem_pool.quarantined.nr < gmem_pool.quarantined.cap)
 		return 0;
-	err = gmem_ranges_reserve(&set, gmem_pool.quarantined.nr + 1);
+	err = gmem_quarantine_copy(&set, 1);
 	if (err)
 		return err;
-	scoped_guard(spinlock, &gmem_pool.lock) {
-		memcpy(set.r, gmem_pool.quarantined.r,
-		       gmem_pool.quarantined.nr * sizeof(*set.r));
-		set.nr = gmem_pool.quarantined.nr;
+	scoped_guard(spinlock, &gmem_pool.lock)
 		swap(gmem_pool.quarantined, set);
-	}
 	kvfree(set.r);
 	return 0;
+}
+
+/**
+ * gmem_quarantine_without - what is quarantined, but for some of it
+ * @out: what it shall be without: a list of ranges
+ * @rest: set to the rest: gmem_pool.quarantined, once @out is somebody's
+ *
+ * Nothing changes yet, and nobody else may change anything before that.
+ *
+ * Context: process context.
+ * Return: 0, with @rest.r to be freed with kvfree(); -ENOENT (not all of @out is quarantined, or
+ * some of it is named twice), -ENOMEM.
+ */
+int gmem_quarantine_without(const struct gmem_ranges *out, struct gmem_ranges *rest)
+{
+	unsigned int i;
+	int err;
+
+	err = gmem_quarantine_copy(rest, out->nr);
+	for (i = 0; i < out->nr && !err; i++)
+		err = gmem_ranges_remove(rest, out->r[i].base, out->r[i].size);
+	if (err)
+		kvfree(rest->r);
+	return err;
 }
 
 static int gmem_quarantine_release_range(u64 base, u64 size)

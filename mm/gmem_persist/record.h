@@ -51,6 +51,7 @@ const char *gmem_slot_check_ranges(const struct gmem_object_ser *slot,
  * @id: its number
  * @depth: 1 in the root directory, and so on; 0 while it is not known; set by
  *	gmem_record_judge()
+ * @lost: it is not where it says that it is, see gmem_record_judge(), which sets it
  * @bad: why it is refused, or NULL
  */
 struct gmem_found {
@@ -58,10 +59,22 @@ struct gmem_found {
 	const struct gmem_range_ser *ranges;
 	u32 id;
 	u32 depth;
+	bool lost;
 	const char *bad;
+};
+
+/**
+ * struct gmem_copied_list - what stands before each list of ranges in a copy of the record
+ * @slot: whose they are
+ * @nr: how many struct gmem_range_ser follow
+ */
+struct gmem_copied_list {
+	u64 slot;
+	u64 nr;
 };
 
 int gmem_record_judge(struct gmem_found *found, unsigned int nr, struct gmem_arena *arena,
 		      unsigned long *owned);
+bool gmem_record_was_hidden(const struct gmem_object_ser *slot, const struct gmem_arena *arena);
 
 #endif /* _MM_GMEM_PERSIST_RECORD_H */

@@ -45,7 +45,7 @@
 #define POOL_LOWEST	SZ_4G
 
 static struct gmem_param param __initdata;
-enum gmem_origin gmem_pool_origin __initdata;
+enum gmem_origin gmem_pool_origin __ro_after_init;
 
 /* Which node which part of the pool is on; sorted. */
 static struct pool_node {
@@ -456,7 +456,7 @@ static int __init gmem_reserve_resources(void)
 			return 0;
 		}
 	}
-	gmem_pool.ready = gmem_pool.ranges.nr;
+	gmem_pool.present = gmem_pool.ranges.nr;
 	return 0;
 }
 arch_initcall(gmem_reserve_resources);

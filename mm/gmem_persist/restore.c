@@ -12,29 +12,35 @@
  * 1. A slot that is hidden is cleared: its object was not finished, or had no name. All others
  *    keep their numbers.
  * 2. These are judged together: checksum, name, directory, and whether the memory is theirs
- *    alone (gmem_record_judge()).
+ *    alone (gmem_record_judge()). What is good, but in no good directory, gets one: for all that
+ *    were in the same one a directory is made in the root directory, ``lost+UUID``, which is
+ *    root's and closed to all others, as nobody knows who might look into the one that is lost.
+ *    They keep their names in there, and can be moved to where they were.
  * 3. Each good one becomes an object.
  *
  * A slot that is not good is marked as *refused*, so that it stands in nobody's way later, and
- * stays until the operator releases all that is quarantined. All memory that the record keeps
+ * stays until the operator attaches its memory to a file (attach.c), or releases all that is
+ * quarantined. All memory that the record keeps
  * and that no good slot has is quarantined, and so never cleared, handed out or given to the
  * page allocator without the operator's word. Memory that is neither free nor kept is free and
  * dirty.
  *
  * Without memory for step 2 or 3 slots are *pending*: they stay in the record as they are, for
- * another attempt (gmem_restore_again()) or for another kernel. Until then nobody gets a name,
- * since it may be theirs, and without step 2 nothing is released.
+ * another attempt (start.c) or for another kernel. Until then nobody gets a name, since it may
+ * be theirs, and without step 2 nothing is released or attached.
  */
 #include "internal.h"
 
 #include <linux/bitmap.h>
+#include <linux/debugfs.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/sort.h>
+#include <linux/stat.h>
 #include <linux/timekeeping.h>
-#include <linux/workqueue.h>
+#include <linux/uuid.h>
 
 #include <trace/events/gmem_persist.h>
 
@@ -64,11 +70,16 @@ static unsigned int nr_dirs;
 /* Who restores, and who releases; outside of gmem_pool.lock. */
 static DEFINE_MUTEX(restore_lock);
 
-/* What it takes to judge all slots */
+/*
+ * What it takes to judge all slots; @homes are the directories that are made for what is lost,
+ * by what their slots say of the one that it was in.
+ */
 struct gmem_restore {
 	struct gmem_found *found;
 	unsigned int nr;
 	unsigned long *owned;
+	struct xarray homes;
+	unsigned int nr_homes;
 };
 
 static int gmem_restore_alloc(struct gmem_restore *r)
@@ -77,6 +88,7 @@ static int gmem_restore_alloc(struct gmem_restore *r)
 
 	r->found = kvcalloc(gmem_slot_count(), sizeof(*r->found), GFP_KERNEL);
 	r->owned = kvcalloc(BITS_TO_LONGS(bits), sizeof(long), GFP_KERNEL);
+	xa_init(&r->homes);
 	return r->found && r->owned ? 0 : -ENOMEM;
 }
 
@@ -84,6 +96,7 @@ static void gmem_restore_free(struct gmem_restore *r)
 {
 	kvfree(r->found);
 	kvfree(r->owned);
+	xa_destroy(&r->homes);
 }
 
 /*
@@ -99,26 +112,29 @@ static bool gmem_restore_is_unused(const struct gmem_object_ser *slot)
  * Take the list of a slot over, so that the next kernel finds it whatever becomes of the object
  * here. A list that is lost is missed when the slot is judged.
  */
-static int __init gmem_restore_adopt_list(u32 id, const struct gmem_object_ser *slot)
+static int gmem_restore_adopt_list(u32 id, const struct gmem_object_ser *slot)
 {
-	struct gmem_range *list;
+	struct gmem_range *list = xa_load(&lists, id);
 	int err;
 
 	if (!slot->list.phys || !gmem_slot_sealed(slot))
 		return 0;
-	err = xa_reserve(&lists, id, GFP_KERNEL);
-	if (err)
-		return err;
-	list = gmem_list_adopt(&slot->list);
-	if (list)
-		xa_store(&lists, id, list, GFP_KERNEL);
-	else
-		xa_release(&lists, id);
-	return 0;
+	/* By an attempt before, if not now */
+	if (!list) {
+		err = xa_reserve(&lists, id, GFP_KERNEL);
+		if (err)
+			return err;
+		list = gmem_list_adopt(&slot->list);
+		if (list)
+			xa_store(&lists, id, list, GFP_KERNEL);
+		else
+			xa_release(&lists, id);
+	}
+	return gmem_tables_preserve(list);
 }
 
 /* Its object was not finished, or had no name. */
-static void __init gmem_restore_clear(u32 id, struct gmem_object_ser *slot)
+static void gmem_restore_clear(u32 id, struct gmem_object_ser *slot)
 {
 	struct gmem_range *list = xa_erase(&lists, id);
 
@@ -127,7 +143,7 @@ static void __init gmem_restore_clear(u32 id, struct gmem_object_ser *slot)
 	memset(slot, 0, sizeof(*slot));
 }
 
-static int __init gmem_restore_prepare_slot(u32 id)
+static int gmem_restore_prepare_slot(u32 id)
 {
 	struct gmem_object_ser *slot = gmem_slot(id);
 	int err;
@@ -153,15 +169,18 @@ static int __init gmem_restore_prepare_slot(u32 id)
 /**
  * gmem_restore_prepare - look which slots of the last kernel are in use
  *
- * Context: boot; the tables are those of the last kernel.
- * Return: 0, -ENOMEM (this is not known: nothing may be created).
+ * Context: process context; the tables are those of the last kernel, and nobody else knows of
+ * them.
+ * Return: 0 or -ENOMEM; it may be tried again, and goes on then.
  */
-int __init gmem_restore_prepare(void)
+int gmem_restore_prepare(void)
 {
-	u32 id;
+	static u32 id;
 	int err;
 
-	for (id = 0; id < gmem_slot_count(); id++) {
+	guard(mutex)(&restore_lock);
+
+	for (; id < gmem_slot_count(); id++) {
 		err = gmem_restore_prepare_slot(id);
 		if (err)
 			return err;
@@ -197,15 +216,22 @@ static int gmem_restore_by_depth(const void *a, const void *b)
 	return x->depth < y->depth ? -1 : x->depth > y->depth;
 }
 
-static int gmem_restore_list_dirs(const struct gmem_restore *r)
+static int gmem_restore_list_dirs(struct gmem_restore *r)
 {
-	unsigned int i, nr = 0;
+	unsigned int i, nr = r->nr_homes;
+	unsigned long parent;
+	void *home;
 
 	for (i = 0; i < r->nr; i++)
 		nr += !r->found[i].bad && r->found[i].slot->kind == GMEM_PERSIST_KIND_DIRECTORY;
 	dirs = kvmalloc_array(nr, sizeof(*dirs), GFP_KERNEL);
 	if (!dirs)
 		return -ENOMEM;
+	nr_dirs = 0;
+	xa_for_each(&r->homes, parent, home)
+		dirs[nr_dirs++] = (struct gmem_restore_dir){
+			.depth = 1, .id = xa_to_value(home),
+		};
 	for (i = 0; i < r->nr; i++)
 		if (!r->found[i].bad && r->found[i].slot->kind == GMEM_PERSIST_KIND_DIRECTORY)
 			dirs[nr_dirs++] = (struct gmem_restore_dir){
@@ -215,63 +241,210 @@ static int gmem_restore_list_dirs(const struct gmem_restore *r)
 	return 0;
 }
 
+/* A valid slot for a directory that is as good as one of the last kernel */
+static int gmem_restore_make_home(u32 *id)
+{
+	struct gmem_object_ser ser = {
+		.state = GMEM_PERSIST_SLOT_VALID,
+		.kind = GMEM_PERSIST_KIND_DIRECTORY,
+		.mode = S_IFDIR | 0700,
+		.ctime = ktime_get_real_ns(),
+	};
+	int err = gmem_slot_take(id);
+
+	if (err)
+		return err;
+	err = xa_err(xa_store(&left, *id, LEFT_PENDING, GFP_KERNEL));
+	if (err)
+		goto free_slot;
+
+	ser.mtime = ser.ctime;
+	generate_random_uuid(ser.uuid);
+	snprintf(ser.name, sizeof(ser.name), "lost+%pUb", ser.uuid);
+	scoped_guard(spinlock, &gmem_pool.lock) {
+		if (gmem_pool.holders) {
+			err = -EBUSY;
+			break;
+		}
+		ser.born = gmem_pool.generation;
+		*gmem_slot(*id) = ser;
+		gmem_slot_draw_token(gmem_slot(*id));
+		gmem_slot_seal(gmem_slot(*id));
+	}
+	if (err)
+		goto erase;
+	pending++;
+	return 0;
+
+erase:
+	xa_erase(&left, *id);
+free_slot:
+	gmem_slot_free(*id);
+	return err;
+}
+
+/* The directory for what was in another one */
+static int gmem_restore_find_home(struct gmem_restore *r, u64 parent, u32 *id)
+{
+	void *home = xa_load(&r->homes, parent);
+	int err;
+
+	if (home) {
+		*id = xa_to_value(home);
+		return 0;
+	}
+	err = xa_reserve(&r->homes, parent, GFP_KERNEL);
+	if (err)
+		return err;
+	err = gmem_restore_make_home(id);
+	if (err)
+		return err;
+	/* Room for it has been made. */
+	xa_store(&r->homes, parent, xa_mk_value(*id), GFP_KERNEL);
+	r->nr_homes++;
+	pr_err("the directory in slot %llu is missing: what was in it is in %s\n", parent - 1,
+	       gmem_slot(*id)->name);
+	return 0;
+}
+
+/* Let all that is lost be in a directory. What has been done stays, if memory runs out. */
+static int gmem_restore_rehome(struct gmem_restore *r)
+{
+	struct gmem_object_ser *slot;
+	unsigned int i;
+	u32 home;
+	int err;
+
+	for (i = 0; i < r->nr; i++) {
+		slot = r->found[i].slot;
+		if (r->found[i].bad || !r->found[i].lost)
+			continue;
+		err = gmem_restore_find_home(r, slot->parent, &home);
+		if (err)
+			return err;
+		scoped_guard(spinlock, &gmem_pool.lock) {
+			if (gmem_pool.holders)
+				return -EBUSY;
+			slot->parent = home + 1;
+			gmem_slot_seal(slot);
+		}
+	}
+	return 0;
+}
+
 /* A name that cannot be believed is not shown. */
 static const char *gmem_restore_name(const struct gmem_object_ser *slot)
 {
 	return gmem_name_valid(slot->name) ? slot->name : "";
 }
 
-/* It stands in nobody's way from now on. */
+/* It stands in nobody's way from now on, unless the record stands still. */
 static void gmem_restore_mark(struct gmem_object_ser *slot)
 {
 	guard(spinlock)(&gmem_pool.lock);
 
+	if (gmem_pool.holders)
+		return;
 	slot->state = GMEM_PERSIST_SLOT_REFUSED;
 	gmem_slot_seal(slot);
+}
+
+/* Give a slot up that was refused, with its list. */
+static int gmem_restore_forget(u32 id)
+{
+	struct gmem_range *list;
+
+	scoped_guard(spinlock, &gmem_pool.lock) {
+		if (gmem_pool.holders)
+			return -EBUSY;
+		memset(gmem_slot(id), 0, sizeof(struct gmem_object_ser));
+	}
+	xa_erase(&left, id);
+	list = xa_erase(&lists, id);
+	if (list)
+		gmem_list_free(list);
+	gmem_slot_free(id);
+	return 0;
 }
 
 static void gmem_restore_refuse(const struct gmem_found *found)
 {
 	const char *name = gmem_restore_name(found->slot);
 
+	pending--;
+	/* The entry is there. */
+	xa_store(&left, found->id, LEFT_REFUSED, GFP_KERNEL);
+	if (gmem_record_was_hidden(found->slot, &gmem_pool.arena)) {
+		pr_warn("slot %u: %s: it was hidden, and nothing is lost\n", found->id, found->bad);
+		gmem_restore_forget(found->id);
+		return;
+	}
 	trace_gmem_restore(name, found->slot->size, found->slot->granule, 0, -EINVAL);
 	pr_err("object %s: %s: its memory is quarantined\n", name[0] ? name : "(without name)",
 	       found->bad);
 	/* Another kernel may know what this one does not. */
 	if (!gmem_slot_check(found->slot))
 		gmem_restore_mark(found->slot);
-	/* The entry is there. */
-	xa_store(&left, found->id, LEFT_REFUSED, GFP_KERNEL);
-	pending--;
 }
 
-static int gmem_restore_judge(struct gmem_restore *r)
+static int gmem_restore_do_judge(struct gmem_restore *r)
 {
 	unsigned long id;
-	unsigned int i;
 	void *entry;
 	int err;
 
 	xa_for_each(&left, id, entry)
 		gmem_restore_look(r, id);
 	err = gmem_record_judge(r->found, r->nr, &gmem_pool.arena, r->owned);
-	if (err)
-		return err;
-	err = gmem_restore_list_dirs(r);
-	if (err)
-		return err;
-	for (i = 0; i < r->nr; i++)
-		if (r->found[i].bad)
-			gmem_restore_refuse(&r->found[i]);
+	if (!err)
+		err = gmem_restore_rehome(r);
+	if (!err)
+		err = gmem_restore_list_dirs(r);
+	if (!err)
+		/* What is pending is not quarantined: its memory is somebody's. */
+		err = gmem_quarantine_fill(r->owned);
+	return err;
+}
+
+static int gmem_restore_judge(void)
+{
+	struct gmem_restore r = {};
+	unsigned int i;
+	int err;
+
+	err = gmem_restore_alloc(&r);
+	if (!err)
+		err = gmem_restore_do_judge(&r);
+	if (err) {
+		kvfree(dirs);
+		dirs = NULL;
+		goto out;
+	}
+	for (i = 0; i < r.nr; i++)
+		if (r.found[i].bad)
+			gmem_restore_refuse(&r.found[i]);
 	judged = true;
-	/* What is pending is not quarantined: its memory is somebody's. */
-	gmem_quarantine_fill(r->owned);
-	return 0;
+out:
+	gmem_restore_free(&r);
+	return err;
 }
 
 /*
  * Step 3
  */
+
+/* Nobody knows who has written to it: no saved state is fresh. */
+static int gmem_restore_check_token(struct gmem_object_ser *slot)
+{
+	guard(spinlock)(&gmem_pool.lock);
+
+	if (gmem_slot_token_good(slot))
+		return 0;
+	if (gmem_pool.holders)
+		return -EBUSY;
+	gmem_slot_draw_token(slot);
+	return 0;
+}
 
 static int gmem_restore_object(u32 id)
 {
@@ -286,11 +459,9 @@ static int gmem_restore_object(u32 id)
 		if (!parent)
 			return -ENOMEM;
 	}
-	/* Nobody knows who has written to it: no saved state is fresh. */
-	if (!gmem_slot_token_good(slot)) {
-		scoped_guard(spinlock, &gmem_pool.lock)
-			gmem_slot_draw_token(slot);
-	}
+	err = gmem_restore_check_token(slot);
+	if (err)
+		return err;
 	obj = gmem_object_restore(id, xa_load(&lists, id), parent);
 	err = PTR_ERR_OR_ZERO(obj);
 	trace_gmem_restore(slot->name, slot->size, slot->granule, ktime_get_ns() - start, err);
@@ -302,96 +473,74 @@ static int gmem_restore_object(u32 id)
 	return 0;
 }
 
-static void gmem_restore_objects(void)
+/* Whoever finds no memory does not ask for more. */
+static int gmem_restore_all(void)
 {
-	const unsigned int before = pending;
 	unsigned long id;
 	unsigned int i;
 	void *entry;
+	int err;
 
 	/* All others find their directories then. */
-	for (i = 0; i < nr_dirs; i++)
-		if (xa_load(&left, dirs[i].id) == LEFT_PENDING)
-			gmem_restore_object(dirs[i].id);
-	xa_for_each(&left, id, entry)
-		if (entry == LEFT_PENDING)
-			gmem_restore_object(id);
-	pr_info("%u objects taken over, generation %llu\n", before - pending,
-		gmem_pool.generation);
-	if (pending) {
-		pr_err("no memory to take %u objects over: they stay in the record, write 1 to restore\n",
-		       pending);
-		return;
+	for (i = 0; i < nr_dirs; i++) {
+		if (xa_load(&left, dirs[i].id) != LEFT_PENDING)
+			continue;
+		if (gmem_pool_has_failed())
+			return -ENOMEM;
+		err = gmem_restore_object(dirs[i].id);
+		if (err)
+			return err;
+	}
+	xa_for_each(&left, id, entry) {
+		if (entry != LEFT_PENDING)
+			continue;
+		if (gmem_pool_has_failed())
+			return -ENOMEM;
+		err = gmem_restore_object(id);
+		if (err)
+			return err;
 	}
 	kvfree(dirs);
 	dirs = NULL;
 	nr_dirs = 0;
-}
-
-static int gmem_restore_try(void)
-{
-	struct gmem_restore r = {};
-	int err = 0;
-
-	if (!judged) {
-		err = gmem_restore_alloc(&r);
-		if (!err)
-			err = gmem_restore_judge(&r);
-		gmem_restore_free(&r);
-	}
-	if (err)
-		pr_err("no memory to read the record: %u objects stay in it, write 1 to restore\n",
-		       pending);
-	else
-		gmem_restore_objects();
-	return pending ? -ENOMEM : 0;
+	return 0;
 }
 
 /**
  * gmem_restore - take over the objects of the last kernel
  *
- * Context: boot; gmem_restore_prepare() was called, and free memory is known.
+ * Those that were taken over before, and those that were refused, are left alone.
+ *
+ * Context: process context; gmem_restore_prepare() was called, and free memory is known; takes
+ * a mutex and gmem_pool.lock.
+ * Return: 0; -EBUSY (the pool is frozen) or -ENOMEM: some are still left.
  */
-void __init gmem_restore(void)
+int gmem_restore(void)
 {
+	unsigned int before;
+	int err = 0;
+
 	guard(mutex)(&restore_lock);
 
-	gmem_restore_try();
+	if (judged && !pending)
+		return 0;
 	if (!judged)
+		err = gmem_restore_judge();
+	if (err) {
+		pr_err("no memory to read the record (%pe): %u objects stay in it, write 1 to restore\n",
+		       ERR_PTR(err), pending);
+		/* For the time being */
 		gmem_quarantine_fill(NULL);
-}
-
-static void gmem_restore_work(struct work_struct *work)
-{
-	guard(mutex)(&restore_lock);
-	gmem_restore_try();
-}
-
-/**
- * gmem_restore_again - take over objects that there was no memory for before
- *
- * As at boot, the root group of the dmem cgroup pays, not the caller's.
- *
- * Context: process context; takes a mutex and gmem_pool.lock.
- * Return: 0, -ENODEV (there is no pool), -EBUSY (it is frozen), -ENOENT (there are none),
- * -ENOMEM (some are still left).
- */
-int gmem_restore_again(void)
-{
-	struct work_struct work;
-
-	if (!gmem_persist_enabled())
-		return -ENODEV;
-	if (gmem_pool_frozen())
-		return -EBUSY;
-
-	if (!gmem_restore_pending())
-		return -ENOENT;
-	INIT_WORK_ONSTACK(&work, gmem_restore_work);
-	schedule_work(&work);
-	flush_work(&work);
-	destroy_work_on_stack(&work);
-	return gmem_restore_pending() ? -ENOMEM : 0;
+		return err;
+	}
+	before = pending;
+	err = gmem_restore_all();
+	pr_info("%u objects taken over, generation %llu\n", before - pending,
+		gmem_pool.generation);
+	if (err)
+		pr_err("no memory to take %u objects over (%pe): they stay in the record, write 1 to restore\n",
+		       pending, ERR_PTR(err));
+	return err;
 }
 
 /**
@@ -405,27 +554,15 @@ unsigned int gmem_restore_pending(void)
 }
 
 /* Nothing of what was refused will be needed any more. */
-static void gmem_restore_forget(void)
+static void gmem_restore_forget_all(void)
 {
-	struct gmem_range *list;
 	unsigned long id;
 	void *entry;
 
-	xa_for_each(&left, id, entry) {
-		if (entry != LEFT_REFUSED)
-			continue;
-		scoped_guard(spinlock, &gmem_pool.lock) {
-			/* The record stands still: the slot is left to another time. */
-			if (gmem_pool.holders)
-				return;
-			memset(gmem_slot(id), 0, sizeof(struct gmem_object_ser));
-		}
-		xa_erase(&left, id);
-		list = xa_erase(&lists, id);
-		if (list)
-			gmem_list_free(list);
-		gmem_slot_free(id);
-	}
+	xa_for_each(&left, id, entry)
+		/* While the record stands still, they are left to another time. */
+		if (entry == LEFT_REFUSED && gmem_restore_forget(id))
+			return;
 }
 
 /* Some of their memory goes: no kernel may take them for good again. */
@@ -437,6 +574,18 @@ static void gmem_restore_mark_all(void)
 	xa_for_each(&left, id, entry)
 		if (entry == LEFT_REFUSED && gmem_slot_sealed(gmem_slot(id)))
 			gmem_restore_mark(gmem_slot(id));
+}
+
+/* May memory leave the quarantine? A hint, as far as freezing is concerned */
+static int gmem_restore_may_take(void)
+{
+	lockdep_assert_held(&restore_lock);
+
+	if (gmem_pool_frozen())
+		return -EBUSY;
+	if (!gmem_persist_enabled() || (gmem_restore_pending() && !judged))
+		return -EAGAIN;
+	return 0;
 }
 
 /**
@@ -455,18 +604,64 @@ static void gmem_restore_mark_all(void)
  */
 int gmem_restore_release(u64 base, u64 size)
 {
+	int err;
+
 	if (!IS_ALIGNED(base | size, SZ_2M))
 		return -EINVAL;
 
 	guard(mutex)(&restore_lock);
 
-	if (gmem_pool_frozen())
-		return -EBUSY;
-	if (gmem_restore_pending() && !judged)
-		return -EAGAIN;
+	err = gmem_restore_may_take();
+	if (err)
+		return err;
 	if (size)
 		gmem_restore_mark_all();
 	else
-		gmem_restore_forget();
+		gmem_restore_forget_all();
 	return gmem_quarantine_release(base, size);
+}
+
+/**
+ * gmem_restore_attach - let a file have memory that is quarantined
+ * @attach: see gmem_object_attach_memory()
+ * @slot: number of a slot that was refused and told of it, plus 1: it is given up; 0: none
+ *
+ * Context: process context; takes a mutex, then the locks of gmem_object_attach_memory().
+ * Return: 0, -ENXIO (that slot is none that was refused), -EBUSY (the pool is frozen), -EAGAIN
+ * (which memory is whose is not known yet: restore first), or an error of gmem_object_attach_memory().
+ */
+int gmem_restore_attach(const struct gmem_attach *attach, u64 slot)
+{
+	int err;
+
+	guard(mutex)(&restore_lock);
+
+	err = gmem_restore_may_take();
+	if (!err && slot &&
+	    (slot > gmem_slot_count() || xa_load(&left, slot - 1) != LEFT_REFUSED))
+		err = -ENXIO;
+	if (err) {
+		kvfree(attach->ranges.r);
+		return err;
+	}
+	gmem_restore_mark_all();
+	err = gmem_object_attach_memory(attach);
+	/* In a pool that has just been frozen it stays, and is refused again. */
+	if (!err && slot)
+		gmem_restore_forget(slot - 1);
+	return err;
+}
+
+/**
+ * gmem_restore_copy - copy the record
+ * @copy: see gmem_tables_copy()
+ *
+ * Context: process context; takes a mutex and gmem_pool.lock.
+ * Return: 0, or an error of gmem_tables_copy().
+ */
+int gmem_restore_copy(struct debugfs_blob_wrapper *copy)
+{
+	guard(mutex)(&restore_lock);
+
+	return gmem_tables_copy(copy, &lists);
 }

@@ -69,7 +69,7 @@ void gmem_slots_add(void *slots, unsigned int order)
  *
  * Context: boot.
  */
-void __init gmem_slots_forget(void)
+void gmem_slots_forget(void)
 {
 	nr_slot_chunks = 0;
 	nr_slots = 0;
@@ -197,7 +197,9 @@ struct gmem_range *gmem_list_alloc(unsigned int nr, unsigned int *order)
  * gmem_list_adopt - take over a list of the last kernel
  * @list: where it is
  *
- * Context: boot.
+ * It is for the caller to have it preserved, by gmem_tables_preserve().
+ *
+ * Context: process context.
  * Return: the list, or NULL: its pages are lost.
  */
 struct gmem_range *gmem_list_adopt(const struct gmem_chunk_ser *list)

@@ -14,7 +14,7 @@
 #include <linux/string.h>
 #include <linux/sysfs.h>
 
-static struct kobject *gmem_kobj __ro_after_init;
+static struct kobject *gmem_kobj;
 
 /*
  * The pool
@@ -108,7 +108,7 @@ static const struct kobj_type node_ktype = {
 	.default_groups = stat_groups,
 };
 
-static int __init gmem_sysfs_add_node(int nid)
+static int gmem_sysfs_add_node(int nid)
 {
 	struct gmem_sysfs_node *dir = kzalloc_obj(*dir);
 	int err;
@@ -286,7 +286,10 @@ POOL_ATTR_WO(release);
 static ssize_t gmem_sysfs_restore_show(struct kobject *kobj, struct kobj_attribute *attr,
 				       char *buf)
 {
-	return sysfs_emit(buf, "%u\n", gmem_restore_pending());
+	unsigned int pending = gmem_restore_pending();
+
+	/* How many is not always known. */
+	return sysfs_emit(buf, "%u\n", gmem_persist_enabled() ? pending : max(pending, 1));
 }
 
 static ssize_t gmem_sysfs_restore_store(struct kobject *kobj, struct kobj_attribute *attr,
@@ -298,7 +301,7 @@ static ssize_t gmem_sysfs_restore_store(struct kobject *kobj, struct kobj_attrib
 		return -EPERM;
 	if (!sysfs_streq(buf, "1"))
 		return -EINVAL;
-	err = gmem_restore_again();
+	err = gmem_pool.again();
 	return err ?: count;
 }
 POOL_ATTR_RW(restore);
@@ -367,11 +370,11 @@ static const struct attribute_group pool_group = { .attrs = pool_attrs };
 /**
  * gmem_sysfs_init - make /sys/kernel/mm/gmem_persist
  *
- * Return: 0 or -ENOMEM.
+ * Context: process context; nothing else needs to be there yet.
+ * Return: 0 or -ENOMEM; it may be tried again.
  */
-int __init gmem_sysfs_init(void)
+int gmem_sysfs_init(void)
 {
-	unsigned int i;
 	int err;
 
 	gmem_kobj = kobject_create_and_add("gmem_persist", mm_kobj);
@@ -380,9 +383,29 @@ int __init gmem_sysfs_init(void)
 	err = sysfs_create_group(gmem_kobj, &pool_group);
 	if (!err)
 		err = sysfs_create_groups(gmem_kobj, stat_groups);
-	for (i = 0; !err && i < gmem_pool.arena.nr_nodes; i++)
-		err = gmem_sysfs_add_node(gmem_pool.arena.nodes[i].nid);
-	if (err)
+	if (err) {
+		/* At once, for another try */
+		kobject_del(gmem_kobj);
 		kobject_put(gmem_kobj);
+	}
 	return err;
+}
+
+/**
+ * gmem_sysfs_add_nodes - make the folders of the nodes in it
+ *
+ * Context: process context; the arena is there.
+ * Return: 0 or -ENOMEM; it may be tried again, and goes on then.
+ */
+int gmem_sysfs_add_nodes(void)
+{
+	static unsigned int added;
+	int err;
+
+	for (; added < gmem_pool.arena.nr_nodes; added++) {
+		err = gmem_sysfs_add_node(gmem_pool.arena.nodes[added].nid);
+		if (err)
+			return err;
+	}
+	return 0;
 }

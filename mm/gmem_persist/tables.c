@@ -15,8 +15,9 @@
  * spinlock is held, and never goes again. All else changes what is there.
  *
  * On the way in, the tables of the last kernel become ours where they are: KHO gives the
- * folios back, and they are preserved anew at once. Pieces that are damaged stay as they are
- * found, but for a page of blocks, of which all is taken for kept then.
+ * folios back, which needs no memory, and they are preserved anew, which can be tried again.
+ * Pieces that are damaged stay as they are found, but for a page of blocks, of which all is
+ * taken for kept then.
  *
  * Without KHO the same tables lie in the same kind of memory, and nobody will find them.
  */
@@ -83,9 +84,11 @@ void gmem_tables_free(void *p)
  * @phys: where it is, as a piece with a right checksum says
  * @order: of the folio
  *
- * Context: boot.
- * Return: the piece, preserved for the next kernel; NULL: it is none, or KHO has no memory to
- * preserve it once more, and so nobody could hand it on.
+ * It needs no memory. The caller has it preserved for the next kernel, by
+ * gmem_tables_preserve().
+ *
+ * Context: process context.
+ * Return: the piece; NULL: it is none.
  */
 void *gmem_tables_adopt(u64 phys, unsigned int order)
 {
@@ -93,9 +96,21 @@ void *gmem_tables_adopt(u64 phys, unsigned int order)
 
 	if (!folio || folio_order(folio) != order)
 		return NULL;
-	if (kho_is_enabled() && kho_preserve_folio(folio))
-		return NULL;
 	return folio_address(folio);
+}
+
+/**
+ * gmem_tables_preserve - let the next kernel find a piece where it is
+ * @p: from gmem_tables_adopt(), or NULL; it may have been preserved before
+ *
+ * Context: process context.
+ * Return: 0 or -ENOMEM; it may be tried again.
+ */
+int gmem_tables_preserve(void *p)
+{
+	if (!p || !kho_is_enabled())
+		return 0;
+	return kho_preserve_folio(virt_to_folio(p));
 }
 
 static struct gmem_chunk_ser gmem_tables_chunk(void *p, unsigned int order)
@@ -161,7 +176,7 @@ static int gmem_tables_make_blocks(bool kept)
 	const unsigned int pages = gmem_tables_nr_block_pages();
 	unsigned int i, order;
 
-	for (i = 0; i * BLOCK_PAGES_PER_CHUNK < pages; i++) {
+	for (i = headers[0]->nr_block_chunks; i * BLOCK_PAGES_PER_CHUNK < pages; i++) {
 		order = get_order((u64)min(pages - i * BLOCK_PAGES_PER_CHUNK,
 					   BLOCK_PAGES_PER_CHUNK) << PAGE_SHIFT);
 		if (i == GMEM_PERSIST_MAX_BLOCK_CHUNKS)
@@ -201,42 +216,6 @@ static bool gmem_tables_adopt_blocks(void)
 	return true;
 }
 
-/**
- * gmem_tables_check_nodes - is the pool where the last kernel saw it
- *
- * Says so in the log if not. Where one of the two does not know, there is nothing to
- * compare.
- *
- * Context: boot; the tables are those of the last kernel, and the arena has not been made.
- */
-void __init gmem_tables_check_nodes(void)
-{
-	const struct gmem_block_ser *first = NULL, *last = NULL;
-	unsigned int i, nr = gmem_tables_nr_blocks();
-	int nid;
-
-	for (i = 0; i <= nr; i++) {
-		const struct gmem_block_ser *b = i < nr ? gmem_tables_block(i) : NULL;
-		bool moved;
-
-		nid = b ? gmem_pool_nid(b->base) : NUMA_NO_NODE;
-		/* A damaged page tells of nothing. */
-		moved = nid != NUMA_NO_NODE && b->base && b->nid != nid &&
-			b->nid != (u32)NUMA_NO_NODE;
-		/* Each run of blocks that went the same way is told of once. */
-		if (first && (!moved || b->nid != first->nid || b->base != last->base + SZ_1G ||
-			      nid != gmem_pool_nid(first->base))) {
-			pr_warn("[mem %#018llx-%#018llx] was on node %u and is on node %d now\n",
-				first->base, last->base + SZ_1G - 1, first->nid,
-				gmem_pool_nid(first->base));
-			first = NULL;
-		}
-		if (moved && !first)
-			first = b;
-		last = b;
-	}
-}
-
 /*
  * Bad pages
  */
@@ -246,7 +225,8 @@ static int gmem_tables_make_bad(void)
 	unsigned int i;
 
 	for (i = 0; i < 2; i++) {
-		bad_tables[i] = gmem_tables_alloc(GMEM_PERSIST_BAD_ORDER, 0);
+		if (!bad_tables[i])
+			bad_tables[i] = gmem_tables_alloc(GMEM_PERSIST_BAD_ORDER, 0);
 		if (!bad_tables[i])
 			return -ENOMEM;
 		headers[0]->bad[i] = virt_to_phys(bad_tables[i]);
@@ -285,7 +265,7 @@ void gmem_tables_write_bad(void)
 }
 
 /* Take over which pages are bad; gmem_pool.bad_pages is empty and has room for all. */
-static const char * __init gmem_tables_read_bad(void)
+static const char *gmem_tables_read_bad(void)
 {
 	const struct gmem_bad_ser *a = bad_tables[0], *b = bad_tables[1];
 	const char *bad;
@@ -360,23 +340,33 @@ static void gmem_tables_init_header(struct gmem_header_ser *h)
 		};
 }
 
+/* What was found of others is left alone. */
+static void gmem_tables_forget(void)
+{
+	gmem_slots_forget();
+	memset(headers, 0, sizeof(headers));
+	memset(block_chunks, 0, sizeof(block_chunks));
+	memset(bad_tables, 0, sizeof(bad_tables));
+}
+
 /**
  * gmem_tables_make - begin with new tables
  * @kept: what is in the pool is not to be touched; otherwise nothing of it is free yet
  *
- * Context: boot.
- * Return: 0 or -ENOMEM.
+ * Context: process context; nobody uses the pool yet.
+ * Return: 0 or -ENOMEM; it may be tried again, and goes on then.
  */
-int __init gmem_tables_make(bool kept)
+int gmem_tables_make(bool kept)
 {
+	unsigned int i;
 	int err;
 
-	/* What was found of others is left alone. */
-	gmem_slots_forget();
-	headers[0] = gmem_tables_alloc(0, 0);
-	headers[1] = gmem_tables_alloc(0, 0);
-	if (!headers[0] || !headers[1])
-		return -ENOMEM;
+	for (i = 0; i < 2; i++) {
+		if (!headers[i])
+			headers[i] = gmem_tables_alloc(0, 0);
+		if (!headers[i])
+			return -ENOMEM;
+	}
 	gmem_tables_init_header(headers[0]);
 	err = gmem_tables_make_blocks(kept);
 	if (err)
@@ -384,7 +374,7 @@ int __init gmem_tables_make(bool kept)
 	err = gmem_tables_make_bad();
 	if (err)
 		return err;
-	tables_complete = true;
+	smp_store_release(&tables_complete, true);	/* for gmem_tables_copy() */
 	gmem_tables_set_state(GMEM_PERSIST_STATE_OPEN);
 	return 0;
 }
@@ -411,7 +401,7 @@ void gmem_tables_set_state(u32 state)
 }
 
 /* Where the last kernel's headers are, or why that is not known */
-static const char * __init gmem_tables_find_headers(u64 phys[2])
+static const char *gmem_tables_find_headers(u64 phys[2])
 {
 	static const char * const names[] = {
 		GMEM_PERSIST_KHO_SUBTREE, GMEM_PERSIST_KHO_SUBTREE_COPY,
@@ -432,13 +422,7 @@ static const char * __init gmem_tables_find_headers(u64 phys[2])
 	return bad;
 }
 
-/**
- * gmem_tables_find - take over the tables of the last kernel
- *
- * Context: boot, after KHO is ready.
- * Return: NULL, or why that cannot be done.
- */
-const char * __init gmem_tables_find(void)
+static const char *gmem_tables_do_find(void)
 {
 	const char *bad, *why[2];
 	unsigned int i;
@@ -469,32 +453,72 @@ const char * __init gmem_tables_find(void)
 	if (bad)
 		return bad;
 	gmem_pool.generation = headers[0]->generation + 1;
-	tables_complete = true;
+	smp_store_release(&tables_complete, true);	/* for gmem_tables_copy() */
 	gmem_tables_set_state(GMEM_PERSIST_STATE_OPEN);
 	return NULL;
 }
 
 /**
+ * gmem_tables_find - take over the tables of the last kernel
+ *
+ * It needs no memory, so it is done once. gmem_tables_preserve_all() comes next.
+ *
+ * Context: process context, after KHO is ready; there is room for bad pages.
+ * Return: NULL, or why that cannot be done; then there are no tables.
+ */
+const char *gmem_tables_find(void)
+{
+	const char *bad = gmem_tables_do_find();
+
+	if (bad)
+		gmem_tables_forget();
+	return bad;
+}
+
+/**
+ * gmem_tables_preserve_all - let the next kernel find the tables of the last one
+ *
+ * Context: process context, after gmem_tables_find().
+ * Return: 0 or -ENOMEM; it may be tried again.
+ */
+int gmem_tables_preserve_all(void)
+{
+	const struct gmem_header_ser *h = headers[0];
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; i < 2 && !err; i++) {
+		err = gmem_tables_preserve(headers[i]);
+		if (!err)
+			err = gmem_tables_preserve(bad_tables[i]);
+	}
+	for (i = 0; i < h->nr_block_chunks && !err; i++)
+		err = gmem_tables_preserve(block_chunks[i]);
+	for (i = 0; i < h->nr_slot_chunks && !err; i++)
+		err = gmem_tables_preserve(phys_to_virt(h->slot_chunks[i].phys));
+	return err;
+}
+
+/**
  * gmem_tables_publish - let the next kernel find the record
  *
- * Context: boot.
- * Return: 0, -EOPNOTSUPP (KHO is off), -ENOMEM.
+ * Context: process context, once the tables are there.
+ * Return: 0, -EOPNOTSUPP (KHO is off), -ENOMEM; it may be tried again then.
  */
-int __init gmem_tables_publish(void)
+int gmem_tables_publish(void)
 {
-	void *trees[2];
+	static void *trees[2];
 	u64 phys[2];
 	unsigned int i;
 	int err;
 
 	if (!kho_is_enabled())
 		return -EOPNOTSUPP;
-	if (!tables_complete)
-		return -ENOMEM;
 	for (i = 0; i < 2; i++) {
 		phys[0] = virt_to_phys(headers[0]);
 		phys[1] = virt_to_phys(headers[1]);
-		trees[i] = gmem_tables_alloc(0, 0);
+		if (!trees[i])
+			trees[i] = gmem_tables_alloc(0, 0);
 		if (!trees[i])
 			return -ENOMEM;
 		err = gmem_record_write_fdt(trees[i], GMEM_RECORD_FDT_SIZE, phys);
@@ -526,12 +550,21 @@ bool gmem_tables_published(void)
  * For those who look
  */
 
-/* The list of its own that a live object has */
-static const struct gmem_object *gmem_tables_listed(u32 id)
+/* The ranges of a slot that has a list of its own: an object's list, or one in @lists */
+static struct gmem_ranges gmem_tables_list(u32 id, struct xarray *lists)
 {
 	const struct gmem_object *obj = xa_load(&gmem_pool.objects, id);
+	const struct gmem_object_ser *slot = gmem_slot(id);
+	struct gmem_ranges list = {};
 
-	return obj && obj->ser->list.phys ? obj : NULL;
+	if (obj)
+		return slot->list.phys ? obj->ranges : list;
+	list.r = xa_load(lists, id);
+	if (list.r) {
+		list.cap = (PAGE_SIZE << slot->list.order) / sizeof(*list.r);
+		list.nr = min(slot->nr_ranges, list.cap);
+	}
+	return list;
 }
 
 static size_t gmem_tables_fixed_size(void)
@@ -541,16 +574,20 @@ static size_t gmem_tables_fixed_size(void)
 	       (size_t)gmem_slot_count() * sizeof(struct gmem_object_ser);
 }
 
-static size_t gmem_tables_size_locked(void)
+static size_t gmem_tables_size_locked(struct xarray *lists)
 {
 	size_t size = gmem_tables_fixed_size();
+	unsigned int nr;
 	u32 id;
 
 	lockdep_assert_held(&gmem_pool.lock);
 
-	for (id = 0; id < gmem_slot_count(); id++)
-		if (gmem_tables_listed(id))
-			size += gmem_tables_listed(id)->ranges.nr * sizeof(struct gmem_range_ser);
+	for (id = 0; id < gmem_slot_count(); id++) {
+		nr = gmem_tables_list(id, lists).nr;
+		if (nr)
+			size += sizeof(struct gmem_copied_list) +
+				nr * sizeof(struct gmem_range_ser);
+	}
 	return size;
 }
 
@@ -573,9 +610,10 @@ static void *gmem_tables_put(void *to, const void *from, size_t size)
 	return to + size;
 }
 
-static void gmem_tables_copy_to(void *to)
+static void gmem_tables_copy_to(void *to, struct xarray *lists)
 {
-	const struct gmem_object *obj;
+	struct gmem_copied_list head;
+	struct gmem_ranges list;
 	unsigned int i;
 	u32 id;
 
@@ -586,31 +624,39 @@ static void gmem_tables_copy_to(void *to)
 	for (id = 0; id < gmem_slot_count(); id++)
 		to = gmem_tables_put(to, gmem_slot(id), sizeof(struct gmem_object_ser));
 	for (id = 0; id < gmem_slot_count(); id++) {
-		obj = gmem_tables_listed(id);
-		if (obj)
-			to = gmem_tables_put(to, obj->ranges.r,
-					     obj->ranges.nr * sizeof(*obj->ranges.r));
+		list = gmem_tables_list(id, lists);
+		if (!list.nr)
+			continue;
+		head = (struct gmem_copied_list){ .slot = id, .nr = list.nr };
+		to = gmem_tables_put(to, &head, sizeof(head));
+		to = gmem_tables_put(to, list.r, list.nr * sizeof(*list.r));
 	}
 }
 
 /**
  * gmem_tables_copy - copy the record
  * @copy: set to the copy, to be freed with vfree(): a header, a copy of the bad pages, all
- *	pages of blocks, all slots, and the ranges of those that have a list of their own
+ *	pages of blocks, all slots, and for each slot that has a list of its own a struct
+ *	gmem_copied_list and the ranges
+ * @lists: lists that were taken over for slots without an object, by number; they stay
  *
  * Context: process context; takes gmem_pool.lock.
- * Return: 0 or -ENOMEM.
+ * Return: 0, -ENODATA (there are no tables), -ENOMEM.
  */
-int gmem_tables_copy(struct debugfs_blob_wrapper *copy)
+int gmem_tables_copy(struct debugfs_blob_wrapper *copy, struct xarray *lists)
 {
-	size_t size = gmem_tables_fixed_size();
+	size_t size;
 
+	/* Pairs with the releases where the tables are found or made. */
+	if (!smp_load_acquire(&tables_complete))
+		return -ENODATA;
+	size = gmem_tables_fixed_size();
 	for (;;) {
 		copy->data = vzalloc(size);
 		if (!copy->data)
 			return -ENOMEM;
 		spin_lock(&gmem_pool.lock);
-		copy->size = gmem_tables_size_locked();
+		copy->size = gmem_tables_size_locked(lists);
 		if (copy->size <= size)
 			break;
 		/* It has become larger meanwhile. */
@@ -618,7 +664,7 @@ int gmem_tables_copy(struct debugfs_blob_wrapper *copy)
 		spin_unlock(&gmem_pool.lock);
 		vfree(copy->data);
 	}
-	gmem_tables_copy_to(copy->data);
+	gmem_tables_copy_to(copy->data, lists);
 	spin_unlock(&gmem_pool.lock);
 	return 0;
 }

@@ -241,7 +241,7 @@ int gmem_zero(u64 base, u64 size, int (*stop)(void *), void *arg)
 	return 0;
 }
 
-static int __init gmem_window_make(struct gmem_window *w, void *at)
+static int gmem_window_make(struct gmem_window *w, void *at)
 {
 	const unsigned long addr = (unsigned long)at;
 	p4d_t *p4d = p4d_alloc(&init_mm, pgd_offset_k(addr), addr);
@@ -264,15 +264,17 @@ static int __init gmem_window_make(struct gmem_window *w, void *at)
  * VM_IOREMAP aligns the area to the windows' size at least, and keeps /proc/kcore, which
  * reads from whichever CPU it is on, away from it.
  *
- * Context: boot.
- * Return: 0 or -ENOMEM.
+ * Context: process context; nobody uses the pool yet.
+ * Return: 0 or -ENOMEM; it may be tried again, and goes on then.
  */
-int __init gmem_window_init(void)
+int gmem_window_init(void)
 {
-	struct vm_struct *area = get_vm_area(num_possible_cpus() * WINDOW_SIZE, VM_IOREMAP);
+	static struct vm_struct *area;
 	void *at;
 	int cpu, err;
 
+	if (!area)
+		area = get_vm_area(num_possible_cpus() * WINDOW_SIZE, VM_IOREMAP);
 	if (!area)
 		return -ENOMEM;
 	at = area->addr;

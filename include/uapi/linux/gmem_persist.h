@@ -189,4 +189,53 @@ struct gmem_persist_view {
  */
 #define GMEM_PERSIST_SHARE	_IO(GMEM_PERSIST_IOCTL_TYPE, 0x21)
 
+/**
+ * struct gmem_persist_attach - memory that is quarantined and becomes a file's
+ * @ranges: address of an array of struct gmem_persist_range_entry, as GMEM_PERSIST_GET_RANGES
+ *	tells them: the memory in the order of its offsets, which leave no gap. The node does
+ *	not matter
+ * @granule: what it shall consist of, in bytes: 2 MiB or 1 GiB; of data 2 MiB
+ * @length: of data: how many bytes there are; else 0
+ * @flags: of a guest's memory: the GUEST_MEMFD_FLAG_* that it was made with; else 0
+ * @slot: number of the slot of the record that told of it and was refused, plus 1: it is given
+ *	up with that; 0: none
+ * @nr_ranges: how many entries @ranges has
+ * @vm_class: of a guest's memory: the type of the VM that it was made for; else 0
+ * @kind: GMEM_PERSIST_FILE_MEMORY or GMEM_PERSIST_FILE_DATA
+ * @reserved32: must be 0
+ * @reserved: must be 0
+ */
+struct gmem_persist_attach {
+	__u64 ranges;
+	__u64 granule;
+	__u64 length;
+	__u64 flags;
+	__u64 slot;
+	__u32 nr_ranges;
+	__u32 vm_class;
+	__u32 kind;
+	__u32 reserved32;
+	__u64 reserved[8];
+};
+
+/*
+ * Let a file without memory, that is open for reading and writing, have memory that is
+ * quarantined, with what is in it. The file gets a token that no other has had.
+ *
+ * Fails, beside the errors above, with
+ *
+ * EPERM   the caller lacks CAP_SYS_ADMIN
+ * EBADF   the file is not open for reading and writing
+ * EEXIST  it has memory
+ * ESTALE  it has no name any more
+ * ENOENT  not all of the memory is quarantined, or some of it is named twice
+ * ENXIO   the slot is none that was refused
+ * EDQUOT  a limit of the caller's dmem cgroup, or of one above it, would be exceeded
+ * EBUSY   the pool is frozen
+ * EAGAIN  which memory is whose is not known yet: write 1 to the file "restore" first
+ * ENOMEM  there is no kernel memory for the bookkeeping
+ */
+#define GMEM_PERSIST_ATTACH \
+	_IOW(GMEM_PERSIST_IOCTL_TYPE, 0x30, struct gmem_persist_attach)
+
 #endif /* _UAPI_LINUX_GMEM_PERSIST_H */

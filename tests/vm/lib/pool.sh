@@ -102,3 +102,19 @@ off_ram() {
 		! in_ram "$range" || return 1
 	done
 }
+
+# in_pieces NAME SEED: an object of 30 MiB in 15 pieces, with a pattern: all other memory is in use
+# meanwhile, and piece-2, piece-4 to piece-30 of 2 MiB stay
+in_pieces() {
+	local i
+	for i in $(seq 30); do
+		vmm create "piece-$i" size=2M || return 1
+	done
+	vmm create rest size=$(($(awk '$1 == "clean" || $1 == "dirty" { n += $2 }
+		END { print n / 1048576 }' "$pool/stat")))M || return 1
+	for i in $(seq 1 2 30); do
+		write discard "piece-$i" || return 1
+	done
+	vmm create "$1" size=30M seed="$2" fill || return 1
+	write discard rest
+}

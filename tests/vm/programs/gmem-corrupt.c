@@ -13,6 +13,8 @@
  *   gmem-corrupt token NAME      a byte of its token
  *   gmem-corrupt list NAME       a byte of its list of ranges
  *   gmem-corrupt overlap A B     let object A name the memory of B, checksums right
+ *   gmem-corrupt inside A B      let object A be in the directory B, checksums right
+ *   gmem-corrupt hidden          a byte of the first slot that is hidden
  *
  * Run it when the record is sealed: sealing makes checksums right.
  */
@@ -129,22 +131,26 @@ static void change_version(struct tree *tree)
  * Slots
  */
 
-static struct gmem_object_ser *find(const struct gmem_header_ser *h, const char *name)
+/* The slot of a valid object, or without a name the first hidden one; *@id is its number. */
+static struct gmem_object_ser *find(const struct gmem_header_ser *h, const char *name, u64 *id)
 {
 	unsigned int i, k, nr;
 
+	*id = 0;
 	for (i = 0; i < h->nr_slot_chunks; i++) {
 		const size_t size = PAGE << h->slot_chunks[i].order;
 		struct gmem_object_ser *slots = map(h->slot_chunks[i].phys, size);
 
 		nr = size / sizeof(*slots);
-		for (k = 0; k < nr; k++)
-			if (slots[k].state == GMEM_PERSIST_SLOT_VALID && !gmem_slot_check(&slots[k]) &&
-			    !strcmp(slots[k].name, name))
+		for (k = 0; k < nr; k++, ++*id) {
+			if (name ? slots[k].state == GMEM_PERSIST_SLOT_VALID &&
+				   !gmem_slot_check(&slots[k]) && !strcmp(slots[k].name, name) :
+				   slots[k].state == GMEM_PERSIST_SLOT_HIDDEN)
 				return &slots[k];
+		}
 		munmap(slots, size);
 	}
-	errx(1, "no object %s in the record", name);
+	errx(1, "no object %s in the record", name ?: "that is hidden");
 }
 
 /* Where the memory of another object begins; both are of one size, in one range. */
@@ -195,7 +201,7 @@ int main(int argc, char **argv)
 	struct gmem_object_ser *slot;
 	struct tree tree;
 	const char *bad;
-	u64 phys[2];
+	u64 phys[2], id, other;
 	int i;
 
 	mem = open("/dev/mem", O_RDWR);
@@ -221,18 +227,25 @@ int main(int argc, char **argv)
 		flip(map(headers[0]->block_chunks[0].phys + atoi(argv[2]) * PAGE, PAGE),
 		     offsetof(struct gmem_block_page_ser, blocks[0].free[0]));
 	} else if (!strcmp(what, "object") && argc == 3) {
-		flip(find(headers[0], argv[2]), offsetof(struct gmem_object_ser, size) + 3);
+		flip(find(headers[0], argv[2], &id), offsetof(struct gmem_object_ser, size) + 3);
 	} else if (!strcmp(what, "token") && argc == 3) {
-		flip(find(headers[0], argv[2]), offsetof(struct gmem_object_ser, token));
+		flip(find(headers[0], argv[2], &id), offsetof(struct gmem_object_ser, token));
 	} else if (!strcmp(what, "list") && argc == 3) {
-		slot = find(headers[0], argv[2]);
+		slot = find(headers[0], argv[2], &id);
 		if (!slot->list.phys)
 			errx(1, "%s has no list", argv[2]);
 		flip(map(slot->list.phys, PAGE), 3);
+	} else if (!strcmp(what, "hidden") && argc == 2) {
+		flip(find(headers[0], NULL, &id), offsetof(struct gmem_object_ser, mtime));
+	} else if (!strcmp(what, "inside") && argc == 4) {
+		find(headers[0], argv[3], &id);
+		slot = find(headers[0], argv[2], &other);
+		slot->parent = id + 1;
+		gmem_slot_seal(slot);
 	} else if (!strcmp(what, "overlap") && argc == 4) {
-		overlap(find(headers[0], argv[2]), find(headers[0], argv[3]));
+		overlap(find(headers[0], argv[2], &id), find(headers[0], argv[3], &id));
 	} else {
-		errx(2, "usage: gmem-corrupt tree|header|bad [0|1], version|open, blocks N, object|token|list NAME, or overlap A B");
+		errx(2, "usage: gmem-corrupt tree|header|bad [0|1], version|open, blocks N, object|token|list NAME, hidden, or overlap|inside A B");
 	}
 	return 0;
 }

@@ -3,8 +3,8 @@
  * A record as a person or a script reads it, by the kernel's own reader of records.
  *
  * What the kernel shows is the pieces of the record, one behind the other: a header and a copy
- * of the list of bad pages, the pages of blocks, the slots, and the ranges of each object that
- * has a list of its own. Until it is sealed, some checksums are not right, and not looked at.
+ * of the list of bad pages, the pages of blocks, the slots, and the ranges of each slot that has
+ * a list of its own. Until it is sealed, some checksums are not right, and not looked at.
  */
 #include <err.h>
 #include <stdio.h>
@@ -183,39 +183,52 @@ static const char *read_slots(struct record *rec)
 	return NULL;
 }
 
-/*
- * The list of an object is the next one. If it is not, it is damaged, or the kernel had none
- * to show; then the one behind it is looked for in both places.
- */
+/* Each list comes behind the number of its slot; those that the kernel has not got are missing. */
 static void read_lists(struct record *rec)
 {
-	size_t size, skipped = 0;
+	const struct gmem_copied_list *head;
+	struct gmem_range_ser *ranges;
+	unsigned int i = 0;
+
+	while ((head = get_piece(rec, sizeof(*head)))) {
+		if (head->nr > rec->left / sizeof(*ranges))
+			return;
+		ranges = get_piece(rec, head->nr * sizeof(*ranges));
+		while (i < rec->nr && rec->found[i].id < head->slot)
+			i++;
+		if (i < rec->nr && rec->found[i].id == head->slot &&
+		    rec->found[i].slot->nr_ranges == head->nr)
+			rec->found[i].ranges = ranges;
+	}
+}
+
+static void check_ranges(struct record *rec)
+{
 	unsigned int i;
 
 	for (i = 0; i < rec->nr; i++) {
 		struct gmem_found *f = &rec->found[i];
 
-		if (f->bad)
-			continue;
-		size = f->slot->nr_ranges * sizeof(*f->ranges);
-		if (f->slot->nr_ranges <= GMEM_PERSIST_INLINE_RANGES) {
+		/* What a damaged slot says helps whoever wants to attach the memory. */
+		if (f->slot->nr_ranges <= GMEM_PERSIST_INLINE_RANGES || (f->bad && !f->ranges))
 			f->ranges = f->slot->ranges;
-		} else {
-			if (size > rec->left ||
-			    f->slot->list_crc != gmem_record_ranges_crc((void *)rec->at,
-									f->slot->nr_ranges))
-				get_piece(rec, min(skipped, rec->left));
-			f->ranges = size <= rec->left ? (void *)rec->at : NULL;
-		}
-		if (f->ranges)
+		if (!f->bad && f->ranges)
 			f->bad = gmem_slot_check_ranges(f->slot, f->ranges, &rec->pool);
-		if (f->slot->nr_ranges <= GMEM_PERSIST_INLINE_RANGES)
-			continue;
-		if (f->bad)
-			skipped = size;
-		else
-			get_piece(rec, size);
 	}
+}
+
+/* How many ranges can be shown; of a damaged slot, what looks like one */
+static unsigned int nr_ranges(const struct gmem_found *f)
+{
+	unsigned int nr = 0;
+
+	if (!f->ranges)
+		return 0;
+	if (f->ranges != f->slot->ranges)
+		return f->slot->nr_ranges;
+	while (nr < GMEM_PERSIST_INLINE_RANGES && f->ranges[nr].size)
+		nr++;
+	return f->bad ? nr : f->slot->nr_ranges;
 }
 
 /* What the next kernel does with what no object has */
@@ -254,6 +267,7 @@ static const char *read_record(struct record *rec)
 	if (bad)
 		return bad;
 	read_lists(rec);
+	check_ranges(rec);
 
 	owned = get_memory(rec->arena.nr_blocks, GMEM_BLOCK_GRANULES / 8);
 	if (gmem_record_judge(rec->found, rec->nr, &rec->arena, owned))
@@ -278,7 +292,9 @@ static void print_path(const struct record *rec, const struct gmem_found *f)
 {
 	unsigned int i;
 
-	for (i = 0; f->depth > 1 && i < rec->nr; i++)
+	if (f->lost)
+		printf("lost+UUID/");
+	for (i = 0; !f->lost && f->depth > 1 && i < rec->nr; i++)
 		if (rec->found[i].id + 1ULL == f->slot->parent) {
 			print_path(rec, &rec->found[i]);
 			putchar('/');
@@ -307,6 +323,11 @@ static void print_set(const char *name, const struct gmem_ranges *x)
 		       (unsigned long long)gmem_range_end(&x->r[i]) - 1);
 }
 
+static const char *problem(const struct gmem_found *f)
+{
+	return f->lost && !f->bad ? "its directory is missing" : f->bad;
+}
+
 /* Names are of letters, digits and a few signs that JSON has no opinion of. */
 static void print_json(const struct record *rec, const struct gmem_found *f)
 {
@@ -316,7 +337,7 @@ static void print_json(const struct record *rec, const struct gmem_found *f)
 	printf("{\"name\":\"");
 	print_path(rec, f);
 	printf("\",\"problem\":");
-	printf(f->bad ? "\"%s\"" : "null", f->bad);
+	printf(problem(f) ? "\"%s\"" : "null", problem(f));
 	printf(",\"slot\":%u,\"kind\":\"%s\",\"uuid\":\"", f->id, kind(slot));
 	print_hex(slot->uuid, sizeof(slot->uuid));
 	printf("\",\"token\":");
@@ -334,7 +355,7 @@ static void print_json(const struct record *rec, const struct gmem_found *f)
 	       (unsigned long long)(slot->kind == GMEM_PERSIST_KIND_DATA ? slot->bytes :
 				    slot->size),
 	       (unsigned long long)slot->quota_bytes, (unsigned long long)slot->quota_names);
-	for (i = 0; f->ranges && i < slot->nr_ranges; i++)
+	for (i = 0; i < nr_ranges(f); i++)
 		printf("%s[%llu,%llu]", i ? "," : "",
 		       (unsigned long long)f->ranges[i].base,
 		       (unsigned long long)f->ranges[i].size);
@@ -352,11 +373,16 @@ static void print_object(const struct record *rec, const struct gmem_found *f)
 	else
 		printf("(without a name)");
 	printf("\n");
-	if (f->bad)
+	if (f->bad && gmem_record_was_hidden(slot, &rec->arena))
+		printf("  PROBLEM: %s: it was hidden, and nothing is lost\n", f->bad);
+	else if (f->bad)
 		printf("  PROBLEM: %s: the next kernel quarantines its memory\n", f->bad);
-	printf("  %s, size %llu, granule %llu, flags %#llx, VM type %u\n"
+	else if (f->lost)
+		printf("  PROBLEM: %s: the next kernel makes one for it\n", problem(f));
+	printf("  slot %u, %s, size %llu, granule %llu, flags %#llx, VM type %u\n"
 	       "  born in generation %llu, owner %u:%u, mode %o\n  uuid ",
-	       kind(slot), (unsigned long long)slot->size, (unsigned long long)slot->granule,
+	       f->id, kind(slot), (unsigned long long)slot->size,
+	       (unsigned long long)slot->granule,
 	       (unsigned long long)slot->flags, slot->vm_class,
 	       (unsigned long long)slot->born, slot->uid, slot->gid, slot->mode & 07777);
 	print_hex(slot->uuid, sizeof(slot->uuid));
@@ -373,7 +399,7 @@ static void print_object(const struct record *rec, const struct gmem_found *f)
 		printf("  at most %llu bytes and %llu names below it (0: any)\n",
 		       (unsigned long long)slot->quota_bytes,
 		       (unsigned long long)slot->quota_names);
-	for (i = 0; f->ranges && i < slot->nr_ranges; i++)
+	for (i = 0; i < nr_ranges(f); i++)
 		printf("  %#llx-%#llx\n", (unsigned long long)f->ranges[i].base,
 		       (unsigned long long)(f->ranges[i].base + f->ranges[i].size - 1));
 }
@@ -436,6 +462,39 @@ int decode(void *bytes, size_t size)
 
 	print_record(&rec, size);
 	for (i = 0; i < rec.nr; i++)
-		problems += rec.found[i].bad || !gmem_slot_token_good(rec.found[i].slot);
+		problems += problem(&rec.found[i]) || !gmem_slot_token_good(rec.found[i].slot);
 	return problems ? STATUS_DAMAGED : STATUS_OK;
+}
+
+/**
+ * suggest - what a slot that was refused says of its memory
+ * @bytes: the record; it is changed
+ * @size: its size in bytes
+ * @slot: number of the slot
+ * @s: the answer; none of it can be believed
+ */
+void suggest(void *bytes, size_t size, unsigned int slot, struct suggestion *s)
+{
+	struct record rec = { .at = bytes, .left = size };
+	const char *bad = read_record(&rec);
+	const struct gmem_found *f = NULL;
+	unsigned int i;
+
+	if (bad)
+		errx(STATUS_REFUSED, "the record: %s", bad);
+	for (i = 0; i < rec.nr; i++)
+		if (rec.found[i].id == slot && rec.found[i].bad)
+			f = &rec.found[i];
+	if (!f)
+		errx(STATUS_FAILED, "slot %u: it was not refused", slot);
+
+	s->nr = nr_ranges(f);
+	s->ranges = get_memory(s->nr, sizeof(*s->ranges));
+	for (i = 0; i < s->nr; i++)
+		s->ranges[i] = (struct piece){ f->ranges[i].base, f->ranges[i].size };
+	s->data = f->slot->kind == GMEM_PERSIST_KIND_DATA;
+	s->granule = f->slot->granule;
+	s->flags = f->slot->flags;
+	s->vm_class = f->slot->vm_class;
+	s->length = f->slot->bytes;
 }

@@ -9,13 +9,15 @@ _gmemctl() {
 	case $last in
 	gmemctl)
 		mapfile -t COMPREPLY < <(compgen -W \
-			"status list show token create discard freeze thaw decode" -- "$word") ;;
+			"status list show token create discard attach freeze thaw decode" -- "$word") ;;
 	show)
 		names=$(gmemctl list 2>/dev/null | awk 'NR > 1 { print $5 }')
 		mapfile -t COMPREPLY < <(compgen -W "--json --field $names" -- "$word") ;;
 	--field)
 		mapfile -t COMPREPLY < <(compgen -W "name size length granule kind state views
 			generation flags vm_class uuid token nodes bad_pages ranges" -- "$word") ;;
+	attach)
+		COMPREPLY=() ;;
 	discard)
 		names=$(gmemctl list 2>/dev/null | awk 'NR > 1 && $4 == "parked" { print $5 }')
 		mapfile -t COMPREPLY < <(compgen -W "$names" -- "$word") ;;
@@ -30,6 +32,9 @@ _gmemctl() {
 		create)
 			mapfile -t COMPREPLY < <(compgen -W \
 				"--granule --nodes --private" -- "$word") ;;
+		attach)
+			mapfile -t COMPREPLY < <(compgen -W \
+				"--slot --granule --private --data" -- "$word") ;;
 		status | list | show | token | decode)
 			mapfile -t COMPREPLY < <(compgen -W "--json" -- "$word") ;;
 		esac ;;

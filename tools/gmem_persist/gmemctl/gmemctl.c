@@ -27,12 +27,14 @@ static const char usage[] =
 "       gmemctl token FILE [--json]         who changed the memory of a file of gmemfs last\n"
 "       gmemctl create NAME SIZE [--granule 2M|1G] [--nodes MASK] [--private]\n"
 "       gmemctl discard NAME                free a parked object\n"
+"       gmemctl attach FILE [--slot N] [--granule 2M|1G] [--private | --data LENGTH] [RANGE...]\n"
+"                                           a new file, of quarantined memory\n"
 "       gmemctl freeze | thaw               before a kexec | if there will be none\n"
 "       gmemctl decode [FILE] [--json]      the record for the next kernel, or in FILE\n";
 
 bool json;
 static bool private;
-static const char *granule = "2M", *nodes, *field;
+static const char *granule, *nodes, *field, *slot, *length;
 
 static void __attribute__((noreturn)) bad_usage(void)
 {
@@ -164,7 +166,7 @@ static int create(const char *name, const char *size)
 	struct kvm_gmem_persist gmem = {
 		.op = KVM_GMEM_PERSIST_CREATE,
 		.size = parse_size(size),
-		.granule = parse_size(granule),
+		.granule = parse_size(granule ?: "2M"),
 		.nodemask = nodes ? (uintptr_t)&mask : 0,
 		.nodemask_bits = nodes ? 64 : 0,
 	};
@@ -184,7 +186,8 @@ static int create(const char *name, const char *size)
 	return STATUS_OK;
 }
 
-static int decode_file(const char *path)
+/* All of a file, and its size */
+static char *read_file(const char *path, size_t *length)
 {
 	size_t size = 0, room = 0;
 	char *buf = NULL;
@@ -205,9 +208,61 @@ static int decode_file(const char *path)
 			err(STATUS_FAILED, "%s", path);
 		size += n;
 	} while (n);
+	close(fd);
 	if (!size)
 		errx(STATUS_FAILED, "%s: there is no record", path);
-	return decode(buf, size);
+	*length = size;
+	return buf;
+}
+
+static int decode_file(const char *path)
+{
+	size_t size;
+	char *bytes = read_file(path, &size);
+
+	return decode(bytes, size);
+}
+
+/* What the slot says, unless the user says otherwise */
+static int attach_file(const char *path, char * const *ranges, int nr)
+{
+	struct suggestion s = {
+		.granule = 2 << 20,
+		.flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED,
+		.vm_class = KVM_X86_DEFAULT_VM,
+	};
+	size_t size;
+	char *bytes;
+
+	if (slot) {
+		bytes = read_file(RECORD, &size);
+		suggest(bytes, size, strtoul(slot, NULL, 0), &s);
+	}
+	if (granule)
+		s.granule = parse_size(granule);
+	if (private) {
+		s.data = false;
+		s.flags = 0;
+		s.vm_class = KVM_X86_SW_PROTECTED_VM;
+	}
+	if (length) {
+		s.data = true;
+		s.length = parse_size(length);
+		s.flags = 0;
+		s.vm_class = 0;
+	}
+	if (nr) {
+		s.nr = nr;
+		s.ranges = calloc(nr, sizeof(*s.ranges));
+		if (!s.ranges)
+			err(STATUS_FAILED, "%s", path);
+	}
+	for (int i = 0; i < nr; i++)
+		if (!parse_range(ranges[i], &s.ranges[i]))
+			errx(STATUS_USAGE, "%s: not a range (0xfirst-0xlast)", ranges[i]);
+	if (!s.nr)
+		errx(STATUS_FAILED, "%s: nobody says of which ranges", path);
+	return attach(path, &s, slot ? strtol(slot, NULL, 0) : -1);
 }
 
 int main(int argc, char **argv)
@@ -218,6 +273,8 @@ int main(int argc, char **argv)
 		{ "nodes", required_argument, NULL, 'n' },
 		{ "private", no_argument, NULL, 'p' },
 		{ "field", required_argument, NULL, 'f' },
+		{ "slot", required_argument, NULL, 's' },
+		{ "data", required_argument, NULL, 'd' },
 		{ "help", no_argument, NULL, 'h' },
 		{}
 	};
@@ -240,6 +297,12 @@ int main(int argc, char **argv)
 			break;
 		case 'f':
 			field = optarg;
+			break;
+		case 's':
+			slot = optarg;
+			break;
+		case 'd':
+			length = optarg;
 			break;
 		case 'h':
 			fputs(usage, stdout);
@@ -271,6 +334,8 @@ int main(int argc, char **argv)
 		return create(argv[1], argv[2]);
 	if (IS("discard", 1))
 		return discard(argv[1]);
+	if (!strcmp(command, "attach") && nr > 1)
+		return attach_file(argv[1], argv + 2, nr - 2);
 	if (IS("freeze", 0))
 		return freeze(true);
 	if (IS("thaw", 0))

@@ -23,6 +23,33 @@ extern bool json;
 #define UUID_TEXT_SIZE	37
 #define TOKEN_TEXT_SIZE	33
 
+/* A physically contiguous part of a file */
+struct piece {
+	uint64_t base;
+	uint64_t size;
+};
+
+/**
+ * struct suggestion - what memory may have been
+ * @ranges: the memory, in the order of its offsets
+ * @nr: how many
+ * @data: it is data, of @length bytes, not a guest's memory
+ * @granule: as the kernel has them
+ * @flags: likewise
+ * @vm_class: likewise
+ * @length: in bytes
+ */
+struct suggestion {
+	struct piece *ranges;
+	unsigned int nr;
+	bool data;
+	uint64_t granule;
+	uint64_t flags;
+	uint32_t vm_class;
+	uint64_t length;
+};
+
+int open_root(bool write);
 int open_to_ask(int dir, const char *path);
 int show(char * const *paths, int nr, const char *field);
 int list(void);
@@ -30,5 +57,8 @@ int show_token(const char *path);
 const char *uuid_text(char text[UUID_TEXT_SIZE], const uint8_t uuid[16]);
 const char *token_text(char text[TOKEN_TEXT_SIZE], const uint8_t token[16]);
 int decode(void *bytes, size_t size);
+void suggest(void *bytes, size_t size, unsigned int slot, struct suggestion *s);
+bool parse_range(const char *text, struct piece *range);
+int attach(const char *path, const struct suggestion *s, long slot);
 
 #endif

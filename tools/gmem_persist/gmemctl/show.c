@@ -76,23 +76,28 @@ static char *find_mount(void)
 }
 
 /* A mount that nobody else sees, which ends with us. Only root can have it. */
-static int mount_own(void)
+static int mount_own(bool write)
 {
 	int fs = fsopen("gmemfs", FSOPEN_CLOEXEC);
 	int root;
 
 	if (fs < 0 || fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
 		return -1;
-	root = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY);
+	root = fsmount(fs, FSMOUNT_CLOEXEC, write ? 0 : MOUNT_ATTR_RDONLY);
 	close(fs);
 	return root;
 }
 
-/* The root directory of gmemfs */
-static int open_root(void)
+/**
+ * open_root - open the root directory of gmemfs
+ * @write: to make files in it
+ *
+ * Return: a descriptor.
+ */
+int open_root(bool write)
 {
 	char *at = find_mount();
-	int root = at ? open(at, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : mount_own();
+	int root = at ? open(at, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : mount_own(write);
 
 	if (root < 0 && at)
 		err(STATUS_FAILED, "%s", at);
@@ -428,7 +433,7 @@ int show(char * const *paths, int nr, const char *field)
 
 	for (int i = 0; i < nr; i++) {
 		if (paths[i][0] != '/' && root < 0)
-			root = open_root();
+			root = open_root(false);
 		if (!open_object(root, paths[i], paths[i], &obj)) {
 			warnx("%s: %s", paths[i], reason(errno));
 			status = STATUS_FAILED;
@@ -533,7 +538,7 @@ int list(void)
 		putchar('[');
 	else
 		printf("%16s %11s %-9s %-9s  %s\n", "SIZE", "GRANULE", "KIND", "STATE", "NAME");
-	list_directory(open_root(), "");
+	list_directory(open_root(false), "");
 	if (json)
 		printf("]\n");
 	return STATUS_OK;

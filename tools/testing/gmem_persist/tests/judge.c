@@ -17,7 +17,6 @@
 
 #define E_NAME		"another object has the same name"
 #define E_UUID		"another object has the same uuid"
-#define E_PARENT	"its directory is missing"
 #define E_OVERLAP	"it overlaps another entry"
 #define E_KEPT		"its memory was not kept"
 #define E_LIST		"a list of ranges is missing"
@@ -88,6 +87,9 @@ static void judge(void)
 	CHECK_EQ(gmem_record_judge(f, nr, &arena, owned), 0);
 }
 
+/* Good, but not in the directory that it names; see verdict() */
+#define LOST	"lost"
+
 /* What is said of them, and that exactly those that are good own what they have */
 static void check_verdict(const char *const *why)
 {
@@ -96,7 +98,8 @@ static void check_verdict(const char *const *why)
 
 	for (i = 0; i < nr; i++) {
 		where->step = i;
-		CHECK_TEXT(f[i].bad, why[i]);
+		CHECK_EQ(f[i].lost, why[i] && !strcmp(why[i], LOST));
+		CHECK_TEXT(f[i].bad, f[i].lost ? NULL : why[i]);
 		CHECK_EQ(!f[i].depth, !!f[i].bad);
 		for (k = 0; k < o[i].nr_ranges && !f[i].bad; k++)
 			memset(expected + (range[i][k].base - 4 * G) / SZ_2M, 1,
@@ -218,24 +221,26 @@ static void directories(void)
 	in(1, 2);
 	has(1, 0, 1);
 	in(2, 3);
-	verdict(E_PARENT, E_PARENT, E_PARENT, "bad");
+	verdict(LOST, LOST, LOST, "bad");
+	for (i = 0; i < 3; i++)
+		CHECK_EQ(f[i].depth, 2);
 	start(1);
 	o[0].parent = f[0].id + 2;
-	verdict(E_PARENT);
+	verdict(LOST);
 	start(1);
 	o[0].parent = f[0].id + 1 + (1ULL << 32);
-	verdict(E_PARENT);
+	verdict(LOST);
 	start(1);
 	o[0].parent = ~0ULL;
-	verdict(E_PARENT);
+	verdict(LOST);
 	/* The number of another slot is none, between those that there are. */
 	start(3);
 	directory(1);
 	o[0].parent = f[1].id;
 	o[2].parent = f[1].id + 2;
-	verdict(E_PARENT, NULL, E_PARENT);
+	verdict(LOST, NULL, LOST);
 
-	/* One that is refused, and all below it */
+	/* One that is refused: what is in it is lost, and what is below that stays there. */
 	start(6);
 	for (i = 0; i < 5; i++)
 		directory(i);
@@ -243,19 +248,24 @@ static void directories(void)
 	in(0, 1);
 	in(1, 2);
 	in(4, 3);
-	verdict(E_PARENT, E_PARENT, E_NAME, NULL, NULL, E_NAME);
+	verdict(NULL, LOST, E_NAME, NULL, NULL, E_NAME);
+	CHECK_EQ(f[0].depth, 3);
+	CHECK_EQ(f[1].depth, 2);
 	CHECK_EQ(f[4].depth, 2);
 }
 
+/* One of each circle is lost, and the others are below it. */
 static void circles(void)
 {
 	start(1);
 	directory(0);
 	in(0, 0);
-	verdict(E_PARENT);
+	verdict(LOST);
+	CHECK_EQ(f[0].depth, 2);
+	/* It is no directory. */
 	start(1);
 	in(0, 0);
-	verdict(E_PARENT);
+	verdict(LOST);
 	start(5);
 	directory(0);
 	directory(1);
@@ -265,7 +275,12 @@ static void circles(void)
 	in(2, 0);
 	in(3, 2);
 	has(3, 0, 1);
-	verdict(E_PARENT, E_PARENT, E_PARENT, E_PARENT, NULL);
+	verdict(NULL, NULL, LOST, NULL, NULL);
+	CHECK_EQ(f[0].depth, 4);
+	CHECK_EQ(f[1].depth, 3);
+	CHECK_EQ(f[2].depth, 2);
+	CHECK_EQ(f[3].depth, 3);
+	CHECK_EQ(f[4].depth, 1);
 	/* From a tail into the circle */
 	start(4);
 	directory(0);
@@ -275,7 +290,35 @@ static void circles(void)
 	in(1, 2);
 	in(2, 1);
 	in(3, 0);
-	verdict(E_PARENT, E_PARENT, E_PARENT, E_PARENT);
+	verdict(NULL, NULL, LOST, NULL);
+	CHECK_EQ(f[0].depth, 4);
+	CHECK_EQ(f[1].depth, 3);
+	CHECK_EQ(f[3].depth, 5);
+	/* Two circles */
+	start(4);
+	directory(0);
+	directory(1);
+	directory(2);
+	directory(3);
+	in(0, 3);
+	in(3, 0);
+	in(1, 2);
+	in(2, 1);
+	verdict(NULL, NULL, LOST, LOST);
+	/* It is found again where it was put: in a directory that is there now. */
+	start(3);
+	directory(0);
+	directory(1);
+	directory(2);
+	in(0, 1);
+	in(1, 0);
+	verdict(NULL, LOST, NULL);
+	in(1, 2);
+	f[0].depth = 0;
+	f[1].depth = 0;
+	verdict(NULL, NULL, NULL);
+	CHECK_EQ(f[1].depth, 2);
+	CHECK_EQ(f[0].depth, 3);
 }
 
 static void memory(void)
@@ -332,6 +375,7 @@ static void memory(void)
 	has(1, 0, 1);
 	o[1].parent = 77;
 	verdict(E_OVERLAP, E_OVERLAP);
+	CHECK(!f[1].lost);
 	/* Who is bad by himself does not: what he says may be damage. */
 	start(2);
 	has(0, 0, 1);
@@ -385,8 +429,13 @@ static void again(void)
 	f[5].bad = NULL;
 	o[5].uuid[0] = 77;
 	in(5, 3);
-	verdict(NULL, NULL, NULL, NULL, NULL, E_PARENT);
-	f[5].bad = NULL;
+	verdict(NULL, NULL, NULL, NULL, NULL, LOST);
+	CHECK_EQ(f[5].depth, 2);
+
+	/* In one that lives */
+	start(6);
+	directory(0);
+	f[0].depth = 1;
 	in(5, 0);
 	verdict(NULL, NULL, NULL, NULL, NULL, NULL);
 	CHECK_EQ(f[5].depth, 2);
@@ -437,11 +486,33 @@ static void no_memory(void)
 		CHECK(!memcmp(was, f, sizeof(was)));
 		for (i = 0; i < ARRAY_SIZE(owned); i++)
 			CHECK_EQ(owned[i], 0);
-		verdict(E_OVERLAP, E_OVERLAP, NULL, E_PARENT);
+		verdict(E_OVERLAP, E_OVERLAP, NULL, LOST);
 	}
 	CHECK_EQ(err, 0);
 	CHECK_EQ(after, 4);
 	kvmalloc_fail_after = -1;
+}
+
+/* Whether nothing hangs on a slot that says that its object was hidden */
+static void hidden(void)
+{
+	start(1);
+	o[0].state = GMEM_PERSIST_SLOT_HIDDEN;
+	CHECK(gmem_record_was_hidden(&o[0], &arena));
+	/* The last GiB is not kept. */
+	o[0].ranges[0] = (struct gmem_range_ser){ 7 * G, SZ_2M };
+	o[0].ranges[1] = (struct gmem_range_ser){ 7 * G + SZ_2M, G };
+	CHECK(gmem_record_was_hidden(&o[0], &arena));
+	/* What lies nowhere, or is no granule, is nobody's. */
+	o[0].ranges[2] = (struct gmem_range_ser){ ~0ULL, 5 };
+	o[0].ranges[3] = (struct gmem_range_ser){ 4 * G + 1, 5 };
+	o[0].ranges[4] = (struct gmem_range_ser){ 100 * G, G };
+	CHECK(gmem_record_was_hidden(&o[0], &arena));
+	o[0].ranges[11] = (struct gmem_range_ser){ 7 * G - SZ_2M, 2 * SZ_2M };
+	CHECK(!gmem_record_was_hidden(&o[0], &arena));
+	o[0].ranges[11].base = 0;
+	o[0].state = GMEM_PERSIST_SLOT_VALID;
+	CHECK(!gmem_record_was_hidden(&o[0], &arena));
 }
 
 /* As many as there may be; of those some are as bad as can be: it takes no longer. */
@@ -477,8 +548,11 @@ static void many(void)
 		f[i].depth = 0;
 	in(MANY - 1, 0);
 	judge();
-	for (i = 0; i < MANY; i++)
-		CHECK_TEXT(f[i].bad, E_PARENT);
+	for (i = 0; i < MANY; i++) {
+		CHECK_TEXT(f[i].bad, NULL);
+		CHECK_EQ(f[i].lost, i == MANY - 1);
+		CHECK_EQ(f[i].depth, MANY - i + 1);
+	}
 
 	/* All in the other direction */
 	start(MANY);
@@ -535,6 +609,7 @@ const struct test judge_tests[] = {
 	TEST(memory),
 	TEST(again),
 	TEST(no_memory),
+	TEST(hidden),
 	TEST(many),
 	TEST(many_names),
 	{}

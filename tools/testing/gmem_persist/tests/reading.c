@@ -208,6 +208,23 @@ const struct gmem_found *reading_find(const struct reading *r, u32 id)
 	return NULL;
 }
 
+static bool is_directory(const struct gmem_found *f)
+{
+	return f && !f->bad && f->slot->kind == GMEM_PERSIST_KIND_DIRECTORY;
+}
+
+/* Is @f below the directory @dir, or that itself? */
+static bool is_inside(const struct reading *r, const struct gmem_found *f,
+		      const struct gmem_found *dir)
+{
+	while (f != dir) {
+		if (!f->slot->parent || f->lost)
+			return false;
+		f = reading_find(r, f->slot->parent - 1);
+	}
+	return true;
+}
+
 static void check_good(const struct reading *r, const struct gmem_found *f)
 {
 	const struct gmem_object_ser *slot = f->slot;
@@ -229,9 +246,13 @@ static void check_good(const struct reading *r, const struct gmem_found *f)
 	CHECK_EQ(bytes, slot->size);
 
 	CHECK_EQ(!slot->parent, f->depth == 1);
-	if (slot->parent) {
-		dir = reading_find(r, slot->parent - 1);
-		CHECK(dir && !dir->bad && dir->slot->kind == GMEM_PERSIST_KIND_DIRECTORY);
+	/* Numbers of slots have 32 bits. */
+	dir = slot->parent && slot->parent <= U32_MAX ? reading_find(r, slot->parent - 1) : NULL;
+	if (f->lost) {
+		CHECK_EQ(f->depth, 2);
+		CHECK(!is_directory(dir) || is_inside(r, dir, f));
+	} else if (slot->parent) {
+		CHECK(is_directory(dir));
 		CHECK_EQ(f->depth, dir->depth + 1);
 	}
 	for (other = r->found; other < f; other++) {
@@ -252,7 +273,7 @@ void reading_check(const struct image *img, const struct reading *r)
 		return;
 	for (i = 0; i < r->nr; i++) {
 		if (r->found[i].bad)
-			CHECK_EQ(r->found[i].depth, 0);
+			CHECK(!r->found[i].depth && !r->found[i].lost);
 		else
 			check_good(r, &r->found[i]);
 	}

@@ -43,21 +43,9 @@ static void read_damaged(void)
 	reading_check(&img, &is);
 }
 
-/* All that is refused is in the slot @id, or in the directory there. */
-static bool is_below(u32 id, u32 dir)
-{
-	const struct gmem_object_ser *slot = image_slot(&img, id);
-
-	while (id != dir && slot->parent) {
-		id = slot->parent - 1;
-		slot = image_slot(&img, id);
-	}
-	return id == dir;
-}
-
 /*
- * Is everything as it was, but for the object @id and what is in there, of which the memory is
- * quarantined now? With -1, no object is damaged.
+ * Is everything as it was, but for the object @id, of which the memory is quarantined now, and
+ * where that is which was in it? With -1, no object is damaged.
  */
 static void check_objects(int id)
 {
@@ -68,12 +56,13 @@ static void check_objects(int id)
 	CHECK_EQ(is.err, 0);
 	for (i = 0; i < is.nr; i++) {
 		f = reading_find(&was, is.found[i].id);
-		if (id >= 0 && is_below(is.found[i].id, id)) {
+		if (is.found[i].id == id) {
 			CHECK(is.found[i].bad);
 			continue;
 		}
 		CHECK(f);
 		CHECK_TEXT(is.found[i].bad, f->bad);
+		CHECK_EQ(is.found[i].lost, id >= 0 && f->slot->parent == id + 1ULL);
 	}
 	CHECK_EQ(is.blocks_refused, 0);
 	CHECK(gmem_ranges_equal(&is.bad_pages, &was.bad_pages));
@@ -82,7 +71,7 @@ static void check_objects(int id)
 	if (!memcmp(is.has, was.has, is.nr_granules * sizeof(*is.has)))
 		return;
 	for (g = 0; g < is.nr_granules; g++) {
-		if (id >= 0 && was.has[g] >= 0 && is_below(was.has[g], id))
+		if (id >= 0 && was.has[g] == id)
 			CHECK_EQ(is.has[g], GRANULE_QUARANTINED);
 		else
 			CHECK_EQ(is.has[g], was.has[g]);
@@ -403,26 +392,47 @@ static void lie_about_object(struct gmem_object_ser *slot, struct gmem_object_se
 /* Those that are good by themselves, and whether they are good beside the others */
 static struct {
 	bool alone, memory, twin;
-	enum { UNKNOWN, ASKED, PLACED, LOST } place;
 } model[256];
 /* How often a granule is named */
 static unsigned int named[24 * 512];
 
-static bool model_place(u32 id)
+static bool model_good(u32 id)
+{
+	return model[id].alone && !model[id].twin && model[id].memory;
+}
+
+/* The directory that an object is in; -1: the root; -2: there is none, so it is lost */
+static int model_dir(u32 id)
 {
 	const u64 parent = image_slot(&img, id)->parent;
-	bool ok;
 
-	if (!model[id].alone || model[id].twin || !model[id].memory || model[id].place == ASKED)
-		return false;
-	if (model[id].place == UNKNOWN) {
-		model[id].place = ASKED;
-		ok = !parent || (parent <= image_nr_slots(&img) &&
-				 image_slot(&img, parent - 1)->kind == 2 &&
-				 model_place(parent - 1));
-		model[id].place = ok ? PLACED : LOST;
-	}
-	return model[id].place == PLACED;
+	if (!parent)
+		return -1;
+	return parent <= image_nr_slots(&img) && model_good(parent - 1) &&
+	       image_slot(&img, parent - 1)->kind == 2 ? (int)parent - 1 : -2;
+}
+
+/* Is it in itself? Then one of those on the way is lost. */
+static bool model_in_circle(u32 id)
+{
+	unsigned int steps = 0;
+	int at = model_dir(id);
+
+	while (at >= 0 && at != (int)id && steps++ < ARRAY_SIZE(model))
+		at = model_dir(at);
+	return at == (int)id;
+}
+
+static unsigned int model_lost_in_circle(const struct reading *r, u32 id)
+{
+	unsigned int lost = 0;
+	u32 at = id;
+
+	do {
+		lost += reading_find(r, at)->lost;
+		at = model_dir(at);
+	} while (at != id);
+	return lost;
 }
 
 static void model_claim(u32 id, bool count)
@@ -504,7 +514,11 @@ static void lies(void)
 		reading_check(&img, &is);
 		for (i = 0; i < is.nr; i++) {
 			id = is.found[i].id;
-			CHECK_EQ(!is.found[i].bad, model_place(id));
+			CHECK_EQ(!is.found[i].bad, model_good(id));
+			if (!is.found[i].bad && model_in_circle(id))
+				CHECK_EQ(model_lost_in_circle(&is, id), 1);
+			else
+				CHECK_EQ(is.found[i].lost, model_good(id) && model_dir(id) == -2);
 			nr_good += !is.found[i].bad;
 			nr_bad += !!is.found[i].bad;
 		}
