@@ -20,7 +20,7 @@ ORDER = """
 	pool reserve window
 	tables slots
 	charge clean
-	poison quarantine mapping backing
+	poison quarantine mapping keep backing
 	handle name object grow use create
 	view mmap info data
 	fs file dir

@@ -12,10 +12,11 @@
  *    clears what is not known to be zero. From the moment it is taken it is not free in the
  *    record, and nobody has written to it before.
  * 2. gmem_backing_make_room() makes room for the list of ranges in the record.
- * 3. gmem_backing_attach() gives it to an object, under gmem_pool.lock, if
- *    gmem_backing_check() finds nothing wrong.
+ * 3. gmem_backing_ready() looks whether nothing is wrong, and has it kept.
+ * 4. gmem_backing_attach() gives it to an object, under gmem_pool.lock, if
+ *    gmem_backing_check() says that this is still so.
  *
- * Nothing but 3. is seen by anybody, and up to there gmem_backing_give_back() undoes all. A
+ * Nothing but 4. is seen by anybody, and up to there gmem_backing_give_back() undoes all. A
  * kernel that is replaced in between leaves memory that is neither free nor kept, and the
  * next one takes it for dirty.
  */
@@ -30,6 +31,10 @@
 
 /* How often somebody else may be faster with the memory that was chosen */
 #define MAX_TRIES	16
+
+/* So much, in so many pieces, is taken away from an object at once. */
+#define GMEM_CUT_RANGES	16
+#define GMEM_CUT_SIZE	((u64)SZ_1G * 64)
 
 static_assert(sizeof(struct gmem_range) == sizeof(struct gmem_range_ser));
 static_assert(offsetof(struct gmem_range, base) == offsetof(struct gmem_range_ser, base));
@@ -201,6 +206,10 @@ struct gmem_backing *gmem_backing_take(u64 size, u64 granule, const nodemask_t *
 	struct gmem_plan *plan;
 	int err = -ENOMEM;
 
+	if (b) {
+		b->size = size;
+		gmem_keep_init(&b->keeping, &b->ranges);
+	}
 	plan = kmalloc(struct_size(plan, node, gmem_pool.arena.nr_nodes), GFP_KERNEL);
 	if (b && plan)
 		err = gmem_backing_try(b, plan, size, granule, nodes);
@@ -218,70 +227,83 @@ struct gmem_backing *gmem_backing_take(u64 size, u64 granule, const nodemask_t *
 }
 
 /**
- * gmem_backing_check - may the memory be shown to anybody
+ * gmem_backing_check - is what gmem_backing_ready() has found out still true
  * @b: the memory
  *
  * Context: gmem_pool.lock is held.
- * Return: 0, -EBUSY (the pool is frozen), -EHWPOISON (a memory error hit it), -EIO (a bug of
- * the kernel, with a warning: not all of it was cleared).
+ * Return: 0, -EBUSY (the pool is frozen), -EAGAIN (look once more).
  */
 int gmem_backing_check(const struct gmem_backing *b)
 {
-	struct gmem_range part;
-	unsigned int i;
-
 	lockdep_assert_held(&gmem_pool.lock);
 
 	/* Frozen since: the record stands still. */
 	if (gmem_pool.holders)
 		return -EBUSY;
-	/* Nobody maps it yet: better none than one with a hole in it. */
-	if (gmem_poison_hit(&b->ranges))
-		return -EHWPOISON;
-	/* What everything rests on. */
-	for (i = 0; i < b->ranges.nr; i++)
-		if (WARN_ON_ONCE(gmem_arena_next_dirty(&gmem_pool.arena, b->ranges.r[i].base,
-						       b->ranges.r[i].size, &part)))
+	/* Thawed again: it is not kept any more. */
+	if (b->keep && list_empty(&b->keeping.node))
+		return -EAGAIN;
+	return b->errors == gmem_pool.errors ? 0 : -EAGAIN;
+}
+
+/* Returns how much is left, 1 or 0, or -errno. */
+static int gmem_backing_ready_some(struct gmem_backing *b, struct gmem_cursor *c)
+{
+	unsigned int pieces = GMEM_KEEP_PIECES;
+	struct gmem_range piece, dirty;
+	int err;
+
+	guard(spinlock)(&gmem_pool.lock);
+
+	for (; pieces; pieces--) {
+		err = gmem_backing_check(b);
+		/* Frozen and thawed since, or another memory error: from the beginning */
+		if (err == -EAGAIN)
+			*c = (struct gmem_cursor){};
+		else if (err)
+			return err;
+		if (!c->i && !c->offset) {
+			b->errors = gmem_pool.errors;
+			if (b->keep)
+				gmem_keep_begin(&b->keeping);
+		}
+		if (!gmem_keep_next(c, &b->ranges, &piece))
+			return 0;
+		/* Nobody maps it yet: better none than one with a hole in it. */
+		if (gmem_poison_hit(piece.base, piece.size))
+			return -EHWPOISON;
+		/* What everything rests on. */
+		if (WARN_ON_ONCE(gmem_arena_next_dirty(&gmem_pool.arena, piece.base, piece.size,
+						       &dirty)))
 			return -EIO;
-	return 0;
-}
-
-/**
- * gmem_backing_free_ranges - give memory back to the pool
- * @r: ranges, which are no object's in the record any more
- * @nr: how many
- * @all_dirty: somebody may have written to it; else what has been cleaned of it is clean
- *
- * Context: gmem_pool.lock is held; the pool is not frozen.
- */
-void gmem_backing_free_ranges(const struct gmem_range *r, unsigned int nr, bool all_dirty)
-{
-	unsigned int i;
-
-	lockdep_assert_held(&gmem_pool.lock);
-
-	for (i = 0; i < nr; i++) {
-		WARN_ON(gmem_arena_free(&gmem_pool.arena, r[i].base, r[i].size, all_dirty));
-		gmem_poison_retire(r[i].base, r[i].size);
+		if (b->keep)
+			gmem_arena_set_kept(&gmem_pool.arena, piece.base, piece.size, true);
 	}
-	gmem_clean_kick();
+	return c->i < b->ranges.nr;
 }
 
 /**
- * gmem_backing_keep_ranges - say that memory is an object's, or is none's any more
- * @x: the memory
- * @kept: it is; to be said before the object is valid, and taken back after it was
+ * gmem_backing_ready - see that memory can become an object's, and prepare it for that
+ * @b: the memory, which nobody has seen
+ * @keep: the record shall tell of the object
  *
- * Context: gmem_pool.lock is held; the pool is not frozen.
+ * Context: process context; takes gmem_pool.lock.
+ * Return: 0, -EBUSY (the pool is frozen), -EHWPOISON (a memory error hit it), -EIO (a bug of
+ * the kernel, with a warning: not all of it was cleared).
  */
-void gmem_backing_keep_ranges(const struct gmem_ranges *x, bool kept)
+int gmem_backing_ready(struct gmem_backing *b, bool keep)
 {
-	unsigned int i;
+	struct gmem_cursor c = {};
+	int more;
 
-	lockdep_assert_held(&gmem_pool.lock);
-
-	for (i = 0; i < x->nr; i++)
-		gmem_arena_set_kept(&gmem_pool.arena, x->r[i].base, x->r[i].size, kept);
+	b->keep = keep;
+	do {
+		more = gmem_backing_ready_some(b, &c);
+		if (more > 0)
+			gmem_stop_here("ready-step");
+		cond_resched();
+	} while (more > 0);
+	return more;
 }
 
 static void gmem_backing_free(struct gmem_backing *b)
@@ -344,12 +366,18 @@ static LIST_HEAD(gmem_backing_deferred);
  */
 void gmem_backing_give_back(struct gmem_backing *b)
 {
-	scoped_guard(spinlock, &gmem_pool.lock) {
-		if (gmem_pool.holders && b->ranges.nr) {
-			list_add(&b->deferred, &gmem_backing_deferred);
-			return;
+	bool more = b->ranges.nr;
+
+	gmem_keep_stop(&b->keeping);
+	while (more) {
+		scoped_guard(spinlock, &gmem_pool.lock) {
+			if (gmem_pool.holders) {
+				list_add(&b->deferred, &gmem_backing_deferred);
+				return;
+			}
+			more = gmem_keep_free_some(&b->ranges, &b->freed, false);
 		}
-		gmem_backing_free_ranges(b->ranges.r, b->ranges.nr, false);
+		cond_resched();
 	}
 	gmem_backing_free(b);
 }
@@ -371,6 +399,25 @@ void gmem_backing_reap(void)
 		gmem_backing_give_back(b);
 }
 
+/* The ranges as they will be, so that little is left to be done under gmem_pool.lock */
+static void gmem_backing_fill_room(const struct gmem_backing *b, const struct gmem_object *obj,
+				   struct gmem_room *room)
+{
+	struct gmem_ranges all = {
+		.r = room->list,
+		.nr = obj->ranges.nr,
+		.cap = obj->ranges.nr + b->ranges.nr,
+	};
+	unsigned int i;
+
+	memcpy(all.r, obj->ranges.r, all.nr * sizeof(*all.r));
+	for (i = 0; i < b->ranges.nr; i++)
+		WARN_ON(gmem_ranges_append(&all, b->ranges.r[i].base, b->ranges.r[i].size));
+	gmem_backing_index_ranges(&all, room->start);
+	room->nr = all.nr;
+	room->crc = gmem_record_ranges_crc((struct gmem_range_ser *)all.r, all.nr);
+}
+
 /**
  * gmem_backing_make_room - make room in the record for an object's ranges
  * @b: what the object will get
@@ -389,13 +436,15 @@ int gmem_backing_make_room(const struct gmem_backing *b, const struct gmem_objec
 	room->start = kvmalloc_array(nr, sizeof(*room->start), GFP_KERNEL_ACCOUNT);
 	if (!room->start)
 		return -ENOMEM;
-	if (nr <= GMEM_PERSIST_INLINE_RANGES || nr <= obj->ranges.cap)
+	if (nr <= GMEM_PERSIST_INLINE_RANGES)
 		return 0;
 	room->list = gmem_list_alloc(nr, &room->order);
-	if (room->list)
-		return 0;
-	gmem_room_free(room);
-	return -ENOMEM;
+	if (!room->list) {
+		gmem_room_free(room);
+		return -ENOMEM;
+	}
+	gmem_backing_fill_room(b, obj, room);
+	return 0;
 }
 
 /**
@@ -418,16 +467,18 @@ static struct gmem_range *gmem_backing_inline(struct gmem_object *obj)
 }
 
 /* The object's list of its own, if it has one */
-static struct gmem_range *gmem_backing_own_list(struct gmem_object *obj)
+static struct gmem_range *gmem_backing_own_list(const struct gmem_object *obj)
 {
 	return obj->ser->list.phys ? obj->ranges.r : NULL;
 }
 
 /*
- * Let the record tell of the ranges as they are; the slot is sealed by the caller. A list that
- * is not needed goes into @room.
+ * Let the record tell of the ranges as they are, of @size bytes in all and with the checksum
+ * @crc if they are in a list; the slot is sealed by the caller. A list that is not needed goes
+ * into @room.
  */
-static void gmem_backing_describe(struct gmem_object *obj, struct gmem_room *room)
+static void gmem_backing_describe(struct gmem_object *obj, u64 size, u32 crc,
+				  struct gmem_room *room)
 {
 	struct gmem_object_ser *ser = obj->ser;
 
@@ -439,11 +490,36 @@ static void gmem_backing_describe(struct gmem_object *obj, struct gmem_room *roo
 		obj->ranges.cap = GMEM_PERSIST_INLINE_RANGES;
 	}
 	ser->nr_ranges = obj->ranges.nr;
-	ser->size = gmem_ranges_bytes(&obj->ranges);
-	ser->list_crc = 0;
-	if (ser->list.phys)
-		ser->list_crc = gmem_record_ranges_crc((struct gmem_range_ser *)obj->ranges.r,
-						       obj->ranges.nr);
+	ser->size = size;
+	ser->list_crc = ser->list.phys ? crc : 0;
+}
+
+/* The list that was filled takes the place of what the object has. */
+static void gmem_backing_use_list(struct gmem_object *obj, struct gmem_room *room)
+{
+	struct gmem_range *list = room->list;
+
+	room->list = gmem_backing_own_list(obj);
+	memset(obj->ser->ranges, 0, sizeof(obj->ser->ranges));
+	obj->ser->list.phys = virt_to_phys(list);
+	obj->ser->list.order = room->order;
+	obj->ranges.r = list;
+	obj->ranges.nr = room->nr;
+	obj->ranges.cap = (PAGE_SIZE << room->order) / sizeof(*list);
+	swap(obj->start, room->start);
+}
+
+/* In the slot there is room for a few. */
+static void gmem_backing_append(const struct gmem_backing *b, struct gmem_object *obj,
+				struct gmem_room *room)
+{
+	unsigned int i;
+
+	for (i = 0; i < b->ranges.nr; i++)
+		WARN_ON(gmem_ranges_append(&obj->ranges, b->ranges.r[i].base,
+					   b->ranges.r[i].size));
+	swap(obj->start, room->start);
+	gmem_backing_index_ranges(&obj->ranges, obj->start);
 }
 
 /**
@@ -456,33 +532,17 @@ static void gmem_backing_describe(struct gmem_object *obj, struct gmem_room *roo
  *
  * Context: gmem_pool.lock is held, and the object's invalidate lock if anybody knows it.
  */
-void gmem_backing_attach(const struct gmem_backing *b, struct gmem_object *obj,
+void gmem_backing_attach(struct gmem_backing *b, struct gmem_object *obj,
 			 struct gmem_room *room)
 {
-	const unsigned int old = obj->ranges.nr;
-	unsigned int i;
-
 	lockdep_assert_held(&gmem_pool.lock);
 
-	if (room->list) {
-		struct gmem_range *list = room->list;
-
-		memcpy(list, obj->ranges.r, old * sizeof(*list));
-		room->list = gmem_backing_own_list(obj);
-		memset(obj->ser->ranges, 0, sizeof(obj->ser->ranges));
-		obj->ser->list.phys = virt_to_phys(list);
-		obj->ser->list.order = room->order;
-		obj->ranges.r = list;
-		obj->ranges.cap = (PAGE_SIZE << room->order) / sizeof(*list);
-	}
-	for (i = 0; i < b->ranges.nr; i++)
-		WARN_ON(gmem_ranges_append(&obj->ranges, b->ranges.r[i].base,
-					   b->ranges.r[i].size));
-	swap(obj->start, room->start);
-	gmem_backing_index_ranges(&obj->ranges, obj->start);
-	if (obj->ser->state == GMEM_PERSIST_SLOT_VALID)
-		gmem_backing_keep_ranges(&b->ranges, true);
-	gmem_backing_describe(obj, room);
+	if (room->list)
+		gmem_backing_use_list(obj, room);
+	else
+		gmem_backing_append(b, obj, room);
+	gmem_backing_describe(obj, obj->ser->size + b->size, room->crc, room);
+	gmem_keep_done(&b->keeping);
 }
 
 /**
@@ -516,38 +576,69 @@ void gmem_backing_index_ranges(const struct gmem_ranges *x, u64 *start)
 }
 
 /**
+ * gmem_backing_cut_step - how much of an object's end can be taken away at once
+ * @obj: the object
+ * @size: what it shall keep at last, in bytes; less than it has
+ * @step: set to what gmem_backing_cut() is to be told
+ *
+ * Context: process context; nobody else changes the object's ranges.
+ */
+void gmem_backing_cut_step(const struct gmem_object *obj, u64 size, struct gmem_cut *step)
+{
+	const struct gmem_range_ser *list = (struct gmem_range_ser *)obj->ranges.r;
+	const unsigned int nr = obj->ranges.nr;
+	struct gmem_range_ser last;
+
+	*step = (struct gmem_cut){ .size = size };
+	if (nr > GMEM_CUT_RANGES)
+		step->size = max(step->size, obj->start[nr - GMEM_CUT_RANGES]);
+	if (obj->ser->size > GMEM_CUT_SIZE)
+		step->size = max(step->size, obj->ser->size - GMEM_CUT_SIZE);
+
+	for (step->nr = nr; step->nr && obj->start[step->nr - 1] >= step->size; )
+		step->nr--;
+	if (!step->nr || !gmem_backing_own_list(obj))
+		return;
+	last = list[step->nr - 1];
+	last.size = min(last.size, step->size - obj->start[step->nr - 1]);
+	step->crc = gmem_record_ranges_crc_on(gmem_record_ranges_crc(list, step->nr - 1),
+					      &last, 1);
+}
+
+/**
  * gmem_backing_cut - take the end of an object's memory away
  * @obj: the object; nobody maps that part
- * @size: what it keeps, in bytes
+ * @step: from gmem_backing_cut_step()
  * @room: set to what is to be freed by gmem_room_free()
  *
  * Context: gmem_pool.lock is held, and the object's invalidate lock; the pool is not frozen.
  */
-void gmem_backing_cut(struct gmem_object *obj, u64 size, struct gmem_room *room)
+void gmem_backing_cut(struct gmem_object *obj, const struct gmem_cut *step,
+		      struct gmem_room *room)
 {
-	const unsigned int old = obj->ranges.nr;
+	const unsigned int old = obj->ranges.nr, nr = step->nr;
 	struct gmem_range cut = {}, *list = obj->ranges.r;
-	unsigned int nr = 0;
+	unsigned int i;
 
 	lockdep_assert_held(&gmem_pool.lock);
 
-	while (nr < old && obj->start[nr] < size)
-		nr++;
 	/* In the middle of a range: what is behind is free, but that is told of at last. */
-	if (nr && obj->start[nr - 1] + list[nr - 1].size > size) {
-		const u64 keep = size - obj->start[nr - 1];
+	if (nr && obj->start[nr - 1] + list[nr - 1].size > step->size) {
+		const u64 keep = step->size - obj->start[nr - 1];
 
 		cut = (struct gmem_range){ list[nr - 1].base + keep, list[nr - 1].size - keep };
 		list[nr - 1].size = keep;
 	}
 	obj->ranges.nr = nr;
-	gmem_backing_describe(obj, room);
+	gmem_backing_describe(obj, step->size, step->crc, room);
 	/* First of all: only then is the memory free. */
 	gmem_slot_seal(obj->ser);
 
 	if (cut.size)
-		gmem_backing_free_ranges(&cut, 1, true);
-	gmem_backing_free_ranges(&list[nr], old - nr, true);
+		gmem_keep_free_range(&cut, true);
+	for (i = nr; i < old; i++)
+		gmem_keep_free_range(&list[i], true);
+	gmem_clean_kick();
 	if (list == gmem_backing_inline(obj)) {
 		memset(&list[nr], 0, (old - nr) * sizeof(*list));
 		gmem_slot_seal(obj->ser);

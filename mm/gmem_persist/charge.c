@@ -225,6 +225,7 @@ void gmem_charge_move(struct gmem_object *obj)
 
 	guard(mutex)(&obj->charge_lock);
 
+	gmem_stop_here("charge-locked");
 	for (c = obj->charges; c; c = c->next)
 		for (nid = 0; nid < nr_node_ids; nid++)
 			if (dmem_cgroup_move_charge(&c->node[nid].group, c->node[nid].size))

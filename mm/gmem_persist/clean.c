@@ -28,6 +28,7 @@
 #include <linux/math64.h>
 #include <linux/minmax.h>
 #include <linux/moduleparam.h>
+#include <linux/pid.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
@@ -44,6 +45,9 @@
 
 /* How much is taken at a time, and so lost when the work is interrupted. */
 #define PART_SIZE	SZ_256M
+
+/* In so many ranges is looked for dirty memory at a time. */
+#define LOOK_AT		256
 
 /* More CPUs than this do not clear any faster: memory is the limit. */
 #define MAX_THREADS	16
@@ -81,6 +85,8 @@ static int gmem_clean_clear(const struct gmem_range *part, int (*stop)(void *), 
  * @offset: where in it the next part begins
  * @busy: how many are at work on it
  * @done: nobody is any more
+ * @helpers: the creator's threads that were started for it
+ * @nr_helpers: how many of these there are
  */
 struct gmem_clean_job {
 	const struct gmem_ranges *ranges;
@@ -91,6 +97,8 @@ struct gmem_clean_job {
 	u64 offset;		/* likewise */
 	atomic_t busy;
 	struct completion done;
+	struct pid *helpers[MAX_THREADS];
+	unsigned int nr_helpers;
 };
 
 static int gmem_clean_stop_job(void *arg)
@@ -109,14 +117,18 @@ static int gmem_clean_stop_job(void *arg)
 	return 0;
 }
 
-/* The next part of the memory that is not known to be zero. */
+/*
+ * The next part of the memory that is not known to be zero, of size 0 if there is none in the
+ * ranges that are looked at for now. False: there is nothing left.
+ */
 static bool gmem_clean_next_part(struct gmem_clean_job *job, struct gmem_range *part)
 {
 	const struct gmem_ranges *x = job->ranges;
+	unsigned int left = LOOK_AT;
 
 	lockdep_assert_held(&gmem_pool.lock);
 
-	for (; job->i < x->nr; job->i++, job->offset = 0) {
+	for (; job->i < x->nr && left; job->i++, job->offset = 0, left--) {
 		const struct gmem_range *r = &x->r[job->i];
 
 		if (!gmem_arena_next_dirty(&gmem_pool.arena,
@@ -131,7 +143,8 @@ static bool gmem_clean_next_part(struct gmem_clean_job *job, struct gmem_range *
 		}
 		return true;
 	}
-	return false;
+	part->size = 0;
+	return job->i < x->nr;
 }
 
 /* What everybody who helps with @job does until nothing is left of it. */
@@ -143,15 +156,16 @@ static void gmem_clean_work_on(struct gmem_clean_job *job)
 	spin_lock(&gmem_pool.lock);
 	while (!job->err && gmem_clean_next_part(job, &part)) {
 		spin_unlock(&gmem_pool.lock);
-		err = gmem_clean_clear(&part, gmem_clean_stop_job, job);
+		err = part.size ? gmem_clean_clear(&part, gmem_clean_stop_job, job) : 0;
+		cond_resched();
 		spin_lock(&gmem_pool.lock);
 		/* The record stands still then. */
 		if (!err && gmem_pool.holders)
 			err = -EBUSY;
-		if (!err)
+		if (!err && part.size)
 			gmem_arena_set_clean(&gmem_pool.arena, part.base,
 					     part.size);
-		else if (!job->err)
+		else if (err && !job->err)
 			WRITE_ONCE(job->err, err);
 	}
 	spin_unlock(&gmem_pool.lock);
@@ -168,6 +182,7 @@ static int gmem_clean_help(void *arg)
 	gmem_clean_work_on(job);
 	if (atomic_dec_and_test(&job->busy))
 		complete(&job->done);
+	gmem_stop_here("helper-ends");
 	do_exit(0);
 }
 
@@ -185,8 +200,31 @@ static bool gmem_clean_start_helper(struct gmem_clean_job *job, const struct cpu
 		return false;
 	set_cpus_allowed_ptr(task, cpus);
 	atomic_inc(&job->busy);
+	job->helpers[job->nr_helpers++] = get_task_pid(task, PIDTYPE_PID);
 	wake_up_new_task(task);
 	return true;
+}
+
+/*
+ * The creator has as many threads as before when it comes back: whoever has one may do what
+ * others may not, as unshare(). They have nothing left to do but to end; who traces them can
+ * hold them up.
+ */
+static void gmem_clean_miss_helpers(struct gmem_clean_job *job)
+{
+	unsigned int i;
+
+	for (i = 0; i < job->nr_helpers; i++) {
+		struct pid *pid = job->helpers[i];
+
+		wait_event_killable(pid->wait_pidfd, !pid_has_task(pid, PIDTYPE_PID));
+		put_pid(pid);
+	}
+	/* The last of them may still be about leaving the list of threads, under this. */
+	if (job->nr_helpers) {
+		read_lock(&tasklist_lock);
+		read_unlock(&tasklist_lock);
+	}
 }
 
 /* How many CPUs of @cpus are worth asking for @bytes. */
@@ -202,13 +240,16 @@ static u64 gmem_clean_dirty_on(const struct gmem_ranges *x, int nid)
 	struct gmem_range rest, part;
 	u64 bytes = 0;
 	unsigned int i;
-
-	guard(spinlock)(&gmem_pool.lock);
+	bool found;
 
 	for (i = 0; i < x->nr; i++) {
 		rest = x->r[i];
-		while (rest.size && gmem_arena_next_dirty(&gmem_pool.arena, rest.base,
-							  rest.size, &part)) {
+		while (rest.size) {
+			scoped_guard(spinlock, &gmem_pool.lock)
+				found = gmem_arena_next_dirty(&gmem_pool.arena, rest.base,
+							      rest.size, &part);
+			if (!found)
+				break;
 			if (gmem_arena_nid(&gmem_pool.arena, part.base) == nid)
 				bytes += part.size;
 			rest.size = gmem_range_end(&rest) - gmem_range_end(&part);
@@ -223,7 +264,7 @@ static void gmem_clean_get_help(struct gmem_clean_job *job)
 {
 	bool creator_counts = false;
 	cpumask_var_t cpus;
-	unsigned int i, n, nr = 0;
+	unsigned int i, n;
 
 	/* Those of the kernel have no process, and io_uring's would pass on what they are. */
 	if (current->flags & (PF_KTHREAD | PF_USER_WORKER))
@@ -245,7 +286,7 @@ static void gmem_clean_get_help(struct gmem_clean_job *job)
 		if (!creator_counts)
 			n--;
 		creator_counts = true;
-		for (; n && nr < MAX_THREADS; n--, nr++)
+		for (; n && job->nr_helpers < MAX_THREADS; n--)
 			if (!gmem_clean_start_helper(job, cpus))
 				break;
 	}
@@ -278,6 +319,7 @@ int gmem_clean_ranges(const struct gmem_ranges *x, bool killable)
 	/* Nothing is left to do, but somebody may still be about his last part. */
 	if (!atomic_dec_and_test(&job.busy))
 		wait_for_completion(&job.done);
+	gmem_clean_miss_helpers(&job);
 	return job.err;
 }
 

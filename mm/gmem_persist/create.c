@@ -52,7 +52,11 @@ static int gmem_create_fill(struct gmem_object *obj, const struct gmem_object_pa
 	gmem_stop_here("object-cleared");
 	err = gmem_backing_make_room(b, obj, &room);
 	if (!err) {
-		err = gmem_create_publish(obj, b, &room);
+		do {
+			err = gmem_backing_ready(b, params->name && params->name[0]);
+			if (!err)
+				err = gmem_create_publish(obj, b, &room);
+		} while (err == -EAGAIN);
 		gmem_room_free(&room);
 	}
 	gmem_stop_here("object-recorded");
@@ -211,6 +215,7 @@ int gmem_object_create_file(struct inode *dir, struct dentry *dentry, umode_t mo
 	/* The pool has one reference, the dentry another. */
 	ihold(obj->inode);
 	err = gmem_create_publish_file(obj, dentry);
+	gmem_stop_here("file-recorded");
 	if (err) {
 		gmem_object_give_up(obj);
 		gmem_object_put(obj);

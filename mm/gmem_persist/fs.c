@@ -72,7 +72,8 @@ struct gmem_fs_opts {
 	nodemask_t nodes;	/* empty: any, or nothing was said */
 };
 
-static DEFINE_MUTEX(options_lock);
+/* A spinlock: who mounts, or makes an object, does not wait for who looks. */
+static DEFINE_SPINLOCK(options_lock);
 static struct gmem_fs_opts options = { .granule = SZ_2M };	/* under options_lock */
 
 /* The inode had the last reference to the object. */
@@ -105,11 +106,13 @@ static int gmem_fs_statfs(struct dentry *dentry, struct kstatfs *buf)
 
 static int gmem_fs_show_options(struct seq_file *m, struct dentry *root)
 {
-	guard(mutex)(&options_lock);
+	nodemask_t nodes;
+	u64 granule;
 
-	seq_printf(m, ",granule=%s", options.granule == SZ_1G ? "1G" : "2M");
-	if (!nodes_empty(options.nodes))
-		seq_printf(m, ",nodes=%*pbl", nodemask_pr_args(&options.nodes));
+	gmem_fs_options(&granule, &nodes);
+	seq_printf(m, ",granule=%s", granule == SZ_1G ? "1G" : "2M");
+	if (!nodes_empty(nodes))
+		seq_printf(m, ",nodes=%*pbl", nodemask_pr_args(&nodes));
 	return 0;
 }
 
@@ -151,7 +154,7 @@ static int gmem_fs_reconfigure(struct fs_context *fc)
 {
 	const struct gmem_fs_opts *said = fc->fs_private;
 
-	guard(mutex)(&options_lock);
+	guard(spinlock)(&options_lock);
 
 	if (said->granule)
 		options.granule = said->granule;
@@ -249,12 +252,12 @@ static struct file_system_type gmem_fs_type = {
  * @granule: set to the size of its granules
  * @nodes: set to the nodes that it comes from
  *
- * Context: process context; takes a mutex.
+ * Context: any but interrupts.
  * Return: true, or false if it may come from anywhere.
  */
 bool gmem_fs_options(u64 *granule, nodemask_t *nodes)
 {
-	guard(mutex)(&options_lock);
+	guard(spinlock)(&options_lock);
 
 	*granule = options.granule;
 	*nodes = options.nodes;

@@ -36,17 +36,39 @@ static int gmem_grow_add(struct gmem_object *obj, const struct gmem_kind *kind,
 	obj->ser->vm_class = kind->vm_class;
 	gmem_backing_attach(b, obj, room);
 	gmem_slot_seal(obj->ser);
+	/* It may have lost its name. */
+	if (obj->ser->state != GMEM_PERSIST_SLOT_VALID)
+		gmem_keep_begin(&obj->keeping);
 	/* What was saved when it was data is not of this memory. */
 	if (kind->kind == GMEM_PERSIST_KIND_MEMORY)
 		gmem_slot_draw_token(obj->ser);
 	return 0;
 }
 
+static int gmem_grow_attach(struct gmem_object *obj, const struct gmem_kind *kind,
+			    struct gmem_backing *b, struct gmem_room *room)
+{
+	struct address_space *mapping = obj->inode->i_mapping;
+	int err;
+
+	do {
+		err = gmem_backing_ready(b, READ_ONCE(obj->ser->state) ==
+					    GMEM_PERSIST_SLOT_VALID);
+		if (err)
+			break;
+		filemap_invalidate_lock(mapping);
+		gmem_stop_here("extend-locked");
+		err = gmem_grow_add(obj, kind, b, room);
+		filemap_invalidate_unlock(mapping);
+	} while (err == -EAGAIN);
+	gmem_keep_stop(&obj->keeping);
+	return err;
+}
+
 /* Give a live object @size bytes more, behind what it has. */
 static int gmem_grow_extend(struct gmem_object *obj, u64 size,
 			    const struct gmem_kind *kind, const nodemask_t *nodes)
 {
-	struct address_space *mapping = obj->inode->i_mapping;
 	struct gmem_backing *b;
 	struct gmem_room room;
 	int err;
@@ -59,9 +81,7 @@ static int gmem_grow_extend(struct gmem_object *obj, u64 size,
 	gmem_stop_here("extend-cleared");
 	err = gmem_backing_make_room(b, obj, &room);
 	if (!err) {
-		filemap_invalidate_lock(mapping);
-		err = gmem_grow_add(obj, kind, b, &room);
-		filemap_invalidate_unlock(mapping);
+		err = gmem_grow_attach(obj, kind, b, &room);
 		gmem_room_free(&room);
 	}
 	gmem_stop_here("extend-recorded");
@@ -123,12 +143,12 @@ static int gmem_object_take_over(const struct gmem_attach *a, struct gmem_backin
 		return -EBUSY;
 	if (!gmem_object_visible(a->obj))
 		return -ESTALE;
-	if (!gmem_poison_is_marked(a->obj, &b->ranges))
-		return -EAGAIN;
 	swap(gmem_pool.quarantined, *rest);
-	for (i = 0; i < b->ranges.nr; i++)
+	for (i = 0; i < b->ranges.nr; i++) {
+		gmem_pool_count_quarantined(b->ranges.r[i].base, b->ranges.r[i].size, false);
 		gmem_arena_set_dirty(&gmem_pool.arena, b->ranges.r[i].base,
 				     b->ranges.r[i].size);
+	}
 	ser->kind = a->kind;
 	ser->granule = a->granule;
 	ser->flags = a->flags;
@@ -151,14 +171,12 @@ static int gmem_object_do_attach(const struct gmem_attach *a, struct gmem_backin
 	err = gmem_backing_make_room(b, a->obj, &room);
 	if (err)
 		return err;
-	do {
-		err = gmem_poison_mark(a->obj, &b->ranges);
-		if (err)
-			break;
+	err = gmem_poison_mark(a->obj, &b->ranges);
+	if (!err) {
 		filemap_invalidate_lock(mapping);
 		err = gmem_object_take_over(a, b, &room, rest);
 		filemap_invalidate_unlock(mapping);
-	} while (err == -EAGAIN);
+	}
 	gmem_room_free(&room);
 	/* It has no pages. */
 	if (err)
@@ -196,6 +214,7 @@ int gmem_object_attach_memory(const struct gmem_attach *a)
 	}
 	if (!err) {
 		gmem_backing_done(b, a->obj);
+		gmem_poison_look_again(a->obj);
 		inode_set_bytes(inode, a->obj->ser->size);
 		/* From here on it may be mapped. */
 		i_size_write(inode, gmem_object_is_data(a->obj) ? a->length : a->obj->ser->size);
@@ -230,44 +249,54 @@ int gmem_object_grow(struct gmem_object *obj, u64 size)
 	return gmem_grow_extend(obj, size - obj->ser->size, &data, NULL);
 }
 
+/* Take some of its end away, but not more than there is behind @size; false: it is frozen. */
+static bool gmem_grow_cut(struct gmem_object *obj, u64 size)
+{
+	struct address_space *mapping = obj->inode->i_mapping;
+	struct gmem_room room = {};
+	struct gmem_cut step;
+	unsigned long index;
+	bool done = false;
+	void *entry;
+
+	gmem_backing_cut_step(obj, size, &step);
+	filemap_invalidate_lock(mapping);
+	scoped_guard(spinlock, &gmem_pool.lock) {
+		if (gmem_pool.holders)
+			break;
+		if (!step.size)
+			obj->ser->kind = GMEM_PERSIST_KIND_MEMORY;
+		gmem_backing_cut(obj, &step, &room);
+		done = true;
+	}
+	/* Of memory that it has no more */
+	if (done)
+		xa_for_each_start(&obj->bad_pages, index, entry, step.size >> PAGE_SHIFT)
+			xa_erase(&obj->bad_pages, index);
+	filemap_invalidate_unlock(mapping);
+	gmem_room_free(&room);
+	gmem_stop_here("cut-step");
+	return done;
+}
+
 /**
  * gmem_object_shrink - take memory for data away from an object
  * @obj: the object, which holds data
  * @size: how much it shall have, in bytes, a multiple of 2 MiB; less than it has. With 0 it
  *	is as empty as a new one
  *
- * In a frozen pool nothing happens.
+ * In a frozen pool nothing happens, and it may be left in the middle of it.
  *
  * Context: process context; the lock of the object's inode is held; takes its invalidate
  * lock and gmem_pool.lock.
  */
 void gmem_object_shrink(struct gmem_object *obj, u64 size)
 {
-	struct address_space *mapping = obj->inode->i_mapping;
-	struct gmem_room room = {};
-	unsigned long index;
-	bool done = false;
-	void *entry;
-
-	filemap_invalidate_lock(mapping);
-	scoped_guard(spinlock, &gmem_pool.lock) {
-		if (gmem_pool.holders)
+	while (obj->ser->size > size)
+		if (!gmem_grow_cut(obj, size))
 			break;
-		if (!size)
-			obj->ser->kind = GMEM_PERSIST_KIND_MEMORY;
-		gmem_backing_cut(obj, size, &room);
-		done = true;
-	}
-	/* Of memory that it has no more */
-	if (done)
-		xa_for_each_start(&obj->bad_pages, index, entry, size >> PAGE_SHIFT)
-			xa_erase(&obj->bad_pages, index);
-	filemap_invalidate_unlock(mapping);
-	gmem_room_free(&room);
-	if (!done)
-		return;
 	gmem_charge_fit(obj);
-	inode_set_bytes(obj->inode, size);
+	inode_set_bytes(obj->inode, obj->ser->size);
 }
 
 /**

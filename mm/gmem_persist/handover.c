@@ -57,8 +57,10 @@ static int gmem_handover_do_freeze(enum gmem_holder holder, bool anyway)
 		return err;
 
 	gmem_stop_here("before-seal");	/* gmem_pool.lock is held */
-	if (!gmem_pool.holders)
+	if (!gmem_pool.holders) {
+		gmem_keep_stop_all();
 		gmem_tables_set_state(GMEM_PERSIST_STATE_SEALED);
+	}
 	WRITE_ONCE(gmem_pool.holders, gmem_pool.holders | BIT(holder));
 	return 0;
 }

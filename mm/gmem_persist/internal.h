@@ -11,7 +11,6 @@
  *          mapping->invalidate_lock	(who maps an object, bad pages of it)
  *            writers_lock of an object	(view.c: who writes to it)
  *            KVM's mmu_lock
- *            grow_lock			(slots.c: a table gets longer)
  *            gmem_pool.lock
  *              xa_lock of gmem_pool.objects
  *              dentry->d_lock		(d_instantiate())
@@ -19,9 +18,14 @@
  *          the object's charge_lock		(who pays for it)
  *            locks of the dmem cgroup
  *
- * gmem_pool.lock is a spinlock: what is done under it is bounded, allocates nothing and
- * cannot be preempted by anybody, so that freezing, claiming and memory_failure() wait for
- * no tenant, however low his priority is.
+ * gmem_pool.lock is a spinlock: what is done under it is bounded, however much memory an object
+ * has (keep.c), allocates nothing and prints nothing, and cannot be preempted by anybody.
+ *
+ * All others are an object's own. Who holds one may be a tenant of the lowest priority, who is
+ * preempted then and does not run for long, or who clears some MiB. So freezing and thawing,
+ * discarding, and memory_failure() take none of them. Claiming an object, and whatever else is
+ * done to it, takes those of this object, and so waits for those who use it and for nobody
+ * else.
  */
 #ifndef _MM_GMEM_PERSIST_INTERNAL_H
 #define _MM_GMEM_PERSIST_INTERNAL_H
@@ -36,12 +40,35 @@
 #include <linux/spinlock.h>
 #include <linux/uidgid.h>
 #include <linux/uuid.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
 
 #include "arena.h"
 #include "ranges.h"
 #include "record.h"
 #include "stop.h"
+
+/**
+ * struct gmem_cursor - where somebody is who goes through a list of ranges
+ * @i: at which range
+ * @offset: how much of that is done, in bytes
+ */
+struct gmem_cursor {
+	unsigned int i;
+	u64 offset;
+};
+
+/**
+ * struct gmem_keeping - memory that is kept, or in part, while no valid slot has it
+ * @node: in gmem_pool.keeping, while that is so; under gmem_pool.lock, as @at
+ * @ranges: the memory
+ * @at: all before it is kept no more
+ */
+struct gmem_keeping {
+	struct list_head node;
+	const struct gmem_ranges *ranges;
+	struct gmem_cursor at;
+};
 
 /* Who wants the layout of the pool to stand still. */
 enum gmem_holder {
@@ -59,6 +86,7 @@ enum gmem_holder {
  * @retired: unavailable until the machine is reset: 2 MiB granules with bad pages
  * @bad_pages: all pages with memory errors, wherever they are
  * @objects: all objects, also unnamed ones, by the number of their slot
+ * @keeping: memory that is kept and that no valid slot has, see keep.c
  * @deferred: objects that ended while the pool was frozen, and keep their memory until then
  * @nr_awaited: how many of them are being created such that a freeze should wait
  * @nr_named: how many of them have, or had, a name
@@ -66,6 +94,7 @@ enum gmem_holder {
  * @image: what the kernel that is loaded for kexec gets: 0, the record; -ENOEXEC, nothing;
  *	-ENOENT if none is loaded; without @lock
  * @generation: how many handovers the pool has seen
+ * @errors: how many memory errors were noted since boot
  * @retire_later: a free granule got a bad page while the pool was frozen
  * @present: there is a pool, and nobody else has its memory; constant after early boot
  * @ready: the pool can be used; without @lock
@@ -79,12 +108,14 @@ struct gmem_pool {
 	struct gmem_ranges retired;
 	struct gmem_ranges bad_pages;
 	struct xarray objects;
+	struct list_head keeping;
 	struct list_head deferred;
 	unsigned int nr_awaited;
 	unsigned int nr_named;
 	unsigned long holders;
 	int image;
 	u64 generation;
+	unsigned int errors;
 	bool retire_later;
 	bool present;
 	bool ready;
@@ -123,9 +154,14 @@ enum gmem_state {
  * @ranges: its memory in the order of its offsets, in the record; changes, also while it is
  *	live if it holds data, under its invalidate lock and gmem_pool.lock
  * @start: offset of each of @ranges; as constant as these
+ * @keeping: it was hidden, and its memory is not all kept no more
+ * @freed: how far its memory has been freed; of whoever removes it
  * @reserved: of data: for so many bytes it keeps memory; under the inode's lock
  * @bad_pages: which of its pages nobody may access, by their number; set under the
  *	invalidate lock, looked up without
+ * @poison_work: takes those away that nobody may access any more
+ * @poison_asked: how often that was asked for; under gmem_pool.lock
+ * @poison_done: how many of these are done
  * @charges: who pays for it, and for what
  * @charge_lock: protects @charges
  * @state: under gmem_pool.lock
@@ -151,8 +187,13 @@ struct gmem_object {
 	unsigned int nr_below;
 	struct gmem_ranges ranges;
 	u64 *start;
+	struct gmem_keeping keeping;
+	struct gmem_cursor freed;
 	u64 reserved;
 	struct xarray bad_pages;
+	struct work_struct poison_work;
+	u32 poison_asked;
+	u32 poison_done;
 	struct gmem_charge *charges;
 	struct mutex charge_lock;	/* @charges */
 	enum gmem_state state;
@@ -259,6 +300,9 @@ struct gmem_stat {
 #define GMEM_ALL_NODES	(NUMA_NO_NODE - 1)
 
 void gmem_pool_stat(int nid, struct gmem_stat *stat);
+int gmem_pool_init_sums(void);
+void gmem_pool_count_quarantined(u64 base, u64 size, bool more);
+void gmem_pool_count_retired(u64 base);
 int gmem_ranges_reserve(struct gmem_ranges *x, unsigned int extra);
 bool gmem_pool_frozen(void);
 
@@ -334,33 +378,74 @@ int gmem_quarantine_fill(const unsigned long *owned);
 int gmem_quarantine_release(u64 base, u64 size);
 int gmem_quarantine_without(const struct gmem_ranges *out, struct gmem_ranges *rest);
 
+/* keep.c */
+/* gmem_pool.lock is held for so many pieces at a time, of some GiB at most. */
+#define GMEM_KEEP_PIECES	16
+
+bool gmem_keep_next(struct gmem_cursor *c, const struct gmem_ranges *x,
+		    struct gmem_range *piece);
+void gmem_keep_init(struct gmem_keeping *k, const struct gmem_ranges *x);
+void gmem_keep_begin(struct gmem_keeping *k);
+void gmem_keep_done(struct gmem_keeping *k);
+void gmem_keep_stop(struct gmem_keeping *k);
+void gmem_keep_stop_all(void);
+void gmem_keep_free_range(const struct gmem_range *r, bool all_dirty);
+bool gmem_keep_free_some(const struct gmem_ranges *x, struct gmem_cursor *c, bool all_dirty);
+
 /* backing.c */
 /**
  * struct gmem_backing - memory that was taken from the pool and is no object's yet
  * @ranges: the memory, with room from kvmalloc()
+ * @size: all of it, in bytes
  * @charges: who pays for it
+ * @keep: it is to be kept before it becomes an object's
+ * @keeping: that it is, in part
+ * @errors: gmem_pool.errors when it was looked at
+ * @freed: how far it has been given back
  * @deferred: given back while the pool was frozen
  */
 struct gmem_backing {
 	struct gmem_ranges ranges;
+	u64 size;
 	struct gmem_charge *charges;
+	bool keep;
+	struct gmem_keeping keeping;
+	unsigned int errors;
+	struct gmem_cursor freed;
 	struct list_head deferred;
 };
 
 /**
  * struct gmem_room - room for the ranges of an object
- * @list: in the record; NULL: they have room where they are
+ * @list: in the record, and filled; NULL: they have room in the slot
  * @order: of the folio of @list
- * @start: for the offset of each
+ * @nr: how many are in @list
+ * @crc: checksum of these
+ * @start: for the offset of each; filled, too
  */
 struct gmem_room {
 	struct gmem_range *list;
 	unsigned int order;
+	unsigned int nr;
+	u32 crc;
 	u64 *start;
+};
+
+/**
+ * struct gmem_cut - a step in taking memory away from an object
+ * @size: what it keeps for now, in bytes
+ * @nr: so many ranges, of which the last one may lose its end
+ * @crc: checksum of these if they are in a list
+ */
+struct gmem_cut {
+	u64 size;
+	unsigned int nr;
+	u32 crc;
 };
 
 struct gmem_backing *gmem_backing_take(u64 size, u64 granule, const nodemask_t *nodes,
 				       bool killable);
+int gmem_backing_ready(struct gmem_backing *b, bool keep);
 int gmem_backing_check(const struct gmem_backing *b);
 void gmem_backing_give_back(struct gmem_backing *b);
 void gmem_backing_reap(void);
@@ -369,13 +454,13 @@ void gmem_backing_let_go(struct gmem_backing *b);
 int gmem_backing_make_room(const struct gmem_backing *b, const struct gmem_object *obj,
 			   struct gmem_room *room);
 void gmem_room_free(struct gmem_room *room);
-void gmem_backing_attach(const struct gmem_backing *b, struct gmem_object *obj,
+void gmem_backing_attach(struct gmem_backing *b, struct gmem_object *obj,
 			 struct gmem_room *room);
 void gmem_backing_done(struct gmem_backing *b, struct gmem_object *obj);
-void gmem_backing_cut(struct gmem_object *obj, u64 size, struct gmem_room *room);
+void gmem_backing_cut_step(const struct gmem_object *obj, u64 size, struct gmem_cut *step);
+void gmem_backing_cut(struct gmem_object *obj, const struct gmem_cut *step,
+		      struct gmem_room *room);
 void gmem_backing_index_ranges(const struct gmem_ranges *x, u64 *start);
-void gmem_backing_free_ranges(const struct gmem_range *r, unsigned int nr, bool all_dirty);
-void gmem_backing_keep_ranges(const struct gmem_ranges *x, bool kept);
 
 /* object.c */
 int gmem_object_check_params(const struct gmem_object_params *params, bool claim);
@@ -488,10 +573,11 @@ int gmem_poison_init(void);
 void gmem_poison_watch(void);
 void gmem_poison_restore(void);
 void gmem_poison_retire_all(void);
+void gmem_poison_init_object(struct gmem_object *obj);
 int gmem_poison_mark(struct gmem_object *obj, const struct gmem_ranges *list);
-bool gmem_poison_is_marked(struct gmem_object *obj, const struct gmem_ranges *list);
+void gmem_poison_look_again(struct gmem_object *obj);
 void gmem_poison_retire(u64 base, u64 size);
-bool gmem_poison_hit(const struct gmem_ranges *ranges);
+bool gmem_poison_hit(u64 base, u64 size);
 u64 gmem_poison_good_run(struct gmem_object *obj, u64 offset, u64 size);
 bool gmem_poison_find(const struct gmem_object *obj, u64 addr, pgoff_t *index);
 

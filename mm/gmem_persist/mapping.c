@@ -11,8 +11,11 @@
 #include <linux/sched/signal.h>
 #include <linux/sizes.h>
 
-/* A punch holds the invalidate lock no longer than clearing this much takes. */
-#define PUNCH_CHUNK		SZ_1G
+/*
+ * A punch holds the invalidate lock no longer than clearing this much takes: so long those wait
+ * who use the same object. More of it would not be faster.
+ */
+#define PUNCH_CHUNK		SZ_16M
 
 /* Index of the range that holds @offset, which lies in the object. */
 static unsigned int gmem_mapping_range_at(const struct gmem_object *obj, u64 offset)
@@ -136,6 +139,7 @@ static int gmem_mapping_punch(struct gmem_object *obj, u64 offset, u64 size)
 		consumer->ops->invalidate_start(consumer, start, end);
 	unmap_mapping_range(mapping, offset, size, 1);
 	err = gmem_mapping_clear(obj, offset, size);
+	gmem_stop_here("punch-cleared");
 	list_for_each_entry(consumer, &obj->consumers, node)
 		consumer->ops->invalidate_end(consumer, start, end);
 	filemap_invalidate_unlock(mapping);
@@ -151,7 +155,7 @@ static int gmem_mapping_punch(struct gmem_object *obj, u64 offset, u64 size)
  * The part reads zero afterwards, except for pages with memory errors, and stays the
  * object's. What lies behind the end of the object is ignored.
  *
- * Context: process context; takes the object's invalidate lock, for 1 GiB at a
+ * Context: process context; takes the object's invalidate lock, for some MiB at a
  * time. The caller holds a view.
  * Return: 0, -EBUSY (the pool is frozen), -EINTR (a signal; a first part has been
  * cleared), -ENOMEM (no kernel memory for a mapping).

@@ -75,6 +75,7 @@ static vm_fault_t gmem_mmap_huge_fault(struct vm_fault *vmf, unsigned int order)
 
 	/* Not while part of the object is being cleared. */
 	filemap_invalidate_lock_shared(obj->inode->i_mapping);
+	gmem_stop_here("fault-locked");
 	pfn = gmem_object_pfn(obj, index, &max_order);
 	if (!order && gmem_object_is_bad(obj, index))
 		ret = VM_FAULT_HWPOISON;

@@ -235,6 +235,7 @@ int gmem_object_unlink(struct gmem_object *obj)
 	}
 	gmem_stop_here("unlink-recorded");
 	clear_nlink(obj->inode);
+	gmem_keep_stop(&obj->keeping);
 	if (unused)
 		gmem_object_remove(obj);
 	return 0;
@@ -329,8 +330,10 @@ int gmem_object_rename(struct gmem_object *obj, struct gmem_object *dir, const c
 		unused = gmem_name_change_places(obj, &to, target, exchange);
 	}
 	gmem_stop_here("rename-recorded");
-	if (target && !exchange)
+	if (target && !exchange) {
 		clear_nlink(target->inode);
+		gmem_keep_stop(&target->keeping);
+	}
 	if (unused)
 		gmem_object_remove(target);
 	return 0;

@@ -100,10 +100,11 @@ static struct gmem_object *gmem_object_alloc(u32 id, const struct gmem_object_se
 
 	INIT_HLIST_NODE(&obj->hash);
 	INIT_LIST_HEAD(&obj->deferred);
+	gmem_keep_init(&obj->keeping, &obj->ranges);
 	INIT_LIST_HEAD(&obj->consumers);
 	mutex_init(&obj->writers_lock);
 	INIT_LIST_HEAD(&obj->writers);
-	xa_init(&obj->bad_pages);
+	gmem_poison_init_object(obj);
 	mutex_init(&obj->charge_lock);
 	obj->id = id;
 	obj->state = GMEM_ALLOCATING;
@@ -193,7 +194,7 @@ static void gmem_object_not_awaited(struct gmem_object *obj)
 
 /**
  * gmem_object_hide - let the next kernel not learn of an object
- * @obj: the object
+ * @obj: the object; the caller lets go of the lock and calls gmem_keep_stop()
  *
  * Context: gmem_pool.lock is held; the pool is not frozen.
  */
@@ -205,16 +206,15 @@ void gmem_object_hide(struct gmem_object *obj)
 		return;
 	obj->ser->state = GMEM_PERSIST_SLOT_HIDDEN;
 	gmem_slot_seal(obj->ser);
-	/* From now on it is dirty for the next kernel. */
-	gmem_backing_keep_ranges(&obj->ranges, false);
+	/* For the next kernel it is dirty then. */
+	gmem_keep_begin(&obj->keeping);
 }
 
-/* Let the next kernel learn of an object, all of whose memory is there and zero, or written. */
+/* Let the next kernel learn of an object, all of whose memory is there, zero, and kept. */
 static void gmem_object_unhide(struct gmem_object *obj)
 {
 	lockdep_assert_held(&gmem_pool.lock);
 
-	gmem_backing_keep_ranges(&obj->ranges, true);
 	obj->ser->state = GMEM_PERSIST_SLOT_VALID;
 	gmem_slot_seal(obj->ser);
 }
@@ -223,30 +223,29 @@ static void gmem_object_unhide(struct gmem_object *obj)
  * gmem_object_remove - free an object that has come to its end
  * @obj: the object, which is hidden and which nobody finds or uses; the pool's reference goes
  *
- * In a frozen pool that is done later.
+ * In a frozen pool that is done later. What it says of its memory stays for those who ask, as
+ * long as the object is there.
  *
- * Context: process context; takes gmem_pool.lock.
+ * Context: process context; takes gmem_pool.lock, and waits for nobody who looks at the object.
  */
 void gmem_object_remove(struct gmem_object *obj)
 {
-	struct address_space *mapping = obj->inode->i_mapping;
 	const u64 size = obj->ser->size;
-	bool frozen;
+	bool more = true;
 
-	/* memory_failure() may be looking for a page of it. */
-	filemap_invalidate_lock(mapping);
-	scoped_guard(spinlock, &gmem_pool.lock) {
-		frozen = gmem_pool.holders;
-		if (frozen) {
-			list_add(&obj->deferred, &gmem_pool.deferred);
-			break;
+	gmem_keep_stop(&obj->keeping);
+	while (more) {
+		scoped_guard(spinlock, &gmem_pool.lock) {
+			if (gmem_pool.holders) {
+				list_add(&obj->deferred, &gmem_pool.deferred);
+				return;
+			}
+			more = gmem_keep_free_some(&obj->ranges, &obj->freed, true);
 		}
-		gmem_backing_free_ranges(obj->ranges.r, obj->ranges.nr, true);
-		obj->ranges.nr = 0;
+		if (more)
+			gmem_stop_here("free-step");
+		cond_resched();
 	}
-	filemap_invalidate_unlock(mapping);
-	if (frozen)
-		return;
 	if (size)
 		trace_gmem_free(obj->ser->name, size, obj->ser->granule);
 	gmem_uncharge(obj->charges);
@@ -470,18 +469,7 @@ static int gmem_object_restore_memory(struct gmem_object *obj, struct gmem_range
 	if (!obj->start)
 		return -ENOMEM;
 	gmem_backing_index_ranges(&obj->ranges, obj->start);
-	return 0;
-}
-
-/* Show it, unless there was a memory error meanwhile that it does not know of. */
-static bool gmem_object_show(struct gmem_object *obj)
-{
-	guard(spinlock)(&gmem_pool.lock);
-
-	if (!gmem_poison_is_marked(obj, &obj->ranges))
-		return false;
-	gmem_object_insert(obj);
-	return true;
+	return gmem_poison_mark(obj, &obj->ranges);
 }
 
 /**
@@ -516,10 +504,9 @@ struct gmem_object *gmem_object_restore(u32 id, struct gmem_range *list,
 		err = gmem_charge_object(obj);
 	if (!err)
 		err = xa_reserve(&gmem_pool.objects, id, GFP_KERNEL);
-	while (!err) {
-		err = gmem_poison_mark(obj, &obj->ranges);
-		if (!err && gmem_object_show(obj))
-			break;
+	if (!err) {
+		scoped_guard(spinlock, &gmem_pool.lock)
+			gmem_object_insert(obj);
 	}
 	if (err) {
 		xa_release(&gmem_pool.objects, id);
@@ -528,5 +515,6 @@ struct gmem_object *gmem_object_restore(u32 id, struct gmem_range *list,
 		gmem_object_put(obj);
 		return ERR_PTR(err);
 	}
+	gmem_poison_look_again(obj);
 	return obj;
 }

@@ -7,6 +7,7 @@
 #include <linux/kvm_types.h>
 #include <linux/mm.h>
 #include <linux/sizes.h>
+#include <linux/slab.h>
 
 static struct gmem_range pool_ranges[GMEM_MAX_EXTENTS];
 
@@ -14,6 +15,7 @@ struct gmem_pool gmem_pool = {
 	.lock = __SPIN_LOCK_UNLOCKED(gmem_pool.lock),
 	.ranges = { .r = pool_ranges, .cap = GMEM_MAX_EXTENTS },
 	.objects = XARRAY_INIT(gmem_pool.objects, 0),
+	.keeping = LIST_HEAD_INIT(gmem_pool.keeping),
 	.deferred = LIST_HEAD_INIT(gmem_pool.deferred),
 	.image = -ENOENT,
 };
@@ -97,6 +99,71 @@ bool gmem_pool_frozen(void)
 	return READ_ONCE(gmem_pool.holders);
 }
 
+/*
+ * Memory that nobody has and that is not free, by node in the order of the arena's, so that
+ * whoever asks for sums need not add up; under gmem_pool.lock
+ */
+static struct gmem_pool_sums {
+	u64 quarantined;
+	u64 retired;
+} *gmem_pool_sums;
+
+/**
+ * gmem_pool_init_sums - begin to count
+ *
+ * Context: process context, before there is an arena.
+ * Return: 0 or -ENOMEM; it may be tried again.
+ */
+int gmem_pool_init_sums(void)
+{
+	/* One more for memory of which nobody knows the node. */
+	gmem_pool_sums = kcalloc(nr_node_ids + 1, sizeof(*gmem_pool_sums), GFP_KERNEL);
+	return gmem_pool_sums ? 0 : -ENOMEM;
+}
+
+static struct gmem_pool_sums *gmem_pool_sums_at(u64 addr)
+{
+	const struct gmem_arena *arena = &gmem_pool.arena;
+
+	return &gmem_pool_sums[gmem_arena_node(arena, gmem_arena_nid(arena, addr)) -
+			       arena->nodes];
+}
+
+/**
+ * gmem_pool_count_quarantined - what is quarantined changes
+ * @base: first byte of a range, in whole granules
+ * @size: its length in bytes
+ * @more: it is from now on; else it is no more
+ *
+ * Context: gmem_pool.lock is held.
+ */
+void gmem_pool_count_quarantined(u64 base, u64 size, bool more)
+{
+	const u64 end = base + size;
+	u64 at, next;
+
+	lockdep_assert_held(&gmem_pool.lock);
+
+	/* No GiB is on two nodes. */
+	for (at = base; at < end; at = next) {
+		next = min(ALIGN(at + 1, SZ_1G), end);
+		gmem_pool_sums_at(at)->quarantined += more ? next - at : at - next;
+	}
+}
+
+/**
+ * gmem_pool_count_retired - a granule is retired
+ * @base: first byte
+ *
+ * Context: gmem_pool.lock is held.
+ */
+void gmem_pool_count_retired(u64 base)
+{
+	lockdep_assert_held(&gmem_pool.lock);
+
+	gmem_pool_sums_at(base)->retired += SZ_2M;
+}
+
 /**
  * gmem_pool_stat - where the memory of the pool is
  * @nid: on which node; GMEM_ALL_NODES: on all
@@ -122,11 +189,8 @@ void gmem_pool_stat(int nid, struct gmem_stat *stat)
 		stat->clean += node->free - node->free_dirty;
 		stat->dirty += node->free_dirty;
 		stat->free_1g += node->free_1g;
-		stat->quarantined += gmem_arena_node_bytes(arena,
-							   &gmem_pool.quarantined,
-							   node->nid);
-		stat->poisoned += gmem_arena_node_bytes(arena, &gmem_pool.retired,
-							node->nid);
+		stat->quarantined += gmem_pool_sums[i].quarantined;
+		stat->poisoned += gmem_pool_sums[i].retired;
 	}
 	stat->used = stat->pool - stat->clean - stat->dirty - stat->quarantined -
 		     stat->poisoned;

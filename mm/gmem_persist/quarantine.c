@@ -16,6 +16,14 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 
+static void gmem_quarantine_count(const struct gmem_ranges *x, bool more)
+{
+	unsigned int i;
+
+	for (i = 0; i < x->nr; i++)
+		gmem_pool_count_quarantined(x->r[i].base, x->r[i].size, more);
+}
+
 /**
  * gmem_quarantine_fill - find out what is quarantined
  * @owned: what objects have, by granule; NULL: they have nothing
@@ -38,8 +46,11 @@ int gmem_quarantine_fill(const unsigned long *owned)
 		}
 		gmem_ranges_append(&set, part.base, part.size);
 	}
-	scoped_guard(spinlock, &gmem_pool.lock)
+	scoped_guard(spinlock, &gmem_pool.lock) {
 		swap(gmem_pool.quarantined, set);
+		gmem_quarantine_count(&set, false);
+		gmem_quarantine_count(&gmem_pool.quarantined, true);
+	}
 	kvfree(set.r);
 	return 0;
 }
@@ -106,6 +117,7 @@ static int gmem_quarantine_release_range(u64 base, u64 size)
 		err = gmem_ranges_remove(&gmem_pool.quarantined, base, size);
 		if (err)
 			return err;
+		gmem_pool_count_quarantined(base, size, false);
 		WARN_ON(gmem_arena_free(&gmem_pool.arena, base, size, true));
 		gmem_poison_retire(base, size);
 	}

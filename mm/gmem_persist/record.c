@@ -515,7 +515,21 @@ bool gmem_slot_token_good(const struct gmem_object_ser *slot)
  */
 u32 gmem_record_ranges_crc(const struct gmem_range_ser *ranges, unsigned int nr)
 {
-	return gmem_record_crc(ranges, nr * sizeof(*ranges));
+	return gmem_record_ranges_crc_on(~0, ranges, nr);
+}
+
+/**
+ * gmem_record_ranges_crc_on - the checksum of a list that has more ranges
+ * @crc: checksum of the first ones
+ * @ranges: those behind them
+ * @nr: how many these are
+ *
+ * Context: Any.
+ * Return: the checksum of all.
+ */
+u32 gmem_record_ranges_crc_on(u32 crc, const struct gmem_range_ser *ranges, unsigned int nr)
+{
+	return crc32_le(crc, (const void *)ranges, nr * sizeof(*ranges));
 }
 
 static const char *gmem_slot_check_directory(const struct gmem_object_ser *slot)

@@ -39,6 +39,7 @@ bool gmem_slot_sealed(const struct gmem_object_ser *slot);
 void gmem_slot_set_token(struct gmem_object_ser *slot, const u8 token[16]);
 bool gmem_slot_token_good(const struct gmem_object_ser *slot);
 u32 gmem_record_ranges_crc(const struct gmem_range_ser *ranges, unsigned int nr);
+u32 gmem_record_ranges_crc_on(u32 crc, const struct gmem_range_ser *ranges, unsigned int nr);
 const char *gmem_slot_check(const struct gmem_object_ser *slot);
 const char *gmem_slot_check_ranges(const struct gmem_object_ser *slot,
 				   const struct gmem_range_ser *ranges,

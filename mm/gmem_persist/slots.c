@@ -6,20 +6,18 @@
 
 #include <linux/idr.h>
 #include <linux/mm.h>
-#include <linux/mutex.h>
 #include <linux/random.h>
 
 /* The first chunk of slots; each next one is twice as large, up to the largest. */
 #define FIRST_SLOT_ORDER	3
 
-/* Slots are only added, by who holds grow_lock; then nr_slots tells of them. */
+/* Slots are only added, under gmem_pool.lock; then nr_slots tells of them. */
 static struct {
 	struct gmem_object_ser *slots;
 	u32 first;
 } slot_chunks[GMEM_PERSIST_MAX_SLOT_CHUNKS];
 static unsigned int nr_slot_chunks;
 static u32 nr_slots;
-static DEFINE_MUTEX(grow_lock);
 static DEFINE_IDA(slot_ids);
 
 /**
@@ -75,17 +73,19 @@ void gmem_slots_forget(void)
 	nr_slots = 0;
 }
 
-/* One more chunk, as large as can be had */
-static int gmem_slots_grow(void)
+/*
+ * One more chunk, as large as can be had, so that there is a slot @id. Who needs one allocates
+ * one, and waits for nobody who does the same; the first who has one adds it.
+ */
+static int gmem_slots_grow(u32 id)
 {
-	unsigned int order = min(FIRST_SLOT_ORDER + nr_slot_chunks,
-				 GMEM_PERSIST_MAX_CHUNK_ORDER);
+	const unsigned int nr = READ_ONCE(nr_slot_chunks);
+	unsigned int order = min(FIRST_SLOT_ORDER + nr, GMEM_PERSIST_MAX_CHUNK_ORDER);
+	bool needed;
 	void *slots;
-	int err;
+	int err = 0;
 
-	lockdep_assert_held(&grow_lock);
-
-	if (nr_slot_chunks == GMEM_PERSIST_MAX_SLOT_CHUNKS)
+	if (nr == GMEM_PERSIST_MAX_SLOT_CHUNKS)
 		return -ENOSPC;
 	/* Smaller ones would use the header's room for chunks up too soon. */
 	do {
@@ -95,11 +95,13 @@ static int gmem_slots_grow(void)
 		return -ENOMEM;
 
 	scoped_guard(spinlock, &gmem_pool.lock) {
-		err = gmem_tables_add_slots(slots, order);
-		if (!err)
+		needed = id >= nr_slots;
+		if (needed)
+			err = gmem_tables_add_slots(slots, order);
+		if (needed && !err)
 			gmem_slots_add(slots, order);
 	}
-	if (err)
+	if (err || !needed)
 		gmem_tables_free(slots);
 	return err;
 }
@@ -119,13 +121,8 @@ int gmem_slot_take(u32 *id)
 	if (ret < 0)
 		return ret;
 
-	/* Nobody waits here who need not. */
-	if (ret >= gmem_slot_count()) {
-		mutex_lock(&grow_lock);
-		while (!err && ret >= nr_slots)
-			err = gmem_slots_grow();
-		mutex_unlock(&grow_lock);
-	}
+	while (!err && ret >= gmem_slot_count())
+		err = gmem_slots_grow(ret);
 	if (err) {
 		ida_free(&slot_ids, ret);
 		return err;

@@ -193,6 +193,7 @@ static int (*const gmem_start_steps[])(void) = {
 	gmem_start_tables,
 	gmem_start_slots,
 	gmem_handover_init,
+	gmem_pool_init_sums,
 	gmem_start_arena,
 	gmem_start_free,
 	gmem_window_init,

@@ -15,7 +15,7 @@
  *
  * and at the third time from now on that somebody comes there, the host is replaced. Without
  * a number it is the first time. "off" disarms. Reading the file tells how often which point
- * was passed since boot, and what is armed. There are two modes:
+ * was passed since boot, and what is armed. There are three modes:
  *
  * kexec
  *	Whoever came there is held, and another task takes the ordinary way of kexec, with the
@@ -27,6 +27,10 @@
  *	other CPUs are taken out of whatever they do by an NMI. It works with any lock held and
  *	in atomic context, as long as the boot CPU takes interrupts: the next kernel
  *	could not start the CPUs from another one.
+ * hold
+ *	Whoever came there is held until "go" is written, or until he is killed, and the host
+ *	goes on: so a test sees who waits for him, and who does not. The file tells where
+ *	somebody is held, and who. No kernel need be loaded; the point must be allowed to sleep.
  *
  * Points with gmem_pool.lock held, and so for "now" only, say so in a comment.
  *
@@ -48,15 +52,17 @@
 #include <linux/notifier.h>
 #include <linux/printk.h>
 #include <linux/reboot.h>
+#include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <linux/smp.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
 #include <linux/suspend.h>
 #include <linux/uaccess.h>
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 
-#define MAX_POINTS	32
+#define MAX_POINTS	64
 #define NAME_SIZE	32
 #define PATIENCE	(60 * HZ)
 
@@ -69,14 +75,21 @@ static struct {
 	unsigned long passed;
 } points[MAX_POINTS];
 
+enum gmem_stop_mode { GMEM_STOP_KEXEC, GMEM_STOP_NOW, GMEM_STOP_HOLD };
+
+static const char * const modes[] = { "kexec", "now", "hold" };
+
 /* The armed one; @left is 0 if there is none; under @lock. */
 static struct {
 	char name[NAME_SIZE];
 	unsigned int left;
-	bool now;
+	enum gmem_stop_mode mode;
 } armed;
 
-static const char * const modes[] = { "kexec", "now" };
+/* Where somebody is held; NULL: nobody is; under @lock, read without. */
+static const char *held;
+static pid_t held_pid;
+static DECLARE_WAIT_QUEUE_HEAD(held_wait);
 
 static DECLARE_COMPLETION(came_back);
 
@@ -107,7 +120,7 @@ static void gmem_stop_now(void *unused)
 static DEFINE_PER_CPU(call_single_data_t, leave_csd) = CSD_INIT(gmem_stop_now, NULL);
 
 /* Count, and say whether this is the moment. */
-static bool gmem_stop_is_time(const char *name, bool *now)
+static bool gmem_stop_is_time(const char *name, enum gmem_stop_mode *mode)
 {
 	unsigned int i;
 
@@ -122,26 +135,53 @@ static bool gmem_stop_is_time(const char *name, bool *now)
 	}
 	if (!armed.left || strcmp(armed.name, name))
 		return false;
-	*now = armed.now;
-	return !--armed.left;
+	if (--armed.left)
+		return false;
+	*mode = armed.mode;
+	if (armed.mode == GMEM_STOP_HOLD) {
+		held_pid = task_tgid_nr(current);
+		WRITE_ONCE(held, name);
+	}
+	return true;
+}
+
+static void gmem_stop_hold(const char *name)
+{
+	wait_event_killable(held_wait, READ_ONCE(held) != name);
+
+	guard(raw_spinlock_irqsave)(&lock);
+	/* Killed */
+	if (held == name)
+		held = NULL;
+}
+
+static void gmem_stop_go(void)
+{
+	scoped_guard(raw_spinlock_irqsave, &lock)
+		WRITE_ONCE(held, NULL);
+	wake_up_all(&held_wait);
 }
 
 /**
- * gmem_stop_here - a moment at which a test may want to replace the host
+ * gmem_stop_here - a moment at which a test may want to replace the host, or to stand still
  * @name: of the moment; a literal
  *
- * Context: any for mode "now", process context for mode "kexec"; see above.
+ * Context: any for mode "now", process context for the others; see above.
  */
 void gmem_stop_here(const char *name)
 {
-	bool now;
+	enum gmem_stop_mode mode;
 
-	if (!gmem_stop_is_time(name, &now))
+	if (!gmem_stop_is_time(name, &mode))
 		return;
-	pr_notice("stop: at %s, %s\n", name, modes[now]);
+	pr_notice("stop: at %s, %s\n", name, modes[mode]);
+	if (mode == GMEM_STOP_HOLD) {
+		gmem_stop_hold(name);
+		return;
+	}
 	if (WARN_ON(!kexec_image))
 		return;
-	if (!now) {
+	if (mode == GMEM_STOP_KEXEC) {
 		schedule_work(&kexec_work);
 		wait_for_completion_timeout(&came_back, PATIENCE);
 		WARN(1, "stop: nobody left at %s\n", name);
@@ -163,7 +203,9 @@ static int gmem_stop_show(struct seq_file *m, void *unused)
 		seq_printf(m, "%s %lu\n", points[i].name, points[i].passed);
 	if (armed.left)
 		seq_printf(m, "armed: %s:%u %s\n", armed.name, armed.left,
-			   modes[armed.now]);
+			   modes[armed.mode]);
+	if (held)
+		seq_printf(m, "held: %s %d\n", held, held_pid);
 	return 0;
 }
 
@@ -185,7 +227,7 @@ static int gmem_stop_arm(char *text)
 	guard(raw_spinlock_irqsave)(&lock);
 	strscpy(armed.name, name);
 	armed.left = left;
-	armed.now = mode;
+	armed.mode = mode;
 	return 0;
 }
 
@@ -199,7 +241,9 @@ static ssize_t gmem_stop_write(struct file *file, const char __user *from, size_
 		return -EINVAL;
 	if (copy_from_user(text, from, count))
 		return -EFAULT;
-	if (sysfs_streq(text, "off"))
+	if (sysfs_streq(text, "go"))
+		gmem_stop_go();
+	else if (sysfs_streq(text, "off"))
 		scoped_guard(raw_spinlock_irqsave, &lock)
 			armed.left = 0;
 	else

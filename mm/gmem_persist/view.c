@@ -83,7 +83,7 @@ static void gmem_view_draw(struct gmem_view *view)
 
 static bool gmem_view_shares(const struct gmem_view *view)
 {
-	return view->shares || view->obj->inode->i_mode & S_ISVTX;
+	return READ_ONCE(view->shares) || view->obj->inode->i_mode & S_ISVTX;
 }
 
 /* Is somebody else a writer who cannot be one beside this view? */
@@ -139,6 +139,7 @@ static void gmem_view_rearm_others(const struct gmem_view *gone)
 	/* Faults wait, so nobody gets a leaf by what was true before. */
 	filemap_invalidate_lock(mapping);
 	mutex_lock(&obj->writers_lock);
+	gmem_stop_here("rearm-locked");
 	list_for_each_entry(other, &obj->writers, node) {
 		/* Its handle's mapping is part of what a VM does. */
 		if (!other->wrote || (other->party == gone->party && !gone->vm))
@@ -168,7 +169,7 @@ static void gmem_view_unuse(struct gmem_view *view, bool rearm)
 		list_del(&view->node);
 		if (view->wrote)
 			gmem_view_draw(view);
-		view->wrote = false;
+		WRITE_ONCE(view->wrote, false);
 		if (list_empty(&obj->writers))
 			return;
 	}

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# vm: mem=8G timeout=400 append="kho=on kho_scratch=512M,1G,512M gmem_persist=1G gmem_persist.clean=0" flavours="release"
+# vm: mem=8G timeout=500 append="kho=on kho_scratch=512M,1G,512M gmem_persist=1G gmem_persist.clean=0" flavours="release"
 # vm kexec:
 # vm now:
 #
@@ -41,8 +41,12 @@ points() {
 		grow extend-cleared
 		grow extend-recorded
 		grow data-written
+		pieces ready-step
 		discard discard-freed
 		unlink unlink-recorded
+		unlink-pieces keep-step
+		unlink-pieces free-step
+		cut cut-step
 		close last-use-freed
 		rename rename-recorded
 		clean clean-clear:3
@@ -113,6 +117,25 @@ dirty_but() {
 		rm $fs/dirty
 }
 
+# nearly_all: how much is free, but for some that stays clean
+nearly_all() {
+	awk '$1 == "clean" || $1 == "dirty" { n += $2 } END { printf "%.0fB", n - 4194304 }' "$pool/stat"
+}
+
+# in_pieces: of what is free, 20 granules are alone
+in_pieces() {
+	local i=0
+	while [ $i -lt 40 ]; do
+		gmem-file "$fs/hole$i" new truncate=2 || return
+		i=$((i + 1))
+	done
+	i=0
+	while [ $i -lt 40 ]; do
+		rm "$fs/hole$i"
+		i=$((i + 2))
+	done
+}
+
 # What leads to the points, and what is right in the next kernel.
 prepare() {
 	case $1 in
@@ -121,17 +144,26 @@ prepare() {
 		check "goes: an object" gmem-file $fs/goes new truncate=8 map fill=32 ;;
 	esac
 	case $1 in
+	*pieces|cut)
+		check "free memory in pieces" in_pieces ;;
+	esac
+	case $1 in
 	clear|clean|grow-dirty)
 		check "dirty memory" dirty_but 8 ;;
+	unlink-pieces)
+		check "goes: an object of all that" gmem-file $fs/goes new "truncate=$(nearly_all)" map fill=32 ;;
+	cut)	check "shrinks: data, of all that" gmem-file $fs/shrinks new "write=$(nearly_all)" ;;
 	esac
 }
 lead_to() {
 	case $1 in
 	clear|create) vmm create new size=16M seed=34 fill ;;
 	populate) gmem-file $fs/new new truncate=16 map fill=34 ;;
+	pieces)	gmem-file $fs/new new "truncate=$(nearly_all)" map fill=34 ;;
 	grow*)	echo more >> $fs/grows ;;
 	discard) write discard goes ;;
-	unlink)	rm $fs/goes ;;
+	unlink*) rm $fs/goes ;;
+	cut)	gmem-file $fs/shrinks rw truncate=0 ;;
 	close)	gmem-file $fs/goes rw unlink ;;
 	rename)	mv $fs/goes $fs/went ;;
 	clean)	write clean_background 1; all_clean ;;
@@ -139,13 +171,14 @@ lead_to() {
 	esac
 }
 found() {
+	rm -f $fs/hole*
 	case $1 in
-	create|clear|populate)
+	create|clear|populate|pieces)
 		if [ "${2%-recorded}" != "$2" ]; then
 			check "new: it is there, as it was made" object_is new size $((16 * M))
 			check "new: zero" zeroes new
 			rm $fs/new
-		elif [ "$1" = populate ]; then
+		elif [ "$1" = populate ] || [ "$1" = pieces ]; then
 			check "new: it is as empty as it was" attr %s new 0
 			rm $fs/new
 		else
@@ -156,7 +189,11 @@ found() {
 		check "grows: what was written" holds grows
 		rm $fs/grows
 		;;
-	discard|unlink|close)	check "goes: it is gone" test ! -e $fs/goes ;;
+	discard|unlink*|close)	check "goes: it is gone" test ! -e $fs/goes ;;
+	cut)
+		check "shrinks: it is empty" attr %s shrinks 0
+		rm $fs/shrinks
+		;;
 	rename)
 		check "goes: it went" test ! -e $fs/goes
 		check "went: it is there" gmem-file $fs/went ro map verify=32

@@ -11,6 +11,7 @@ fs=/gmem
 
 cg=/sys/fs/cgroup
 tracing=/sys/kernel/tracing
+stop=/sys/kernel/debug/gmem_persist/stop
 
 # used: CPU time of the group, in microseconds
 used() { sed -n 's/^usage_usec //p' $cg/payer/cpu.stat; }
@@ -39,6 +40,9 @@ pays() {
 	[ $((4 * ($(used) - before))) -gt $((3 * $(clearing))) ]
 }
 
+# status_is PID REGEX: of a process that has not gone
+status_is() { ! [ -e "/proc/$1/status" ] || grep -q "$2" "/proc/$1/status" 2>/dev/null; }
+
 [ "$(nproc)" -ge 2 ] || skip_all "there is no other CPU"
 mkdir $cg/payer
 mount -t tracefs tracefs $tracing
@@ -55,12 +59,31 @@ check "the creator was one of them" grep -qx gmem-file /tmp/who
 check "its thread another" grep -qx gmem_clear /tmp/who
 check "nobody else" [ "$(wc -l < /tmp/who)" = 2 ]
 rm $fs/two
+
+# alone_again: a process that has had memory cleared has no other thread when it comes back,
+# also if that takes its time to end
+alone_again() {
+	local creating
+	echo "helper-ends hold" > $stop
+	gmem-file $fs/again create truncate=1500 alone > /tmp/again &
+	creating=$!
+	until grep -q "^held: helper-ends " $stop; do
+		kill -0 $creating || return
+	done
+	# It waits, or has not waited and is gone.
+	until status_is $creating "^State:.[DZ]"; do :; done
+	echo go > $stop
+	wait $creating
+}
+if [ -e $stop ]; then
+	check "its thread ends before the creation does" alone_again
+	rm $fs/again
+else
+	skip "its thread ends before the creation does" "no points to stop at"
+fi
 check "only CPUs that it may use: the group pays" pays three cpu=1
 check "that was the creator, alone" [ "$(who)" = gmem-file ]
 rm $fs/three
-
-# status_is PID REGEX: of a process that has not gone
-status_is() { ! [ -e "/proc/$1/status" ] || grep -q "$2" "/proc/$1/status" 2>/dev/null; }
 
 # ended_by WAY: a creation in the middle of it; its threads must go before anything else
 ended_by() {

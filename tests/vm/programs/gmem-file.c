@@ -33,6 +33,7 @@
  *   vm=SIZE         let a VM of its own have it, by KVM_GMEM_PERSIST_HANDLE, and create it
  *                   if it has no memory: SIZE in MiB, 0 for any
  *   private=SIZE    the same with a protected VM, whose memory is private
+ *   alone           fail if this process has another thread
  *   hold            print "holding" and stay until killed
  *
  * Prints key=value lines. Exit status: 0; 1 if a comparison found a difference; 2 for a
@@ -221,6 +222,12 @@ static bool use_in_vm(uint64_t bytes, unsigned long type)
 	return true;
 }
 
+/* With a second thread, nobody could do this. */
+static bool is_alone(void)
+{
+	return !unshare(CLONE_VM);
+}
+
 static bool act(const char *action)
 {
 	const char *value = strchr(action, '=');
@@ -258,6 +265,8 @@ static bool act(const char *action)
 		return write_from(parse_size(value) / 2, parse_size(value));
 	if (IS("cpu="))
 		return stay_on_cpu(n);
+	if (IS("alone"))
+		return is_alone();
 	if (IS("bytes="))
 		return move_bytes(n);
 	if (IS("info"))
