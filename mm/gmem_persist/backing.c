@@ -202,7 +202,7 @@ static int gmem_backing_try(struct gmem_backing *b, struct gmem_plan *plan, u64 
 struct gmem_backing *gmem_backing_take(u64 size, u64 granule, const nodemask_t *nodes,
 				       bool killable)
 {
-	struct gmem_backing *b = kzalloc_obj(*b);
+	struct gmem_backing *b = kzalloc_obj(*b, GFP_KERNEL_ACCOUNT);
 	struct gmem_plan *plan;
 	int err = -ENOMEM;
 
@@ -210,7 +210,7 @@ struct gmem_backing *gmem_backing_take(u64 size, u64 granule, const nodemask_t *
 		b->size = size;
 		gmem_keep_init(&b->keeping, &b->ranges);
 	}
-	plan = kmalloc(struct_size(plan, node, gmem_pool.arena.nr_nodes), GFP_KERNEL);
+	plan = kmalloc(struct_size(plan, node, gmem_pool.arena.nr_nodes), GFP_KERNEL_ACCOUNT);
 	if (b && plan)
 		err = gmem_backing_try(b, plan, size, granule, nodes);
 	kfree(plan);

@@ -46,7 +46,11 @@ static int gmem_create_fill(struct gmem_object *obj, const struct gmem_object_pa
 	struct gmem_room room;
 	int err;
 
+	err = gmem_quotactl_take(obj, params->size);
+	if (err)
+		return err;
 	b = gmem_backing_take(params->size, params->granule ?: SZ_2M, params->nodes, false);
+	/* What has been counted goes with the object. */
 	if (IS_ERR(b))
 		return PTR_ERR(b);
 	gmem_stop_here("object-cleared");
@@ -119,8 +123,8 @@ static struct gmem_object *gmem_create_by_handle(const struct gmem_object_params
  * gmemfs that is open for reading and writing), -EEXIST (the name is taken, or the
  * handle's object has memory), -ENOENT (the handle's object has been discarded),
  * -ENOSPC (not enough free memory in this granule on these nodes, or no more
- * objects are possible), -EDQUOT (a limit of the caller's dmem cgroup,
- * or of one above it, would be exceeded), -EBUSY (the pool is frozen), -EINTR (a
+ * objects are possible), -EDQUOT (a limit of the caller's dmem cgroup, or of one above it, or of
+ * a directory that the file is in, would be exceeded), -EBUSY (the pool is frozen), -EINTR (a
  * signal), -EHWPOISON (a memory error hit the memory meanwhile; there is other),
  * -ENODEV (there is no pool), -ENOMEM (no kernel memory for the bookkeeping), -EIO (a
  * bug of the kernel, with a warning: not all of the memory was cleared).
@@ -191,7 +195,8 @@ static void gmem_create_init_owner(struct gmem_object_ser *ser, struct inode *di
  * Context: process context; takes gmem_pool.lock; the lock of @dir is held.
  * Return: 0, -EINVAL (no such name is possible), -ESTALE (it is taken by now), -EBUSY (an
  * object of that name is being created or discarded, or the pool is frozen), -ENOSPC (no more
- * objects are possible), -ENOMEM.
+ * objects are possible), -EDQUOT (there are too many names in @dir, or above it), -ENAMETOOLONG
+ * (too many directories are in each other), -ENOMEM.
  */
 int gmem_object_create_file(struct inode *dir, struct dentry *dentry, umode_t mode)
 {

@@ -130,7 +130,8 @@ static ssize_t gmem_data_copy(struct gmem_object *obj, u64 offset, u64 size,
 	};
 	int err;
 
-	copying.buffer = kmalloc(copying.size, GFP_KERNEL);
+	/* User memory may be long in coming, and many may wait for it. */
+	copying.buffer = kmalloc(copying.size, GFP_KERNEL_ACCOUNT);
 	if (!copying.buffer)
 		return -ENOMEM;
 	err = gmem_data_walk(obj, offset, size,

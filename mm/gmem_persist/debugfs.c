@@ -9,6 +9,7 @@
 #include <linux/fault-inject.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
+#include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
@@ -72,9 +73,19 @@ static void __init gmem_debugfs_add_start(struct dentry *dir)
 #else
 static void __init gmem_debugfs_add_start(struct dentry *dir) {}
 #endif
+static int gmem_debugfs_quota_show(struct seq_file *m, void *unused)
+{
+	struct gmem_quotactl_sums sums;
+
+	gmem_quotactl_check(&sums);
+	seq_printf(m, "names %llu\nbytes %llu\npending %llu\nwrong %u\n", sums.used.names,
+		   sums.used.bytes, sums.pending, sums.wrong);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(gmem_debugfs_quota);
 
 /**
- * gmem_debugfs_init - show the record
+ * gmem_debugfs_init - show the record, and what tests look at
  *
  * Context: boot.
  */
@@ -83,6 +94,7 @@ void __init gmem_debugfs_init(void)
 	struct dentry *dir = debugfs_create_dir("gmem_persist", NULL);
 
 	debugfs_create_file("record", 0400, dir, NULL, &gmem_debugfs_record_fops);
+	debugfs_create_file("quota", 0400, dir, NULL, &gmem_debugfs_quota_fops);
 	gmem_stop_init(dir);
 	gmem_debugfs_add_start(dir);
 	fault_create_debugfs_attr("fail_read", dir, &gmem_window_fail_read);

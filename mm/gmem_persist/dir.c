@@ -7,6 +7,8 @@
 #include <linux/fs.h>
 #include <linux/namei.h>
 
+#include <uapi/linux/gmem_persist.h>
+
 static const char *gmem_dir_name(const struct dentry *dentry)
 {
 	return (const char *)dentry->d_name.name;
@@ -122,12 +124,23 @@ static int gmem_dir_iterate(struct file *file, struct dir_context *ctx)
 	return 0;
 }
 
+static long gmem_dir_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	switch (cmd) {
+	case GMEM_PERSIST_GET_QUOTA:
+	case GMEM_PERSIST_SET_QUOTA:
+		return gmem_quotactl_ioctl(file, cmd, arg);
+	default:
+		return gmem_info_ioctl(file, cmd, arg);
+	}
+}
+
 const struct file_operations gmem_dir_fops = {
 	.llseek = generic_file_llseek,
 	.read = generic_read_dir,
 	.iterate_shared = gmem_dir_iterate,
 	.fsync = noop_fsync,
-	.unlocked_ioctl = gmem_info_ioctl,
+	.unlocked_ioctl = gmem_dir_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 };
 

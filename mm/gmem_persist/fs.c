@@ -89,17 +89,23 @@ static void gmem_fs_evict_inode(struct inode *inode)
 
 static int gmem_fs_statfs(struct dentry *dentry, struct kstatfs *buf)
 {
+	struct gmem_usage max, left;
 	struct gmem_stat stat;
 
 	gmem_pool_stat(GMEM_ALL_NODES, &stat);
+	max.bytes = stat.pool;
+	left.bytes = stat.clean + stat.dirty;
+	/* As many as there is memory for */
+	left.names = div_u64(left.bytes, SZ_2M);
+	max.names = READ_ONCE(gmem_pool.nr_named) + left.names;
+	gmem_quotactl_room(gmem_fs_inode_object(d_inode(dentry)), &max, &left);
 	buf->f_type = GMEM_PERSIST_FS_MAGIC;
 	buf->f_bsize = SZ_2M;
-	buf->f_blocks = div_u64(stat.pool, SZ_2M);
-	buf->f_bfree = div_u64(stat.clean + stat.dirty, SZ_2M);
+	buf->f_blocks = div_u64(max.bytes, SZ_2M);
+	buf->f_bfree = div_u64(left.bytes, SZ_2M);
 	buf->f_bavail = buf->f_bfree;
-	/* As many as there is memory for */
-	buf->f_files = READ_ONCE(gmem_pool.nr_named) + buf->f_bfree;
-	buf->f_ffree = buf->f_bfree;
+	buf->f_files = max.names;
+	buf->f_ffree = left.names;
 	buf->f_namelen = GMEM_NAME_SIZE - 1;
 	return 0;
 }

@@ -73,11 +73,16 @@ static int gmem_grow_extend(struct gmem_object *obj, u64 size,
 	struct gmem_room room;
 	int err;
 
+	err = gmem_quotactl_take(obj, size);
+	if (err)
+		return err;
 	/* As a write to any file, growing is ended by no signal that does not kill. */
 	b = gmem_backing_take(size, kind->granule, nodes,
 			      kind->kind == GMEM_PERSIST_KIND_DATA);
-	if (IS_ERR(b))
+	if (IS_ERR(b)) {
+		gmem_quotactl_give(obj, size);
 		return PTR_ERR(b);
+	}
 	gmem_stop_here("extend-cleared");
 	err = gmem_backing_make_room(b, obj, &room);
 	if (!err) {
@@ -87,6 +92,7 @@ static int gmem_grow_extend(struct gmem_object *obj, u64 size,
 	gmem_stop_here("extend-recorded");
 	if (err) {
 		gmem_backing_give_back(b);
+		gmem_quotactl_give(obj, size);
 		return err;
 	}
 	gmem_backing_done(b, obj);
@@ -194,11 +200,12 @@ static int gmem_object_do_attach(const struct gmem_attach *a, struct gmem_backin
  * object's inode, its invalidate lock and gmem_pool.lock.
  * Return: 0, -EEXIST (it has memory), -ENOENT (not all of the memory is quarantined, or some is
  * named twice), -ESTALE (the object has no name any more), -EDQUOT (a limit of the caller's dmem
- * cgroup, or of one above it, would be exceeded), -EBUSY (the pool is frozen), -ENOMEM.
+ * cgroup, or of one above it, or of a directory that it is in, would be exceeded), -EBUSY (the pool is frozen), -ENOMEM.
  */
 int gmem_object_attach_memory(const struct gmem_attach *a)
 {
 	struct inode *inode = a->obj->inode;
+	const u64 size = gmem_ranges_bytes(&a->ranges);
 	struct gmem_ranges rest = {};
 	struct gmem_backing *b;
 	int err;
@@ -206,6 +213,11 @@ int gmem_object_attach_memory(const struct gmem_attach *a)
 	b = gmem_backing_of(&a->ranges);
 	if (IS_ERR(b))
 		return PTR_ERR(b);
+	err = gmem_quotactl_take(a->obj, size);
+	if (err) {
+		gmem_backing_let_go(b);
+		return err;
+	}
 	inode_lock(inode);
 	err = a->obj->ranges.nr ? -EEXIST : gmem_quarantine_without(&b->ranges, &rest);
 	if (!err) {
@@ -222,8 +234,10 @@ int gmem_object_attach_memory(const struct gmem_attach *a)
 			  a->obj->ser->name, a->obj->ser->size >> 20);
 	}
 	inode_unlock(inode);
-	if (err)
+	if (err) {
 		gmem_backing_let_go(b);
+		gmem_quotactl_give(a->obj, size);
+	}
 	return err;
 }
 
@@ -267,6 +281,7 @@ static bool gmem_grow_cut(struct gmem_object *obj, u64 size)
 		if (!step.size)
 			obj->ser->kind = GMEM_PERSIST_KIND_MEMORY;
 		gmem_backing_cut(obj, &step, &room);
+		gmem_quota_give(&obj->quota, obj->quota.bytes - step.size);
 		done = true;
 	}
 	/* Of memory that it has no more */

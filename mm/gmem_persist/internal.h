@@ -44,6 +44,7 @@
 #include <linux/xarray.h>
 
 #include "arena.h"
+#include "quota.h"
 #include "ranges.h"
 #include "record.h"
 #include "stop.h"
@@ -88,7 +89,8 @@ enum gmem_holder {
  * @objects: all objects, also unnamed ones, by the number of their slot
  * @keeping: memory that is kept and that no valid slot has, see keep.c
  * @deferred: objects that ended while the pool was frozen, and keep their memory until then
- * @nr_awaited: how many of them are being created such that a freeze should wait
+ * @ended: objects that nobody finds any more, but somebody still has open
+ * @nr_awaited: how many of @objects are being created such that a freeze should wait
  * @nr_named: how many of them have, or had, a name
  * @holders: bits of enum gmem_holder; while there is one, the layout stands still
  * @image: what the kernel that is loaded for kexec gets: 0, the record; -ENOEXEC, nothing;
@@ -110,6 +112,7 @@ struct gmem_pool {
 	struct xarray objects;
 	struct list_head keeping;
 	struct list_head deferred;
+	struct list_head ended;
 	unsigned int nr_awaited;
 	unsigned int nr_named;
 	unsigned long holders;
@@ -134,6 +137,7 @@ struct iov_iter;
 struct kiocb;
 struct kstat;
 struct mnt_idmap;
+struct obj_cgroup;
 struct path;
 
 enum gmem_state {
@@ -147,10 +151,13 @@ enum gmem_state {
  * @id: the number of its slot
  * @ser: its slot in the record, where its attributes are; under gmem_pool.lock. Those that
  *	never change, and size, granule, flags and VM class once it has memory, are read without
+ * @payer: which memory cgroup pays for the slot; NULL: none
  * @hash: in the table of names, while it has one
  * @deferred: in gmem_pool.deferred
+ * @ended: in gmem_pool.ended
  * @parent: the directory that it is in; NULL: the root; under gmem_pool.lock
  * @nr_below: of a directory: how many names are in it; under gmem_pool.lock
+ * @quota: what it counts for, and where; under gmem_pool.lock
  * @ranges: its memory in the order of its offsets, in the record; changes, also while it is
  *	live if it holds data, under its invalidate lock and gmem_pool.lock
  * @start: offset of each of @ranges; as constant as these
@@ -181,10 +188,13 @@ enum gmem_state {
 struct gmem_object {
 	u32 id;
 	struct gmem_object_ser *ser;
+	struct obj_cgroup *payer;
 	struct hlist_node hash;
 	struct list_head deferred;
+	struct list_head ended;
 	struct gmem_object *parent;
 	unsigned int nr_below;
+	struct gmem_quota_item quota;
 	struct gmem_ranges ranges;
 	u64 *start;
 	struct gmem_keeping keeping;
@@ -227,6 +237,12 @@ static inline bool gmem_object_has_views(const struct gmem_object *obj)
 	lockdep_assert_held(&gmem_pool.lock);
 
 	return obj->vm_view || obj->handles;
+}
+
+/* What is below a directory; NULL: it is the root, of which nobody asks that. */
+static inline struct gmem_quota *gmem_object_quota(const struct gmem_object *dir)
+{
+	return dir ? dir->quota.own : NULL;
 }
 
 static inline bool gmem_object_is_data(const struct gmem_object *obj)
@@ -354,9 +370,9 @@ int gmem_tables_add_slots(void *slots, unsigned int order);
 /* slots.c */
 unsigned int gmem_slot_count(void);
 struct gmem_object_ser *gmem_slot(u32 id);
-int gmem_slot_take(u32 *id);
+int gmem_slot_take(u32 *id, struct obj_cgroup **payer);
 int gmem_slot_reserve(u32 id);
-void gmem_slot_free(u32 id);
+void gmem_slot_free(u32 id, struct obj_cgroup *payer);
 struct gmem_range *gmem_list_alloc(unsigned int nr, unsigned int *order);
 struct gmem_range *gmem_list_adopt(const struct gmem_chunk_ser *list);
 void gmem_list_free(struct gmem_range *list);
@@ -549,6 +565,26 @@ int gmem_fs_init(void);
 bool gmem_fs_options(u64 *granule, nodemask_t *nodes);
 struct inode *gmem_fs_new_inode(struct gmem_object *obj,
 				const struct gmem_object_ser *ser);
+
+/* quotactl.c */
+/**
+ * struct gmem_quotactl_sums - what a check has found
+ * @used: by all objects; of memory, in bytes, also what they are about to get
+ * @pending: how much of that they have not got, in bytes
+ * @wrong: how many objects do not agree with what has been added up
+ */
+struct gmem_quotactl_sums {
+	struct gmem_usage used;
+	u64 pending;
+	unsigned int wrong;
+};
+
+int gmem_quotactl_take(struct gmem_object *obj, u64 bytes);
+void gmem_quotactl_give(struct gmem_object *obj, u64 bytes);
+void gmem_quotactl_room(const struct gmem_object *obj, struct gmem_usage *max,
+			struct gmem_usage *left);
+long gmem_quotactl_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+void gmem_quotactl_check(struct gmem_quotactl_sums *sums);
 
 /* handle.c */
 bool gmem_file_is_view(const struct file *file);

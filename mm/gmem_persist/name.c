@@ -312,8 +312,9 @@ static int gmem_name_may_rename(const struct gmem_object *obj, const struct gmem
  * Context: process context; takes gmem_pool.lock. The caller holds references, and keeps
  * others from renaming or unlinking the two, and from putting a directory into itself.
  * Return: 0, -ENOENT (it has none any more), -ESTALE (the new name is not @target's), an error
- * of gmem_object_unlink() for @target, -EBUSY (the pool is frozen, or an object of that name is
- * being created or discarded).
+ * of gmem_object_unlink() for @target, -EDQUOT (a limit would be exceeded that does not hold
+ * where it is now), -ENAMETOOLONG (too many directories would be in each other), -EBUSY (the pool
+ * is frozen, or an object of that name is being created or discarded).
  */
 int gmem_object_rename(struct gmem_object *obj, struct gmem_object *dir, const char *name,
 		       struct gmem_object *target, bool exchange)
@@ -325,6 +326,9 @@ int gmem_object_rename(struct gmem_object *obj, struct gmem_object *dir, const c
 	strscpy(to.name, name);
 	scoped_guard(spinlock, &gmem_pool.lock) {
 		err = gmem_name_may_rename(obj, &to, target, exchange);
+		if (!err)
+			err = gmem_quota_move(&obj->quota, gmem_object_quota(dir),
+					      exchange ? &target->quota : NULL);
 		if (err)
 			return err;
 		unused = gmem_name_change_places(obj, &to, target, exchange);

@@ -68,9 +68,12 @@ void gmem_object_free(struct gmem_object *obj)
 			if (obj->ser->list.phys)
 				list = obj->ranges.r;
 			memset(obj->ser, 0, sizeof(*obj->ser));
+			list_del(&obj->ended);
+			gmem_quota_remove(&obj->quota);
 		}
-		gmem_slot_free(obj->id);
+		gmem_slot_free(obj->id, obj->payer);
 	}
+	kfree(obj->quota.own);
 	if (list)
 		gmem_list_free(list);
 	xa_destroy(&obj->bad_pages);
@@ -89,6 +92,20 @@ void gmem_object_put(struct gmem_object *obj)
 	iput(obj->inode);
 }
 
+/* What is below a directory, which is nothing yet; true if there was memory for it. */
+static bool gmem_object_alloc_quota(struct gmem_object *obj, const struct gmem_object_ser *ser)
+{
+	const struct gmem_usage max = { .bytes = ser->quota_bytes, .names = ser->quota_names };
+
+	if (ser->kind != GMEM_PERSIST_KIND_DIRECTORY)
+		return true;
+	obj->quota.own = kmalloc_obj(*obj->quota.own, GFP_KERNEL_ACCOUNT);
+	if (!obj->quota.own)
+		return false;
+	gmem_quota_init(obj->quota.own, max);
+	return true;
+}
+
 /* An object in a slot, with one reference; @ser is what the slot says, or will say. */
 static struct gmem_object *gmem_object_alloc(u32 id, const struct gmem_object_ser *ser)
 {
@@ -101,6 +118,7 @@ static struct gmem_object *gmem_object_alloc(u32 id, const struct gmem_object_se
 	INIT_HLIST_NODE(&obj->hash);
 	INIT_LIST_HEAD(&obj->deferred);
 	gmem_keep_init(&obj->keeping, &obj->ranges);
+	INIT_LIST_HEAD(&obj->ended);
 	INIT_LIST_HEAD(&obj->consumers);
 	mutex_init(&obj->writers_lock);
 	INIT_LIST_HEAD(&obj->writers);
@@ -109,8 +127,9 @@ static struct gmem_object *gmem_object_alloc(u32 id, const struct gmem_object_se
 	obj->id = id;
 	obj->state = GMEM_ALLOCATING;
 
-	inode = gmem_fs_new_inode(obj, ser);
+	inode = gmem_object_alloc_quota(obj, ser) ? gmem_fs_new_inode(obj, ser) : NULL;
 	if (!inode) {
+		kfree(obj->quota.own);
 		kfree(obj);
 		return NULL;
 	}
@@ -127,6 +146,7 @@ static void gmem_object_insert(struct gmem_object *obj)
 
 	/* Room for it has been made. */
 	WARN_ON(xa_is_err(xa_store(&gmem_pool.objects, obj->id, obj, GFP_ATOMIC)));
+	gmem_quota_add(&obj->quota, gmem_object_quota(obj->parent));
 	obj->named = obj->ser->name[0];
 	gmem_pool.nr_named += obj->named;
 	if (obj->named)
@@ -138,23 +158,25 @@ static void gmem_object_delete(struct gmem_object *obj)
 	lockdep_assert_held(&gmem_pool.lock);
 
 	xa_erase(&gmem_pool.objects, obj->id);
+	list_add(&obj->ended, &gmem_pool.ended);
 	gmem_name_remove(obj);
 	gmem_pool.nr_named -= obj->named;
 }
 
-/* May an object come into the pool now, under its name? */
-static int gmem_object_may_enter(const struct gmem_object *dir, const char *name)
+/* May an object come into the pool now, under its name, and into the directory? */
+static int gmem_object_may_enter(const struct gmem_object *dir, const char *name, u32 kind)
 {
 	lockdep_assert_held(&gmem_pool.lock);
 
 	if (gmem_pool.holders)
 		return -EBUSY;
-	if (!name[0])
-		return 0;
 	/* It may be the name of an object that has not been restored. */
-	if (gmem_restore_pending())
+	if (name[0] && gmem_restore_pending())
 		return -EBUSY;
-	return gmem_object_find(dir, name) ? -EEXIST : 0;
+	if (name[0] && gmem_object_find(dir, name))
+		return -EEXIST;
+	return gmem_quota_may_add(gmem_object_quota(dir),
+				  kind == GMEM_PERSIST_KIND_DIRECTORY);
 }
 
 /* Put a new object, hidden, into its slot. */
@@ -165,7 +187,7 @@ static int gmem_object_enter(struct gmem_object *obj, const struct gmem_object_s
 
 	guard(spinlock)(&gmem_pool.lock);
 
-	err = gmem_object_may_enter(dir, ser->name);
+	err = gmem_object_may_enter(dir, ser->name, ser->kind);
 	if (err)
 		return err;
 	obj->ser = gmem_slot(obj->id);
@@ -241,6 +263,9 @@ void gmem_object_remove(struct gmem_object *obj)
 				return;
 			}
 			more = gmem_keep_free_some(&obj->ranges, &obj->freed, true);
+			/* Its name counts until its slot is free. */
+			if (!more)
+				gmem_quota_give(&obj->quota, obj->quota.bytes);
 		}
 		if (more)
 			gmem_stop_here("free-step");
@@ -312,21 +337,23 @@ int gmem_object_check_params(const struct gmem_object_params *params, bool claim
  * Context: process context; takes gmem_pool.lock.
  * Return: the object, hidden and with one reference, or an ERR_PTR(): -EEXIST (the name is
  * taken), -EBUSY (the pool is frozen, or what has this name may not have been restored),
- * -ENOSPC (no more objects are possible), -ENOMEM.
+ * -ENOSPC (no more objects are possible), -EDQUOT (there are too many names in the directory, or
+ * one above it), -ENAMETOOLONG (too many directories are in each other), -ENOMEM.
  */
 struct gmem_object *gmem_object_new(struct gmem_object *dir, const char *name,
 				    struct gmem_object_ser *ser, bool awaited)
 {
+	struct obj_cgroup *payer;
 	struct gmem_object *obj;
 	u32 id;
 	int err;
 
 	/* Better now than when all has been made. */
 	scoped_guard(spinlock, &gmem_pool.lock)
-		err = gmem_object_may_enter(dir, name);
+		err = gmem_object_may_enter(dir, name, ser->kind);
 	if (err)
 		return ERR_PTR(err);
-	err = gmem_slot_take(&id);
+	err = gmem_slot_take(&id, &payer);
 	if (err)
 		return ERR_PTR(err);
 
@@ -336,10 +363,11 @@ struct gmem_object *gmem_object_new(struct gmem_object *dir, const char *name,
 	generate_random_uuid(ser->uuid);
 	obj = gmem_object_alloc(id, ser);
 	if (!obj) {
-		gmem_slot_free(id);
+		gmem_slot_free(id, payer);
 		return ERR_PTR(-ENOMEM);
 	}
-	err = xa_reserve(&gmem_pool.objects, id, GFP_KERNEL);
+	obj->payer = payer;
+	err = xa_reserve(&gmem_pool.objects, id, GFP_KERNEL_ACCOUNT);
 	if (!err) {
 		err = gmem_object_enter(obj, ser, dir, awaited);
 		if (err)
@@ -347,7 +375,7 @@ struct gmem_object *gmem_object_new(struct gmem_object *dir, const char *name,
 	}
 	if (err) {
 		/* The slot has not become its. */
-		gmem_slot_free(id);
+		gmem_slot_free(id, payer);
 		gmem_object_put(obj);
 		return ERR_PTR(err);
 	}
@@ -494,6 +522,7 @@ struct gmem_object *gmem_object_restore(u32 id, struct gmem_range *list,
 	/* Not before it cannot fail any more: with the object, its slot goes. */
 	obj->ser = ser;
 	obj->parent = parent;
+	obj->quota.bytes = ser->size;
 	obj->state = GMEM_LIVE;
 	if (gmem_object_is_data(obj))
 		i_size_write(obj->inode, ser->bytes);

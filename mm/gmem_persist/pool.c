@@ -14,9 +14,10 @@ static struct gmem_range pool_ranges[GMEM_MAX_EXTENTS];
 struct gmem_pool gmem_pool = {
 	.lock = __SPIN_LOCK_UNLOCKED(gmem_pool.lock),
 	.ranges = { .r = pool_ranges, .cap = GMEM_MAX_EXTENTS },
-	.objects = XARRAY_INIT(gmem_pool.objects, 0),
+	.objects = XARRAY_INIT(gmem_pool.objects, XA_FLAGS_ACCOUNT),
 	.keeping = LIST_HEAD_INIT(gmem_pool.keeping),
 	.deferred = LIST_HEAD_INIT(gmem_pool.deferred),
+	.ended = LIST_HEAD_INIT(gmem_pool.ended),
 	.image = -ENOENT,
 };
 

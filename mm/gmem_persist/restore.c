@@ -250,7 +250,8 @@ static int gmem_restore_make_home(u32 *id)
 		.mode = S_IFDIR | 0700,
 		.ctime = ktime_get_real_ns(),
 	};
-	int err = gmem_slot_take(id);
+	struct obj_cgroup *payer;
+	int err = gmem_slot_take(id, &payer);
 
 	if (err)
 		return err;
@@ -279,7 +280,7 @@ static int gmem_restore_make_home(u32 *id)
 erase:
 	xa_erase(&left, *id);
 free_slot:
-	gmem_slot_free(*id);
+	gmem_slot_free(*id, payer);
 	return err;
 }
 
@@ -363,7 +364,7 @@ static int gmem_restore_forget(u32 id)
 	list = xa_erase(&lists, id);
 	if (list)
 		gmem_list_free(list);
-	gmem_slot_free(id);
+	gmem_slot_free(id, NULL);
 	return 0;
 }
 

@@ -5,6 +5,7 @@
 #include "internal.h"
 
 #include <linux/idr.h>
+#include <linux/memcontrol.h>
 #include <linux/mm.h>
 #include <linux/random.h>
 
@@ -106,25 +107,69 @@ static int gmem_slots_grow(u32 id)
 	return err;
 }
 
+/*
+ * Chunks are everybody's, and so not charged to who happens to need the next one: each pays for
+ * the slots that he has.
+ */
+#ifdef CONFIG_MEMCG
+static int gmem_slot_charge(struct obj_cgroup **payer)
+{
+	struct obj_cgroup *objcg = memcg_kmem_online() ? current_obj_cgroup() : NULL;
+
+	*payer = NULL;
+	if (!objcg || obj_cgroup_is_root(objcg))
+		return 0;
+	if (obj_cgroup_charge(objcg, GFP_KERNEL, sizeof(struct gmem_object_ser)))
+		return -ENOMEM;
+	obj_cgroup_get(objcg);
+	*payer = objcg;
+	return 0;
+}
+
+static void gmem_slot_uncharge(struct obj_cgroup *payer)
+{
+	if (!payer)
+		return;
+	obj_cgroup_uncharge(payer, sizeof(struct gmem_object_ser));
+	obj_cgroup_put(payer);
+}
+#else
+static int gmem_slot_charge(struct obj_cgroup **payer)
+{
+	*payer = NULL;
+	return 0;
+}
+
+static void gmem_slot_uncharge(struct obj_cgroup *payer)
+{
+}
+#endif
+
 /**
  * gmem_slot_take - get a slot for a new object
  * @id: its number
+ * @payer: set to who pays for it: the caller's memory cgroup, for gmem_slot_free()
  *
  * Context: process context, may allocate; takes gmem_pool.lock.
  * Return: 0, -ENOSPC (no more objects are possible), -EBUSY (the pool is frozen), -ENOMEM.
  */
-int gmem_slot_take(u32 *id)
+int gmem_slot_take(u32 *id, struct obj_cgroup **payer)
 {
-	int ret = ida_alloc(&slot_ids, GFP_KERNEL);
-	int err = 0;
+	int err = gmem_slot_charge(payer);
+	int ret;
 
-	if (ret < 0)
+	if (err)
+		return err;
+	ret = ida_alloc(&slot_ids, GFP_KERNEL);
+	if (ret < 0) {
+		gmem_slot_uncharge(*payer);
 		return ret;
+	}
 
 	while (!err && ret >= gmem_slot_count())
 		err = gmem_slots_grow(ret);
 	if (err) {
-		ida_free(&slot_ids, ret);
+		gmem_slot_free(ret, *payer);
 		return err;
 	}
 	*id = ret;
@@ -148,12 +193,14 @@ int gmem_slot_reserve(u32 id)
 /**
  * gmem_slot_free - a slot may be used again
  * @id: its number; the slot is zero
+ * @payer: who pays for it; NULL: nobody, as for those of the last kernel
  *
  * Context: process context.
  */
-void gmem_slot_free(u32 id)
+void gmem_slot_free(u32 id, struct obj_cgroup *payer)
 {
 	ida_free(&slot_ids, id);
+	gmem_slot_uncharge(payer);
 }
 
 /**

@@ -165,7 +165,7 @@ static int create_view(struct kvm *kvm, struct gmem_object *obj, struct gmem_vie
 	fd = kvm_arch_gmem_persist_commit(kvm);
 	if (fd)
 		return fd;
-	view = kzalloc_obj(*view);
+	view = kzalloc_obj(*view, GFP_KERNEL_ACCOUNT);
 	if (!view)
 		return -ENOMEM;
 

@@ -15,7 +15,9 @@
  * Those from %GMEM_PERSIST_GET_INFO to %GMEM_PERSIST_GET_RANGES are for a file or a directory of
  * gmemfs that is open for reading, and change nothing. Who may open it may ask, but for
  * %GMEM_PERSIST_GET_RANGES: physical addresses are for CAP_SYS_ADMIN only.
- * %GMEM_PERSIST_GET_VIEW and %GMEM_PERSIST_SHARE are for a file that is open in whichever way.
+ * %GMEM_PERSIST_GET_VIEW and %GMEM_PERSIST_SHARE are for a file that is open in whichever way,
+ * %GMEM_PERSIST_GET_QUOTA and %GMEM_PERSIST_SET_QUOTA for a directory, but not for the root
+ * directory.
  *
  * A file that is open is a view, which keeps the object from being discarded, and from being
  * opened exclusively. With access mode 3 (%O_ACCMODE, see open(2)), for which one must be
@@ -29,7 +31,7 @@
  * ESTALE  it has been discarded since
  * EFAULT  the argument, or the array that it names, is not the caller's memory
  * EINVAL  a reserved field is not 0
- * ENOTTY  there is no such ioctl
+ * ENOTTY  there is no such ioctl, or not for what it is asked of
  * ======  ===================================================================
  *
  * and those that tell a list also with
@@ -37,6 +39,14 @@
  * ======  ===================================================================
  * EPERM   GMEM_PERSIST_GET_RANGES: the caller lacks CAP_SYS_ADMIN
  * ENOMEM  there is no kernel memory to put the answer together
+ * ======  ===================================================================
+ *
+ * and %GMEM_PERSIST_SET_QUOTA also with
+ *
+ * ======  ===================================================================
+ * EPERM   the caller lacks CAP_SYS_ADMIN in the initial user namespace
+ * EROFS   the directory was opened on a mount that is read only
+ * EBUSY   the pool is frozen
  * ======  ===================================================================
  */
 
@@ -230,12 +240,43 @@ struct gmem_persist_attach {
  * ESTALE  it has no name any more
  * ENOENT  not all of the memory is quarantined, or some of it is named twice
  * ENXIO   the slot is none that was refused
- * EDQUOT  a limit of the caller's dmem cgroup, or of one above it, would be exceeded
+ * EDQUOT  a limit of the caller's dmem cgroup, or of one above it, or of a directory that the file
+ *         is in, would be exceeded
  * EBUSY   the pool is frozen
  * EAGAIN  which memory is whose is not known yet: write 1 to the file "restore" first
  * ENOMEM  there is no kernel memory for the bookkeeping
  */
 #define GMEM_PERSIST_ATTACH \
 	_IOW(GMEM_PERSIST_IOCTL_TYPE, 0x30, struct gmem_persist_attach)
+
+/**
+ * struct gmem_persist_quota - how much is used below a directory, and may be
+ * @max_bytes: limit of memory, in bytes; 0: none
+ * @max_names: limit of files and directories; 0: none
+ * @used_bytes: memory of all files below it, however deep, in bytes, and what they are about to
+ *	get; not read
+ * @used_names: files and directories below it, and files without a name that somebody has open;
+ *	not read
+ * @reserved: must be 0, and is
+ *
+ * What would exceed a limit of any directory that it is in fails with EDQUOT. A limit may be less
+ * than what is used. Limits hold in the next kernel, too.
+ */
+struct gmem_persist_quota {
+	__u64 max_bytes;
+	__u64 max_names;
+	__u64 used_bytes;
+	__u64 used_names;
+	__u64 reserved[4];
+};
+
+/*
+ * Of a directory, but not of the root directory. Who may open it for reading may ask; to set both
+ * limits is for CAP_SYS_ADMIN in the initial user namespace.
+ */
+#define GMEM_PERSIST_GET_QUOTA \
+	_IOWR(GMEM_PERSIST_IOCTL_TYPE, 0x31, struct gmem_persist_quota)
+#define GMEM_PERSIST_SET_QUOTA \
+	_IOW(GMEM_PERSIST_IOCTL_TYPE, 0x32, struct gmem_persist_quota)
 
 #endif /* _UAPI_LINUX_GMEM_PERSIST_H */

@@ -92,6 +92,13 @@ $((2 * M))"
 	check "by its path" says "^name *tenant/dir/vm0$"
 	check "a directory as JSON" exits 0 show tenant --json
 	check "of one line" says '^{"name":"tenant",.*"kind":"directory",.*}$'
+	check "what is used in one" exits 0 quota tenant --json
+	check "as JSON" says '^{"used_bytes":2097152,"max_bytes":0,"used_names":2,"max_names":0}$'
+	check "set a limit" exits 0 quota /gmem/tenant --bytes 1G --names 7
+	check "it is said" says "^max_bytes *1073741824$"
+	check "the other, too" says "^max_names *7$"
+	check "no limit of a file" exits 1 quota tenant/dir/vm0
+	check "no such limit" exits 2 quota tenant --bytes many
 	chown 1000:1000 /gmem/tenant
 	chmod 700 /gmem/tenant
 	mkdir -p /etc

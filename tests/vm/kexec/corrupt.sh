@@ -55,7 +55,7 @@ case $STAGE in
 	check "dir: a directory" mkdir /gmem/dir
 	check "inside: a file in it" sh -c "echo data > /gmem/dir/inside"
 	# The tree at last: it is the way to all else.
-	handover bad,0 object,bad token,guessed list,pieces object,dir header,1 tree,0
+	handover bad,0 object,bad token,guessed list,pieces quota,dir header,1 tree,0
 	;;
 2)
 	# Of what there are two, the other one is good.

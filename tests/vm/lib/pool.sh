@@ -8,10 +8,13 @@ pool=/sys/kernel/mm/gmem_persist
 # is FILE VALUE: what a file below the pool's folder says
 is() { [ "$(cat "$pool/$1")" = "$2" ]; }
 
+# quotas_add_up: what each directory says is used below it is the sum of what is there
+quotas_add_up() { grep -q -x "wrong 0" /sys/kernel/debug/gmem_persist/quota; }
+
 # adds_up: every byte of the pool is in exactly one of the five states. Of one moment: a
-# worker may be cleaning.
+# worker may be cleaning. So do quotas.
 adds_up() {
-	awk '{ v[$1] = $2 } END { exit v["pool"] != v["clean"] + v["dirty"] + v["used"] +
+	quotas_add_up && awk '{ v[$1] = $2 } END { exit v["pool"] != v["clean"] + v["dirty"] + v["used"] +
 		v["quarantined"] + v["poisoned"] }' "$pool/stat"
 }
 

@@ -12,4 +12,5 @@ operations=10000
 
 check "$operations operations" gmem-pool random $operations 1
 check "all memory is free" is used_bytes 0
+check "quotas add up" quotas_add_up
 check "none of it is lost" is free_1g_bytes "$(cat "$pool/pool_bytes")"

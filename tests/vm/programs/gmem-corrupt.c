@@ -10,6 +10,7 @@
  *   gmem-corrupt blocks N        a byte of page N of the blocks
  *   gmem-corrupt bad [N]         a byte of a list of bad pages, or of both
  *   gmem-corrupt object NAME     a byte of an object's slot
+ *   gmem-corrupt quota NAME      a byte of a limit in it
  *   gmem-corrupt token NAME      a byte of its token
  *   gmem-corrupt list NAME       a byte of its list of ranges
  *   gmem-corrupt overlap A B     let object A name the memory of B, checksums right
@@ -228,6 +229,9 @@ int main(int argc, char **argv)
 		     offsetof(struct gmem_block_page_ser, blocks[0].free[0]));
 	} else if (!strcmp(what, "object") && argc == 3) {
 		flip(find(headers[0], argv[2], &id), offsetof(struct gmem_object_ser, size) + 3);
+	} else if (!strcmp(what, "quota") && argc == 3) {
+		flip(find(headers[0], argv[2], &id),
+		     offsetof(struct gmem_object_ser, quota_names));
 	} else if (!strcmp(what, "token") && argc == 3) {
 		flip(find(headers[0], argv[2], &id), offsetof(struct gmem_object_ser, token));
 	} else if (!strcmp(what, "list") && argc == 3) {
@@ -245,7 +249,7 @@ int main(int argc, char **argv)
 	} else if (!strcmp(what, "overlap") && argc == 4) {
 		overlap(find(headers[0], argv[2], &id), find(headers[0], argv[3], &id));
 	} else {
-		errx(2, "usage: gmem-corrupt tree|header|bad [0|1], version|open, blocks N, object|token|list NAME, hidden, or overlap|inside A B");
+		errx(2, "usage: gmem-corrupt tree|header|bad [0|1], version|open, blocks N, object|quota|token|list NAME, hidden, or overlap|inside A B");
 	}
 	return 0;
 }

@@ -26,8 +26,11 @@
  *   write=SIZE      write so much to it, by one call
  *   badwrite=SIZE   the same from memory that is not there; half=SIZE: of which a half is there
  *   unlink          take the name away
+ *   close           close it; a VM that has it goes on
  *   cpu=N           stay on that CPU
  *   bytes=N         N times, each by a call of its own, write a byte and read it back
+ *   reserve=SIZE    fallocate() that keeps its length
+ *   limit=N         of a directory: N names may be below it
  *   info            ask what it is; ranges: where its memory is
  *   rename=PATH     call it that; exchange=PATH exchanges the two
  *   vm=SIZE         let a VM of its own have it, by KVM_GMEM_PERSIST_HANDLE, and create it
@@ -96,6 +99,13 @@ static bool get_info(void)
 		return false;
 	printf("info_size=%llu\ninfo_views=%u\n", info.size, info.views);
 	return true;
+}
+
+static bool limit_names(uint64_t n)
+{
+	struct gmem_persist_quota quota = { .max_names = n };
+
+	return !ioctl(file, GMEM_PERSIST_SET_QUOTA, &quota);
 }
 
 static bool get_ranges(void)
@@ -279,6 +289,10 @@ static bool act(const char *action)
 		return !ftruncate(file, parse_size(value));
 	if (IS("allocate="))
 		return !fallocate(file, 0, 0, parse_size(value));
+	if (IS("reserve="))
+		return !fallocate(file, FALLOC_FL_KEEP_SIZE, 0, parse_size(value));
+	if (IS("limit="))
+		return limit_names(n);
 	if (IS("punch"))
 		return !fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, size);
 	if (IS("rename="))
@@ -299,6 +313,8 @@ static bool act(const char *action)
 		return print_token();
 	if (IS("put="))
 		return pwrite(file, &n, sizeof(n), 0) == sizeof(n);
+	if (IS("close"))
+		return !close(file);
 	if (IS("unlink"))
 		return !unlink(path);
 	if (IS("vm="))

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/gmem_persist.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -187,10 +188,56 @@ static void check_ranges(const struct gmem_persist_info *info)
 	free(entry);
 }
 
+/* Of a directory, the root directory excepted, and of nothing else */
+static void check_quota(const struct gmem_persist_info *info, bool root)
+{
+	struct gmem_persist_quota q = {}, again;
+	struct gmem_persist_list list;
+	const size_t first = offsetof(struct gmem_persist_quota, reserved);
+
+	if (info->kind != GMEM_PERSIST_FILE_DIRECTORY || root) {
+		must_fail(GMEM_PERSIST_GET_QUOTA, &q, ENOTTY, "a quota where there is none");
+		must_fail(GMEM_PERSIST_SET_QUOTA, &q, ENOTTY, "a quota where there is none");
+		return;
+	}
+	/* What is not reserved is not looked at. */
+	memset(&q, 0xff, first);
+	if (ioctl(file, GMEM_PERSIST_GET_QUOTA, &q))
+		err(1, "GMEM_PERSIST_GET_QUOTA");
+	for (size_t i = 0; i < sizeof(q.reserved) / sizeof(*q.reserved); i++)
+		if (q.reserved[i])
+			errx(1, "a reserved field of a quota is set");
+	fprintf(said, "max_bytes=%llu\nmax_names=%llu\nused_bytes=%llu\nused_names=%llu\n",
+		q.max_bytes, q.max_names, q.used_bytes, q.used_names);
+
+	must_fail(GMEM_PERSIST_GET_QUOTA, NULL, EFAULT, "no address for a quota");
+	must_fail(GMEM_PERSIST_SET_QUOTA, NULL, EFAULT, "no address for a quota");
+	for (size_t i = first; i < sizeof(q); i++) {
+		again = q;
+		((char *)&again)[i] = 1;
+		must_fail(GMEM_PERSIST_GET_QUOTA, &again, EINVAL, "a reserved byte of a quota");
+		must_fail(GMEM_PERSIST_SET_QUOTA, &again, EINVAL, "a reserved byte of a quota");
+	}
+	must_fail(_IOW(GMEM_PERSIST_IOCTL_TYPE, 0x31, char[8]), &list, ENOTTY, "another size");
+	/* Any limit can be set, and what is used is not. */
+	again = (struct gmem_persist_quota){
+		.max_bytes = UINT64_MAX, .max_names = 1, .used_bytes = 7, .used_names = 7,
+	};
+	if (ioctl(file, GMEM_PERSIST_SET_QUOTA, &again) ||
+	    ioctl(file, GMEM_PERSIST_GET_QUOTA, &again) ||
+	    again.max_bytes != UINT64_MAX || again.max_names != 1 ||
+	    again.used_bytes != q.used_bytes || again.used_names != q.used_names)
+		errx(1, "limits are not what was set");
+	if (ioctl(file, GMEM_PERSIST_SET_QUOTA, &q) || ioctl(file, GMEM_PERSIST_GET_QUOTA, &again) ||
+	    memcmp(&q, &again, sizeof(q)))
+		errx(1, "limits are not what they were");
+}
+
 static const char *const kinds[] = { "empty", "memory", "data", "directory" };
 
 int main(int argc, char **argv)
 {
+	static const __u8 no_uuid[16];
 	struct gmem_persist_info info = {};
 	char *text, *pair;
 	size_t len;
@@ -220,6 +267,8 @@ int main(int argc, char **argv)
 	check_nodes(&info);
 	check_bad_pages(&info);
 	check_ranges(&info);
+	/* The root directory has no uuid. */
+	check_quota(&info, !memcmp(info.uuid, no_uuid, sizeof(no_uuid)));
 	fclose(said);
 	fputs(text + 1, stdout);
 	for (int i = 2; i < argc; i++) {

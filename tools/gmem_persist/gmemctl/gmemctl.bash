@@ -9,7 +9,7 @@ _gmemctl() {
 	case $last in
 	gmemctl)
 		mapfile -t COMPREPLY < <(compgen -W \
-			"status list show token create discard attach freeze thaw decode" -- "$word") ;;
+			"status list show token quota create discard attach freeze thaw decode" -- "$word") ;;
 	show)
 		names=$(gmemctl list 2>/dev/null | awk 'NR > 1 { print $5 }')
 		mapfile -t COMPREPLY < <(compgen -W "--json --field $names" -- "$word") ;;
@@ -23,6 +23,8 @@ _gmemctl() {
 		mapfile -t COMPREPLY < <(compgen -W "$names" -- "$word") ;;
 	--granule)
 		mapfile -t COMPREPLY < <(compgen -W "2M 1G" -- "$word") ;;
+	quota)
+		mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;
 	token)
 		mapfile -t COMPREPLY < <(compgen -f -W "--json" -- "$word") ;;
 	decode)
@@ -35,6 +37,8 @@ _gmemctl() {
 		attach)
 			mapfile -t COMPREPLY < <(compgen -W \
 				"--slot --granule --private --data" -- "$word") ;;
+		quota)
+			mapfile -t COMPREPLY < <(compgen -W "--bytes --names --json" -- "$word") ;;
 		status | list | show | token | decode)
 			mapfile -t COMPREPLY < <(compgen -W "--json" -- "$word") ;;
 		esac ;;

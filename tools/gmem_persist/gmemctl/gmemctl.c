@@ -25,6 +25,7 @@ static const char usage[] =
 "       gmemctl list [--json]               objects, a line each\n"
 "       gmemctl show [--json] [--field NAME] PATH...   what objects are\n"
 "       gmemctl token FILE [--json]         who changed the memory of a file of gmemfs last\n"
+"       gmemctl quota DIRECTORY [--bytes N] [--names N] [--json]   what is used there, and may be\n"
 "       gmemctl create NAME SIZE [--granule 2M|1G] [--nodes MASK] [--private]\n"
 "       gmemctl discard NAME                free a parked object\n"
 "       gmemctl attach FILE [--slot N] [--granule 2M|1G] [--private | --data LENGTH] [RANGE...]\n"
@@ -34,7 +35,7 @@ static const char usage[] =
 
 bool json;
 static bool private;
-static const char *granule, *nodes, *field, *slot, *length;
+static const char *granule, *nodes, *field, *slot, *length, *bytes, *names;
 
 static void __attribute__((noreturn)) bad_usage(void)
 {
@@ -148,7 +149,13 @@ static int status(void)
 	return STATUS_OK;
 }
 
-static uint64_t parse_size(const char *text)
+/**
+ * parse_size - read a number
+ * @text: decimal or hexadecimal, perhaps with K, M, G or T behind it
+ *
+ * Return: the number. What is none ends the program.
+ */
+uint64_t parse_size(const char *text)
 {
 	static const char units[] = "KMGT";
 	char *end;
@@ -275,6 +282,8 @@ int main(int argc, char **argv)
 		{ "field", required_argument, NULL, 'f' },
 		{ "slot", required_argument, NULL, 's' },
 		{ "data", required_argument, NULL, 'd' },
+		{ "bytes", required_argument, NULL, 'b' },
+		{ "names", required_argument, NULL, 'm' },
 		{ "help", no_argument, NULL, 'h' },
 		{}
 	};
@@ -304,6 +313,12 @@ int main(int argc, char **argv)
 		case 'd':
 			length = optarg;
 			break;
+		case 'b':
+			bytes = optarg;
+			break;
+		case 'm':
+			names = optarg;
+			break;
 		case 'h':
 			fputs(usage, stdout);
 			return STATUS_OK;
@@ -330,6 +345,8 @@ int main(int argc, char **argv)
 		return list();
 	if (!strcmp(command, "show") && nr > 1)
 		return show(argv + 1, nr - 1, field);
+	if (IS("quota", 1))
+		return quota(argv[1], bytes, names);
 	if (IS("create", 2))
 		return create(argv[1], argv[2]);
 	if (IS("discard", 1))

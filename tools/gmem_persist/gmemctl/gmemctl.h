@@ -49,11 +49,13 @@ struct suggestion {
 	uint64_t length;
 };
 
-int open_root(bool write);
 int open_to_ask(int dir, const char *path);
 int show(char * const *paths, int nr, const char *field);
 int list(void);
 int show_token(const char *path);
+int quota(const char *path, const char *bytes, const char *names);
+int open_root(bool change);
+uint64_t parse_size(const char *text);
 const char *uuid_text(char text[UUID_TEXT_SIZE], const uint8_t uuid[16]);
 const char *token_text(char text[TOKEN_TEXT_SIZE], const uint8_t token[16]);
 int decode(void *bytes, size_t size);

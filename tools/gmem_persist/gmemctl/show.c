@@ -76,28 +76,28 @@ static char *find_mount(void)
 }
 
 /* A mount that nobody else sees, which ends with us. Only root can have it. */
-static int mount_own(bool write)
+static int mount_own(bool change)
 {
 	int fs = fsopen("gmemfs", FSOPEN_CLOEXEC);
 	int root;
 
 	if (fs < 0 || fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
 		return -1;
-	root = fsmount(fs, FSMOUNT_CLOEXEC, write ? 0 : MOUNT_ATTR_RDONLY);
+	root = fsmount(fs, FSMOUNT_CLOEXEC, change ? 0 : MOUNT_ATTR_RDONLY);
 	close(fs);
 	return root;
 }
 
 /**
- * open_root - open the root directory of gmemfs
- * @write: to make files in it
+ * open_root - open the root directory of gmemfs, which need not be mounted
+ * @change: not only to look, however it is mounted; only root can
  *
- * Return: a descriptor.
+ * Return: a descriptor. If it cannot be had, the program ends.
  */
-int open_root(bool write)
+int open_root(bool change)
 {
-	char *at = find_mount();
-	int root = at ? open(at, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : mount_own(write);
+	char *at = change ? NULL : find_mount();
+	int root = at ? open(at, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : mount_own(change);
 
 	if (root < 0 && at)
 		err(STATUS_FAILED, "%s", at);

@@ -34,6 +34,7 @@ static const struct {
 	{ "record_fuzz", record_fuzz_tests },
 	{ "judge", judge_tests },
 	{ "param", param_tests },
+	{ "quota", quota_tests },
 };
 
 struct test_where *where;

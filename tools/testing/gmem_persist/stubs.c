@@ -50,6 +50,11 @@ void kvfree(const void *p)
 	free((void *)p);
 }
 
+void kfree(const void *p)
+{
+	free((void *)p);
+}
+
 void sort(void *base, size_t num, size_t size,
 	  int (*cmp)(const void *, const void *),
 	  void (*swap)(void *, void *, int))

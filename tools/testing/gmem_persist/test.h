@@ -33,6 +33,7 @@ extern const struct test record_refuse_tests[];
 extern const struct test record_fuzz_tests[];
 extern const struct test judge_tests[];
 extern const struct test param_tests[];
+extern const struct test quota_tests[];
 
 /* Where a test is; shared with the process that reports on it. */
 struct test_where {

@@ -13,5 +13,6 @@ void *kvmalloc(size_t size, gfp_t flags);
 void *kvmalloc_array(size_t n, size_t size, gfp_t flags);
 void *kvcalloc(size_t n, size_t size, gfp_t flags);
 void kvfree(const void *p);
+void kfree(const void *p);
 
 #endif /* GMEM_TEST_LINUX_SLAB_H */
