@@ -16,16 +16,16 @@ MAX_FILE_LINES = 700
 # From the bottom to the top
 ORDER = """
 	stop trace
-	ranges param arena arena_find place record judge
+	ranges param arena arena_find place record judge quota
 	pool reserve window
 	tables slots
 	charge clean
 	poison quarantine mapping keep backing
-	handle name object grow use create
+	handle quotactl object name grow use create
 	view mmap info data
-	fs file dir
-	restore handover leave
-	sysfs debugfs
+	fs file dir named vm
+	restore attach handover leave
+	sysfs debugfs start
 """.split()
 
 # Who calls upward nevertheless, and what: none of it should be, and there must not be more.
@@ -34,9 +34,10 @@ UPWARD = {
     "pool": "*",
     "tables": "gmem_slot gmem_slot_count gmem_slots_add gmem_slots_forget",
     "poison": "gmem_object_pfn gmem_vma_pgoff",
-    "name": "gmem_object_hide gmem_object_end_unused gmem_object_remove gmem_restore_pending",
-    "object": "gmem_fs_new_inode gmem_restore_pending",
-    "use": "gmem_restore_pending",
+    "name": "gmem_restore_pending",
+    "object": "gmem_fs_new_inode",
+    "file": "gmem_attach_ioctl",
+    "named": "gmem_restore_pending",
 }
 
 # Other words that static functions of a file may begin with

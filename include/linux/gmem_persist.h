@@ -111,13 +111,15 @@ struct gmem_object *gmem_object_create(const struct gmem_object_params *params);
 struct gmem_object *gmem_object_claim(const struct gmem_object_params *params);
 void gmem_object_release(struct gmem_object *obj);
 void gmem_object_undo(struct gmem_object *obj, bool created);
+struct file *gmem_resource_open(struct file *file);
+struct gmem_object *gmem_resource_claim(struct file *handle, u64 size, u64 flags, u32 vm_class,
+					bool *created);
 void gmem_object_get_info(struct gmem_object *obj,
 			  struct gmem_object_info *info);
 struct inode *gmem_object_inode(struct gmem_object *obj);
 unsigned long gmem_object_pfn(struct gmem_object *obj, pgoff_t index,
 			      int *max_order);
 bool gmem_object_is_bad(struct gmem_object *obj, pgoff_t index);
-int gmem_object_punch(struct gmem_object *obj, u64 offset, u64 size);
 void gmem_object_attach(struct gmem_object *obj, struct gmem_consumer *consumer);
 void gmem_object_detach(struct gmem_object *obj, struct gmem_consumer *consumer);
 

@@ -184,6 +184,17 @@ static int gmem_backing_try(struct gmem_backing *b, struct gmem_plan *plan, u64 
 	return -ENOSPC;
 }
 
+static struct gmem_backing *gmem_backing_new(u64 size)
+{
+	struct gmem_backing *b = kzalloc_obj(*b, GFP_KERNEL_ACCOUNT);
+
+	if (!b)
+		return NULL;
+	b->size = size;
+	gmem_keep_init(&b->keeping, &b->ranges);
+	return b;
+}
+
 /**
  * gmem_backing_take - take memory from the pool, and clear it
  * @size: how much, in bytes, a multiple of @granule; not 0
@@ -202,14 +213,10 @@ static int gmem_backing_try(struct gmem_backing *b, struct gmem_plan *plan, u64 
 struct gmem_backing *gmem_backing_take(u64 size, u64 granule, const nodemask_t *nodes,
 				       bool killable)
 {
-	struct gmem_backing *b = kzalloc_obj(*b, GFP_KERNEL_ACCOUNT);
+	struct gmem_backing *b = gmem_backing_new(size);
 	struct gmem_plan *plan;
 	int err = -ENOMEM;
 
-	if (b) {
-		b->size = size;
-		gmem_keep_init(&b->keeping, &b->ranges);
-	}
 	plan = kmalloc(struct_size(plan, node, gmem_pool.arena.nr_nodes), GFP_KERNEL_ACCOUNT);
 	if (b && plan)
 		err = gmem_backing_try(b, plan, size, granule, nodes);
@@ -336,7 +343,7 @@ void gmem_backing_let_go(struct gmem_backing *b)
  */
 struct gmem_backing *gmem_backing_of(const struct gmem_ranges *x)
 {
-	struct gmem_backing *b = kzalloc_obj(*b);
+	struct gmem_backing *b = gmem_backing_new(gmem_ranges_bytes(x));
 	struct gmem_charge *charges;
 
 	if (!b) {

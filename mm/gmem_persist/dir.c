@@ -4,8 +4,9 @@
  */
 #include "internal.h"
 
+#include <linux/dcache.h>
 #include <linux/fs.h>
-#include <linux/namei.h>
+#include <linux/mount.h>
 
 #include <uapi/linux/gmem_persist.h>
 
@@ -14,44 +15,56 @@ static const char *gmem_dir_name(const struct dentry *dentry)
 	return (const char *)dentry->d_name.name;
 }
 
+static void gmem_dir_show(struct dentry *dentry, struct gmem_object *obj)
+{
+	/* The dentry's reference */
+	ihold(obj->inode);
+	d_make_persistent(dentry, obj->inode);
+}
+
+/* A name that is not in the dcache is none, see name.c. */
 static struct dentry *gmem_dir_lookup(struct inode *dir, struct dentry *dentry,
 				      unsigned int flags)
 {
 	if (dentry->d_name.len >= GMEM_NAME_SIZE)
 		return ERR_PTR(-ENAMETOOLONG);
-	return d_splice_alias(gmem_object_lookup(gmem_fs_inode_object(dir),
-						 gmem_dir_name(dentry)), dentry);
+	return simple_lookup(dir, dentry, flags);
 }
 
-/* Objects come and go by the ioctl, too, and in the root directory. */
-static int gmem_dir_revalidate(struct inode *dir, const struct qstr *name,
-			       struct dentry *dentry, unsigned int flags)
+/**
+ * gmem_dir_give_name - give an object its name
+ * @dentry: the name, which is free; gets the object's inode
+ * @obj: the object, which is live and has none
+ *
+ * Context: process context; takes gmem_pool.lock; the lock of the directory's inode is held.
+ * Return: 0, -EINVAL (no such name is possible), or an error of gmem_name_give().
+ */
+int gmem_dir_give_name(struct dentry *dentry, struct gmem_object *obj)
 {
-	char buf[GMEM_NAME_SIZE];
+	struct inode *dir = d_inode(dentry->d_parent);
+	int err;
 
-	if (flags & LOOKUP_RCU)
-		return -ECHILD;
-	if (gmem_fs_inode_object(dir))
-		return gmem_object_shown(dentry, NULL);
-	/* What is too long has no dentry. In a path, a name is followed by a slash. */
-	if (WARN_ON_ONCE(name->len >= sizeof(buf)))
-		return 0;
-	memcpy(buf, name->name, name->len);
-	buf[name->len] = '\0';
-	return gmem_object_shown(dentry, buf);
+	if (!gmem_name_valid(gmem_dir_name(dentry)))
+		return -EINVAL;
+	err = gmem_name_give(obj, gmem_fs_inode_object(dir), gmem_dir_name(dentry));
+	if (err)
+		return err;
+	gmem_stop_here("file-recorded");
+	gmem_dir_show(dentry, obj);
+	gmem_fs_touch(dir);
+	return 0;
 }
-
-const struct dentry_operations gmem_dops = {
-	.d_revalidate = gmem_dir_revalidate,
-	.d_delete = always_delete_dentry,
-};
 
 static int gmem_dir_make(struct inode *dir, struct dentry *dentry, umode_t mode)
 {
-	int err = gmem_object_create_file(dir, dentry, mode);
+	struct gmem_object *obj = gmem_create_file(dir, mode);
+	int err;
 
-	if (!err)
-		gmem_fs_touch(dir);
+	if (IS_ERR(obj))
+		return PTR_ERR(obj);
+	err = gmem_dir_give_name(dentry, obj);
+	if (err)
+		gmem_object_give_up(obj);
 	return err;
 }
 
@@ -76,6 +89,7 @@ static int gmem_dir_unlink(struct inode *dir, struct dentry *dentry)
 		return err;
 	gmem_fs_touch(dir);
 	inode_set_ctime_current(inode);
+	d_make_discardable(dentry);
 	return 0;
 }
 
@@ -98,30 +112,46 @@ static int gmem_dir_rename(struct mnt_idmap *idmap, struct inode *old_dir,
 	simple_rename_timestamp(old_dir, old_dentry, new_dir, new_dentry);
 	gmem_object_save_times(old_dir);
 	gmem_object_save_times(new_dir);
+	if (target && !(flags & RENAME_EXCHANGE))
+		d_make_discardable(new_dentry);
 	return 0;
 }
 
-/* The position is the number of the last inode that was told of. */
-static int gmem_dir_iterate(struct file *file, struct dir_context *ctx)
+/**
+ * gmem_dir_begin_restore - begin to restore a name
+ * @dir: the directory that it is in; NULL: the root
+ * @name: the name
+ *
+ * Context: process context; takes the lock of the directory's inode.
+ * Return: the name's dentry, for gmem_dir_restore() and in any case simple_done_creating(),
+ * with the lock held, or an ERR_PTR(): -ENOMEM.
+ */
+struct dentry *gmem_dir_begin_restore(const struct gmem_object *dir, const char *name)
 {
-	const struct gmem_object *dir = gmem_fs_inode_object(file_inode(file));
-	char name[GMEM_NAME_SIZE];
-	struct inode *inode;
+	struct dentry *dentry, *parent;
 
-	if (!dir_emit_dots(file, ctx))
-		return 0;
-	/* Positions 0 and 1 were the dots; no inode but the root has such a number. */
-	while ((inode = gmem_object_next(dir, ctx->pos - 1, name))) {
-		const u64 ino = inode->i_ino;
-		const unsigned char type = fs_umode_to_dtype(inode->i_mode);
+	/* That is restored, and so has a dentry. */
+	parent = dir ? d_find_any_alias(dir->inode) : dget(gmem_fs_mount->mnt_root);
+	inode_lock_nested(d_inode(parent), I_MUTEX_PARENT);
+	/*
+	 * Nobody had this name. There is no need to look: if somebody has just found that out, his
+	 * dentry goes when he does, and this one is found before it.
+	 */
+	dentry = d_alloc_name(parent, name);
+	if (!dentry)
+		inode_unlock(d_inode(parent));
+	dput(parent);
+	return dentry ?: ERR_PTR(-ENOMEM);
+}
 
-		/* Not under any lock: user space may fault. */
-		iput(inode);
-		if (!dir_emit(ctx, name, strlen(name), ino, type))
-			break;
-		ctx->pos = ino + 1;
-	}
-	return 0;
+/**
+ * gmem_dir_restore - an object has been restored
+ * @dentry: its name, from gmem_dir_begin_restore()
+ * @obj: the object
+ */
+void gmem_dir_restore(struct dentry *dentry, struct gmem_object *obj)
+{
+	gmem_dir_show(dentry, obj);
 }
 
 static long gmem_dir_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
@@ -136,9 +166,11 @@ static long gmem_dir_ioctl(struct file *file, unsigned int cmd, unsigned long ar
 }
 
 const struct file_operations gmem_dir_fops = {
-	.llseek = generic_file_llseek,
+	.open = dcache_dir_open,
+	.release = dcache_dir_close,
+	.llseek = dcache_dir_lseek,
 	.read = generic_read_dir,
-	.iterate_shared = gmem_dir_iterate,
+	.iterate_shared = dcache_readdir,
 	.fsync = noop_fsync,
 	.unlocked_ioctl = gmem_dir_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
@@ -155,6 +187,30 @@ const struct inode_operations gmem_dir_iops = {
 	.getattr = gmem_fs_getattr,
 };
 
+/*
+ * A file that never has a name: an object that dies with its last view. Only who may write to the
+ * root directory gets one, since what it has is in no other directory.
+ */
+static int gmem_dir_root_tmpfile(struct mnt_idmap *idmap, struct inode *dir,
+				 struct file *file, umode_t mode)
+{
+	struct gmem_object *obj;
+	int err;
+
+	/* It would be no view, and nothing would end the object. */
+	if (!(file->f_mode & (FMODE_READ | FMODE_WRITE)))
+		return -EINVAL;
+	obj = gmem_create_file(dir, S_IFREG | (mode & S_IALLUGO));
+	if (IS_ERR(obj))
+		return PTR_ERR(obj);
+	ihold(obj->inode);
+	d_tmpfile(file, obj->inode);
+	err = finish_open_simple(file, 0);
+	if (!(file->f_mode & FMODE_OPENED))
+		gmem_object_give_up(obj);
+	return err;
+}
+
 /* Nobody hands the attributes of the root on, so they are what they are. */
 static int gmem_dir_root_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 				 struct iattr *attr)
@@ -169,5 +225,6 @@ const struct inode_operations gmem_root_iops = {
 	.mkdir = gmem_dir_mkdir,
 	.rmdir = gmem_dir_unlink,
 	.rename = gmem_dir_rename,
+	.tmpfile = gmem_dir_root_tmpfile,
 	.setattr = gmem_dir_root_setattr,
 };

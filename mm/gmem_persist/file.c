@@ -187,7 +187,20 @@ static int gmem_file_set_owner(struct inode *inode, const struct iattr *attr)
 		gid = from_vfsgid(&nop_mnt_idmap, &init_user_ns, attr->ia_vfsgid);
 	if (attr->ia_valid & ATTR_MODE)
 		mode = attr->ia_mode;
+	/* As setattr_copy() has it */
+	if (!in_group_or_capable(&nop_mnt_idmap, inode, VFSGIDT_INIT(gid)))
+		mode &= ~S_ISGID;
 	return gmem_object_set_attr(gmem_fs_inode_object(inode), uid, gid, mode);
+}
+
+/* What the record says is what stat() says from now on. */
+static void gmem_file_copy_attr(struct mnt_idmap *idmap, struct inode *inode,
+				const struct iattr *attr, unsigned int which)
+{
+	struct iattr some = *attr;
+
+	some.ia_valid &= which;
+	setattr_copy(idmap, inode, &some);
 }
 
 /**
@@ -196,15 +209,18 @@ static int gmem_file_set_owner(struct inode *inode, const struct iattr *attr)
  * @dentry: of it
  * @attr: which ones
  *
+ * Owner and mode come first. With a size only set-user-ID and set-group-ID bits go, and if the
+ * size is refused then they stay away, as with a write: nothing has to be taken back, which a
+ * freeze in between would forbid.
+ *
  * Return: 0, -EBUSY (the pool is frozen), or an error of setattr_prepare(),
  * gmem_object_open(), gmem_object_populate(), gmem_data_truncate() or
- * gmem_object_set_attr(); nothing has changed then.
+ * gmem_object_set_attr(); nothing but these bits has changed then.
  */
 int gmem_fs_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *attr)
 {
-	const bool recorded = attr->ia_valid & (ATTR_UID | ATTR_GID | ATTR_MODE);
+	const unsigned int recorded = ATTR_UID | ATTR_GID | ATTR_MODE;
 	struct inode *inode = d_inode(dentry);
-	struct gmem_object *obj = gmem_fs_inode_object(inode);
 	int err;
 
 	err = setattr_prepare(idmap, dentry, attr);
@@ -212,20 +228,19 @@ int gmem_fs_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr
 		return err;
 	if (gmem_pool_frozen())
 		return -EBUSY;
-	/* First, as it can be taken back. */
-	err = recorded ? gmem_file_set_owner(inode, attr) : 0;
-	if (!err && attr->ia_valid & ATTR_SIZE) {
-		if (attr->ia_valid & ATTR_FILE)
-			err = gmem_file_set_size(inode, attr->ia_size);
-		else
-			err = gmem_file_set_size_by_path(inode, attr->ia_size);
-		if (err && recorded)
-			gmem_object_set_attr(obj, inode->i_uid, inode->i_gid,
-					     inode->i_mode);
+	if (attr->ia_valid & recorded) {
+		err = gmem_file_set_owner(inode, attr);
+		if (err)
+			return err;
+		gmem_file_copy_attr(idmap, inode, attr, recorded);
 	}
-	if (err)
-		return err;
-	setattr_copy(idmap, inode, attr);
+	if (attr->ia_valid & ATTR_SIZE) {
+		err = attr->ia_valid & ATTR_FILE ? gmem_file_set_size(inode, attr->ia_size) :
+						   gmem_file_set_size_by_path(inode, attr->ia_size);
+		if (err)
+			return err;
+	}
+	gmem_file_copy_attr(idmap, inode, attr, ~recorded);
 	gmem_object_save_times(inode);
 	return 0;
 }

@@ -31,9 +31,8 @@
  * Names, owners and modes survive a kexec, and so does the time of the last change. To write
  * to mapped memory does not change its time.
  *
- * Files are looked up in the pool's list of objects, which is what counts, and a
- * dentry lives no longer than it is used and is asked each time whether it still tells
- * the truth. So the ioctl need not know of directories and their locks.
+ * Names are in the dcache and nowhere else, see name.c. After a kexec it is filled when the
+ * objects are restored.
  *
  * There is one instance for all mounts, so what is said with one, or by remounting it, is
  * true for all: ``granule=2M`` or ``granule=1G``, and ``nodes=LIST``, are what guests' memory
@@ -64,7 +63,7 @@
 
 #define ROOT_INO	1
 
-static struct vfsmount *gmem_mnt;
+struct vfsmount *gmem_fs_mount;	/* nobody sees this one */
 
 /* What a file's memory is to be, and in a mount's context, what was said of it. */
 struct gmem_fs_opts {
@@ -141,7 +140,6 @@ static int gmem_fs_fill_super(struct super_block *sb, struct fs_context *fc)
 	sb->s_iflags |= SB_I_NOEXEC | SB_I_NODEV;
 	sb->s_time_gran = 1;
 	sb->s_op = &gmem_fs_sops;
-	set_default_d_op(sb, &gmem_dops);
 
 	root = new_inode(sb);
 	if (!root)
@@ -273,14 +271,23 @@ bool gmem_fs_options(u64 *granule, nodemask_t *nodes)
 /**
  * gmem_fs_init - make the instance on which all objects' inodes are
  *
- * Return: 0 or -errno.
+ * Context: process context, at boot or later.
+ * Return: 0 or -errno; it may be tried again.
  */
 int gmem_fs_init(void)
 {
-	gmem_mnt = kern_mount(&gmem_fs_type);
-	if (IS_ERR(gmem_mnt))
-		return PTR_ERR(gmem_mnt);
-	return register_filesystem(&gmem_fs_type);
+	struct vfsmount *mnt = kern_mount(&gmem_fs_type);
+	int err;
+
+	if (IS_ERR(mnt))
+		return PTR_ERR(mnt);
+	gmem_fs_mount = mnt;
+	err = register_filesystem(&gmem_fs_type);
+	if (err) {
+		gmem_fs_mount = NULL;
+		kern_unmount(mnt);
+	}
+	return err;
 }
 
 static const struct address_space_operations gmem_fs_aops = {
@@ -297,7 +304,7 @@ static const struct address_space_operations gmem_fs_aops = {
 struct inode *gmem_fs_new_inode(struct gmem_object *obj, const struct gmem_object_ser *ser)
 {
 	const bool dir = ser->kind == GMEM_PERSIST_KIND_DIRECTORY;
-	struct inode *inode = new_inode(gmem_mnt->mnt_sb);
+	struct inode *inode = new_inode(gmem_fs_mount->mnt_sb);
 
 	if (!inode)
 		return NULL;

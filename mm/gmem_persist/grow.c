@@ -137,8 +137,8 @@ int gmem_object_populate(struct gmem_object *obj,
 	return err;
 }
 
-static int gmem_object_take_over(const struct gmem_attach *a, struct gmem_backing *b,
-				 struct gmem_room *room, struct gmem_ranges *rest)
+static int gmem_grow_take_over(const struct gmem_attach *a, struct gmem_backing *b,
+			       struct gmem_room *room, struct gmem_ranges *rest)
 {
 	struct gmem_object_ser *ser = a->obj->ser;
 	unsigned int i;
@@ -147,7 +147,7 @@ static int gmem_object_take_over(const struct gmem_attach *a, struct gmem_backin
 
 	if (gmem_pool.holders)
 		return -EBUSY;
-	if (!gmem_object_visible(a->obj))
+	if (!gmem_object_named(a->obj))
 		return -ESTALE;
 	swap(gmem_pool.quarantined, *rest);
 	for (i = 0; i < b->ranges.nr; i++) {
@@ -167,8 +167,8 @@ static int gmem_object_take_over(const struct gmem_attach *a, struct gmem_backin
 	return 0;
 }
 
-static int gmem_object_do_attach(const struct gmem_attach *a, struct gmem_backing *b,
-				 struct gmem_ranges *rest)
+static int gmem_grow_take(const struct gmem_attach *a, struct gmem_backing *b,
+			  struct gmem_ranges *rest)
 {
 	struct address_space *mapping = a->obj->inode->i_mapping;
 	struct gmem_room room;
@@ -180,7 +180,7 @@ static int gmem_object_do_attach(const struct gmem_attach *a, struct gmem_backin
 	err = gmem_poison_mark(a->obj, &b->ranges);
 	if (!err) {
 		filemap_invalidate_lock(mapping);
-		err = gmem_object_take_over(a, b, &room, rest);
+		err = gmem_grow_take_over(a, b, &room, rest);
 		filemap_invalidate_unlock(mapping);
 	}
 	gmem_room_free(&room);
@@ -200,7 +200,8 @@ static int gmem_object_do_attach(const struct gmem_attach *a, struct gmem_backin
  * object's inode, its invalidate lock and gmem_pool.lock.
  * Return: 0, -EEXIST (it has memory), -ENOENT (not all of the memory is quarantined, or some is
  * named twice), -ESTALE (the object has no name any more), -EDQUOT (a limit of the caller's dmem
- * cgroup, or of one above it, or of a directory that it is in, would be exceeded), -EBUSY (the pool is frozen), -ENOMEM.
+ * cgroup, or of one above it, or of a directory that it is in, would be exceeded), -EBUSY (the
+ * pool is frozen), -ENOMEM.
  */
 int gmem_object_attach_memory(const struct gmem_attach *a)
 {
@@ -221,7 +222,7 @@ int gmem_object_attach_memory(const struct gmem_attach *a)
 	inode_lock(inode);
 	err = a->obj->ranges.nr ? -EEXIST : gmem_quarantine_without(&b->ranges, &rest);
 	if (!err) {
-		err = gmem_object_do_attach(a, b, &rest);
+		err = gmem_grow_take(a, b, &rest);
 		kvfree(rest.r);
 	}
 	if (!err) {

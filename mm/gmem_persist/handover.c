@@ -28,8 +28,8 @@
  *
  * Context: any. Without gmem_pool.lock the answer is a hint.
  * Return: 0, -EOPNOTSUPP (KHO is off, nothing can be handed over), -ENOMEM (there was no memory
- * to let the next kernel find the record), -ENOEXEC (the kernel loaded for kexec gets no handover), -EAGAIN (root is creating an object), -ENOENT (no
- * kernel is loaded for kexec).
+ * to let the next kernel find the record), -ENOEXEC (the kernel loaded for kexec gets no
+ * handover), -EAGAIN (root is creating an object), -ENOENT (no kernel is loaded for kexec).
  */
 int gmem_handover_check(void)
 {
@@ -72,8 +72,8 @@ static int gmem_handover_do_freeze(enum gmem_holder holder, bool anyway)
  *
  * Context: process context; takes gmem_pool.lock.
  * Return: 0, -EALREADY (@holder holds it already), -EOPNOTSUPP (KHO is off, nothing
- * can be handed over), -ENOMEM (likewise, for lack of memory at boot), -EAGAIN (root is creating an object), -ENOEXEC (the kernel
- * loaded for kexec gets no handover).
+ * can be handed over), -ENOMEM (likewise, for lack of memory at boot), -EAGAIN (root is
+ * creating an object), -ENOEXEC (the kernel loaded for kexec gets no handover).
  */
 int gmem_handover_freeze(enum gmem_holder holder, bool anyway)
 {

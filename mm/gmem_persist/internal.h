@@ -7,13 +7,13 @@
  *  kernel_kexec() / sysfs			(who may sleep here holds none of ours)
  *    start_lock				(start.c: who starts the pool, by a work)
  *      restore_lock				(restore.c: what is quarantined becomes less)
- *        inode->i_rwsem			(size, kind and name of an object)
+ *        inode->i_rwsem of a directory	(which names are in it)
+ *        inode->i_rwsem			(size and kind of an object)
  *          mapping->invalidate_lock	(who maps an object, bad pages of it)
  *            writers_lock of an object	(view.c: who writes to it)
  *            KVM's mmu_lock
  *            gmem_pool.lock
  *              xa_lock of gmem_pool.objects
- *              dentry->d_lock		(d_instantiate())
  *              the lock of a waitqueue
  *          the object's charge_lock		(who pays for it)
  *            locks of the dmem cgroup
@@ -22,8 +22,8 @@
  * has (keep.c), allocates nothing and prints nothing, and cannot be preempted by anybody.
  *
  * All others are an object's own. Who holds one may be a tenant of the lowest priority, who is
- * preempted then and does not run for long, or who clears some MiB. So freezing and thawing,
- * discarding, and memory_failure() take none of them. Claiming an object, and whatever else is
+ * preempted then and does not run for long, or who clears some MiB. So freezing, thawing and
+ * memory_failure() take none of them. Claiming an object, and whatever else is
  * done to it, takes those of this object, and so waits for those who use it and for nobody
  * else.
  */
@@ -139,6 +139,7 @@ struct kstat;
 struct mnt_idmap;
 struct obj_cgroup;
 struct path;
+struct vfsmount;
 
 enum gmem_state {
 	GMEM_ALLOCATING,
@@ -152,10 +153,9 @@ enum gmem_state {
  * @ser: its slot in the record, where its attributes are; under gmem_pool.lock. Those that
  *	never change, and size, granule, flags and VM class once it has memory, are read without
  * @payer: which memory cgroup pays for the slot; NULL: none
- * @hash: in the table of names, while it has one
  * @deferred: in gmem_pool.deferred
  * @ended: in gmem_pool.ended
- * @parent: the directory that it is in; NULL: the root; under gmem_pool.lock
+ * @parent: the directory that it is in; NULL: the root, or it has no name; under gmem_pool.lock
  * @nr_below: of a directory: how many names are in it; under gmem_pool.lock
  * @quota: what it counts for, and where; under gmem_pool.lock
  * @ranges: its memory in the order of its offsets, in the record; changes, also while it is
@@ -189,7 +189,6 @@ struct gmem_object {
 	u32 id;
 	struct gmem_object_ser *ser;
 	struct obj_cgroup *payer;
-	struct hlist_node hash;
 	struct list_head deferred;
 	struct list_head ended;
 	struct gmem_object *parent;
@@ -226,10 +225,10 @@ static inline bool gmem_object_is_dir(const struct gmem_object *obj)
 	return obj->ser->kind == GMEM_PERSIST_KIND_DIRECTORY;
 }
 
-/* Has it a name by which it is found, also while that is being taken away? */
+/* Has it a name? Only then the next kernel learns of it. */
 static inline bool gmem_object_named(const struct gmem_object *obj)
 {
-	return !hlist_unhashed(&obj->hash);
+	return obj->ser->state == GMEM_PERSIST_SLOT_VALID;
 }
 
 static inline bool gmem_object_has_views(const struct gmem_object *obj)
@@ -402,6 +401,8 @@ bool gmem_keep_next(struct gmem_cursor *c, const struct gmem_ranges *x,
 		    struct gmem_range *piece);
 void gmem_keep_init(struct gmem_keeping *k, const struct gmem_ranges *x);
 void gmem_keep_begin(struct gmem_keeping *k);
+bool gmem_keep_is_begun(const struct gmem_keeping *k);
+int gmem_keep_all(struct gmem_keeping *k);
 void gmem_keep_done(struct gmem_keeping *k);
 void gmem_keep_stop(struct gmem_keeping *k);
 void gmem_keep_stop_all(void);
@@ -480,14 +481,14 @@ void gmem_backing_index_ranges(const struct gmem_ranges *x, u64 *start);
 
 /* object.c */
 int gmem_object_check_params(const struct gmem_object_params *params, bool claim);
-struct gmem_object *gmem_object_new(struct gmem_object *dir, const char *name,
-				    struct gmem_object_ser *ser, bool awaited);
+struct gmem_object *gmem_object_new(struct gmem_object_ser *ser, bool awaited);
 void gmem_object_go_live(struct gmem_object *obj);
+void gmem_object_not_awaited(struct gmem_object *obj);
 void gmem_object_give_up(struct gmem_object *obj);
 void gmem_object_hide(struct gmem_object *obj);
-void gmem_object_end(struct gmem_object *obj);
+void gmem_object_unhide(struct gmem_object *obj);
+void gmem_object_count_name(struct gmem_object *obj);
 bool gmem_object_end_unused(struct gmem_object *obj);
-int gmem_object_discard(const char *name);
 void gmem_object_remove(struct gmem_object *obj);
 void gmem_object_put(struct gmem_object *obj);
 void gmem_object_free(struct gmem_object *obj);
@@ -496,13 +497,16 @@ struct gmem_object *gmem_object_restore(u32 id, struct gmem_range *list,
 					struct gmem_object *parent);
 
 /* create.c */
-int gmem_object_create_file(struct inode *dir, struct dentry *dentry, umode_t mode);
+struct gmem_object *gmem_create_memory(const struct gmem_object_params *params);
+struct gmem_object *gmem_create_file(const struct inode *dir, umode_t mode);
 
 /* use.c */
-int gmem_use_check_handle(const struct gmem_object_params *params, bool claim);
-struct gmem_object *gmem_use_claim(const struct gmem_object_params *params);
+int gmem_use_claim(struct gmem_object *obj, const struct gmem_object_params *params);
 int gmem_object_open(struct gmem_object *obj, bool write, bool exclusive);
 void gmem_object_close(struct gmem_object *obj);
+
+/* mapping.c */
+int gmem_object_punch(struct gmem_object *obj, u64 offset, u64 size);
 
 /* grow.c */
 /**
@@ -535,13 +539,7 @@ void gmem_object_shrink(struct gmem_object *obj, u64 size);
 int gmem_object_set_length(struct gmem_object *obj, u64 length);
 
 /* name.c */
-bool gmem_object_visible(const struct gmem_object *obj);
-void gmem_name_insert(struct gmem_object *obj);
-void gmem_name_remove(struct gmem_object *obj);
-struct gmem_object *gmem_object_find(const struct gmem_object *dir, const char *name);
-struct inode *gmem_object_lookup(const struct gmem_object *dir, const char *name);
-struct inode *gmem_object_next(const struct gmem_object *dir, u64 ino, char *name);
-bool gmem_object_shown(const struct dentry *dentry, const char *name);
+int gmem_name_give(struct gmem_object *obj, struct gmem_object *dir, const char *name);
 int gmem_object_unlink(struct gmem_object *obj);
 int gmem_object_rename(struct gmem_object *obj, struct gmem_object *dir, const char *name,
 		       struct gmem_object *target, bool exchange);
@@ -561,6 +559,7 @@ int gmem_data_fallocate(struct inode *inode, u64 end);
 int gmem_data_truncate(struct inode *inode, u64 size);
 
 /* fs.c */
+extern struct vfsmount *gmem_fs_mount;
 int gmem_fs_init(void);
 bool gmem_fs_options(u64 *granule, nodemask_t *nodes);
 struct inode *gmem_fs_new_inode(struct gmem_object *obj,
@@ -599,10 +598,19 @@ int gmem_fs_getattr(struct mnt_idmap *idmap, const struct path *path, struct kst
 		    u32 mask, unsigned int flags);
 
 /* dir.c */
-extern const struct dentry_operations gmem_dops;
 extern const struct file_operations gmem_dir_fops;
 extern const struct inode_operations gmem_dir_iops;
 extern const struct inode_operations gmem_root_iops;
+int gmem_dir_give_name(struct dentry *dentry, struct gmem_object *obj);
+struct dentry *gmem_dir_begin_restore(const struct gmem_object *dir, const char *name);
+void gmem_dir_restore(struct dentry *dentry, struct gmem_object *obj);
+
+/* named.c */
+int gmem_named_check_free(const char *name);
+int gmem_named_give(struct gmem_object *obj, const char *name);
+struct gmem_object *gmem_named_find(const char *name);
+void gmem_named_forget(struct gmem_object *obj);
+int gmem_named_discard(const char *name);
 
 /* poison.c */
 int gmem_poison_init(void);

@@ -10,7 +10,7 @@
  * pieces of it at a time only. Three things take several steps:
  *
  * - memory that an object gets is *kept*, bit by bit, before the object has it in the record
- *   (gmem_backing_ready());
+ *   (gmem_backing_ready()), or has a name there (gmem_keep_all());
  * - memory that an object had is kept no more after its slot was hidden
  *   (gmem_keep_stop());
  * - and is freed then (gmem_keep_free_some()).
@@ -95,6 +95,67 @@ void gmem_keep_done(struct gmem_keeping *k)
 	lockdep_assert_held(&gmem_pool.lock);
 
 	list_del_init(&k->node);
+}
+
+/**
+ * gmem_keep_is_begun - is memory kept that no valid slot has
+ * @k: the memory
+ *
+ * Context: gmem_pool.lock is held.
+ * Return: true if so; false after a freeze.
+ */
+bool gmem_keep_is_begun(const struct gmem_keeping *k)
+{
+	lockdep_assert_held(&gmem_pool.lock);
+
+	return !list_empty(&k->node);
+}
+
+/* Returns how much is left, 1 or 0, or -EBUSY. */
+static int gmem_keep_some(struct gmem_keeping *k, struct gmem_cursor *c)
+{
+	unsigned int pieces = GMEM_KEEP_PIECES;
+	struct gmem_range piece;
+
+	guard(spinlock)(&gmem_pool.lock);
+
+	if (gmem_pool.holders)
+		return -EBUSY;
+	/* Frozen and thawed since: from the beginning */
+	if (!gmem_keep_is_begun(k)) {
+		*c = (struct gmem_cursor){};
+		gmem_keep_begin(k);
+	}
+	for (; pieces; pieces--) {
+		if (!gmem_keep_next(c, k->ranges, &piece))
+			return 0;
+		gmem_arena_set_kept(&gmem_pool.arena, piece.base, piece.size, true);
+	}
+	return c->i < k->ranges->nr;
+}
+
+/**
+ * gmem_keep_all - keep all memory of an object that the record shall tell of
+ * @k: the memory, which nobody adds to or takes from
+ *
+ * If gmem_keep_is_begun() under gmem_pool.lock, the slot may become valid, and
+ * gmem_keep_done() is called.
+ *
+ * Context: process context; takes gmem_pool.lock.
+ * Return: 0, -EBUSY (the pool is frozen).
+ */
+int gmem_keep_all(struct gmem_keeping *k)
+{
+	struct gmem_cursor c = {};
+	int more;
+
+	do {
+		more = gmem_keep_some(k, &c);
+		if (more > 0)
+			gmem_stop_here("ready-step");
+		cond_resched();
+	} while (more > 0);
+	return more;
 }
 
 /* True if something is left. */

@@ -179,4 +179,3 @@ int gmem_object_punch(struct gmem_object *obj, u64 offset, u64 size)
 	}
 	return 0;
 }
-EXPORT_SYMBOL_FOR_KVM(gmem_object_punch);

@@ -7,191 +7,91 @@
  * DOC: names
  *
  * An object may have a name, which is unique in its directory. A directory is an object
- * without memory. The ioctl knows the names of the root directory only.
+ * without memory.
+ *
+ * Names are those of the dcache, as in ramfs: a dentry stays from when a name is given, or
+ * restored, until it is taken away, so what has no dentry does not exist, and nobody else has a
+ * table of names. Whoever changes what is in a directory does so by VFS, which holds the lock of
+ * its inode; the functions here let the record know, and decide what the pool has a say in. KVM's
+ * ioctl and the operator's discard are no exceptions (named.c).
+ *
+ * The record comes first, since it can refuse: the pool may be frozen. Between that and the
+ * change of the dentry nobody can look, as the directory is locked; nor does it matter if the
+ * host is replaced there.
  */
 #include "internal.h"
 
 #include <linux/fs.h>
-#include <linux/hashtable.h>
 #include <linux/stat.h>
-#include <linux/stringhash.h>
 
-/* By parent and name; under gmem_pool.lock. */
-static DEFINE_HASHTABLE(gmem_names, 12);
-
-static unsigned long gmem_name_hash(const struct gmem_object *dir, const char *name)
+static void gmem_name_leave_dir(struct gmem_object *obj)
 {
-	return full_name_hash(dir, name, strlen(name));
-}
-
-/**
- * gmem_name_insert - let an object be found by its name
- * @obj: the object, which has one
- *
- * Context: gmem_pool.lock is held.
- */
-void gmem_name_insert(struct gmem_object *obj)
-{
-	lockdep_assert_held(&gmem_pool.lock);
-
-	hash_add(gmem_names, &obj->hash, gmem_name_hash(obj->parent, obj->ser->name));
-	if (obj->parent)
-		obj->parent->nr_below++;
-}
-
-/**
- * gmem_name_remove - an object is not found by its name any more
- * @obj: the object, which may have none
- *
- * Context: gmem_pool.lock is held.
- */
-void gmem_name_remove(struct gmem_object *obj)
-{
-	lockdep_assert_held(&gmem_pool.lock);
-
-	if (hlist_unhashed(&obj->hash))
-		return;
-	hash_del(&obj->hash);
 	if (obj->parent)
 		obj->parent->nr_below--;
+	obj->parent = NULL;
 }
 
-/**
- * gmem_object_find - find the object that has a name
- * @dir: the directory; NULL: the root
- * @name: the name
- *
- * Context: gmem_pool.lock is held.
- * Return: the object, also if it is being created or discarded: the name is taken. NULL: it
- * is not.
- */
-struct gmem_object *gmem_object_find(const struct gmem_object *dir, const char *name)
+static void gmem_name_write(struct gmem_object *obj, struct gmem_object *dir,
+			    const char *name)
 {
-	struct gmem_object *obj;
-
-	lockdep_assert_held(&gmem_pool.lock);
-
-	hash_for_each_possible(gmem_names, obj, hash, gmem_name_hash(dir, name))
-		if (obj->parent == dir && !strcmp(obj->ser->name, name))
-			return obj;
-	return NULL;
+	obj->parent = dir;
+	obj->ser->parent = dir ? dir->id + 1 : 0;
+	memset(obj->ser->name, 0, sizeof(obj->ser->name));
+	strscpy(obj->ser->name, name);
 }
 
-/**
- * gmem_object_visible - does gmemfs show an object
- * @obj: the object; may be NULL
- *
- * Context: gmem_pool.lock is held.
- * Return: true if so.
- */
-bool gmem_object_visible(const struct gmem_object *obj)
+static int gmem_name_do_give(struct gmem_object *obj, struct gmem_object *dir,
+			     const char *name)
 {
-	return obj && obj->state == GMEM_LIVE && gmem_object_named(obj);
-}
-
-static struct gmem_object *gmem_name_find_visible(const struct gmem_object *dir,
-						  const char *name)
-{
-	struct gmem_object *obj = gmem_object_find(dir, name);
-
-	return gmem_object_visible(obj) ? obj : NULL;
-}
-
-/**
- * gmem_object_shown - is it still true what a dentry says
- * @dentry: the dentry
- * @name: its name, if it is in the root directory; else NULL
- *
- * All that has an inode gets its name, and loses it, by VFS, which knows; but the ioctl
- * may discard it. That nothing has the name is not true for long in the root directory,
- * where the ioctl creates objects.
- *
- * Context: process context; takes gmem_pool.lock.
- * Return: true if so.
- */
-bool gmem_object_shown(const struct dentry *dentry, const char *name)
-{
-	const struct inode *inode;
+	int err;
 
 	guard(spinlock)(&gmem_pool.lock);
 
-	/* It gets an inode under the lock, too. */
-	inode = d_inode(dentry);
-	if (inode)
-		return gmem_object_visible(gmem_fs_inode_object(inode));
-	return !name || !gmem_name_find_visible(NULL, name);
+	if (gmem_pool.holders || gmem_restore_pending())
+		return -EBUSY;
+	if (!gmem_keep_is_begun(&obj->keeping))
+		return -EAGAIN;
+	err = gmem_quota_move(&obj->quota, gmem_object_quota(dir), NULL);
+	if (err)
+		return err;
+	gmem_name_write(obj, dir, name);
+	gmem_object_unhide(obj);
+	gmem_keep_done(&obj->keeping);
+	gmem_object_count_name(obj);
+	gmem_object_not_awaited(obj);
+	return 0;
 }
 
 /**
- * gmem_object_lookup - find the object that a name stands for
- * @dir: the directory; NULL: the root
- * @name: the name
+ * gmem_name_give - give an object its name
+ * @obj: the object, which is live and has none
+ * @dir: the directory that it will be in; NULL: the root
+ * @name: the name, which is a valid one, and free
  *
- * Context: process context; takes gmem_pool.lock.
- * Return: its inode, with a reference; NULL if there is none.
- */
-struct inode *gmem_object_lookup(const struct gmem_object *dir, const char *name)
-{
-	struct gmem_object *obj;
-
-	guard(spinlock)(&gmem_pool.lock);
-
-	obj = gmem_name_find_visible(dir, name);
-	if (!obj)
-		return NULL;
-	ihold(obj->inode);
-	return obj->inode;
-}
-
-/* The next one of a directory among the objects with GMEM_OBJECT_BATCH numbers from @id on */
-static struct inode *gmem_name_next_of(const struct gmem_object *dir, u32 id, char *name)
-{
-	struct gmem_object *obj;
-	unsigned long i;
-
-	guard(spinlock)(&gmem_pool.lock);
-
-	xa_for_each_range(&gmem_pool.objects, i, obj, id, id + GMEM_OBJECT_BATCH - 1) {
-		if (obj->parent != dir || !gmem_object_visible(obj))
-			continue;
-		memcpy(name, obj->ser->name, sizeof(obj->ser->name));
-		ihold(obj->inode);
-		return obj->inode;
-	}
-	return NULL;
-}
-
-/**
- * gmem_object_next - the next object in a directory
- * @dir: the directory; NULL: the root
- * @ino: behind the one with this number
- * @name: set to its name
+ * From here on the next kernel learns of the object.
  *
- * Context: process context; takes gmem_pool.lock.
- * Return: its inode, with a reference; NULL if there is none.
+ * Context: process context; takes gmem_pool.lock; the lock of the directory's inode is held.
+ * Return: 0, -EBUSY (the pool is frozen, or what has this name may not have been restored),
+ * -EDQUOT (a limit would be exceeded), -ENAMETOOLONG (too many directories would be in each
+ * other).
  */
-struct inode *gmem_object_next(const struct gmem_object *dir, u64 ino, char *name)
+int gmem_name_give(struct gmem_object *obj, struct gmem_object *dir, const char *name)
 {
-	/* Inode numbers are those of slots, and 2. */
-	u32 id = max(ino, 1) - 1;
-	struct inode *inode;
+	int err;
 
-	/* Who looks for long lets others in between. */
-	for (; id < gmem_slot_count(); id += GMEM_OBJECT_BATCH) {
-		inode = gmem_name_next_of(dir, id, name);
-		if (inode)
-			return inode;
-		cond_resched();
-	}
-	return NULL;
+	do {
+		err = gmem_keep_all(&obj->keeping);
+		if (!err)
+			err = gmem_name_do_give(obj, dir, name);
+	} while (err == -EAGAIN);
+	gmem_keep_stop(&obj->keeping);
+	return err;
 }
 
 static int gmem_name_may_unlink(const struct gmem_object *obj)
 {
 	lockdep_assert_held(&gmem_pool.lock);
 
-	if (!gmem_object_visible(obj))
-		return -ENOENT;
 	/* There may be more in it than is known. */
 	if (gmem_object_is_dir(obj) && gmem_restore_pending())
 		return -EBUSY;
@@ -204,8 +104,7 @@ static bool gmem_name_take_away(struct gmem_object *obj)
 	lockdep_assert_held(&gmem_pool.lock);
 
 	gmem_object_hide(obj);
-	gmem_name_remove(obj);
-	obj->parent = NULL;
+	gmem_name_leave_dir(obj);
 	return gmem_object_end_unused(obj);
 }
 
@@ -215,10 +114,10 @@ static bool gmem_name_take_away(struct gmem_object *obj)
  *
  * It is freed with its last view, at once if it has none.
  *
- * Context: process context; takes gmem_pool.lock. The caller holds a reference, and keeps
- * others from renaming or unlinking it, and from creating anything in it.
- * Return: 0, -ENOENT (it has none any more), -ENOTEMPTY (a directory with something in it),
- * -EBUSY (the pool is frozen).
+ * Context: process context; takes gmem_pool.lock. The caller holds a reference, and the locks
+ * of the directory's inode and, if it is a directory, of its own.
+ * Return: 0, -ENOTEMPTY (a directory with something in it), -EBUSY (the pool is frozen, or what
+ * is in the directory may not have been restored).
  */
 int gmem_object_unlink(struct gmem_object *obj)
 {
@@ -255,13 +154,10 @@ static void gmem_name_get_place(const struct gmem_object *obj, struct gmem_name_
 
 static void gmem_name_set_place(struct gmem_object *obj, const struct gmem_name_place *place)
 {
-	gmem_name_remove(obj);
-	obj->parent = place->dir;
-	obj->ser->parent = place->dir ? place->dir->id + 1 : 0;
-	memset(obj->ser->name, 0, sizeof(obj->ser->name));
-	strscpy(obj->ser->name, place->name);
+	gmem_name_leave_dir(obj);
+	gmem_name_write(obj, place->dir, place->name);
 	gmem_slot_seal(obj->ser);
-	gmem_name_insert(obj);
+	gmem_object_count_name(obj);
 }
 
 /*
@@ -285,19 +181,13 @@ static bool gmem_name_change_places(struct gmem_object *obj, const struct gmem_n
 	return unused;
 }
 
-static int gmem_name_may_rename(const struct gmem_object *obj, const struct gmem_name_place *to,
-				const struct gmem_object *target, bool exchange)
+static int gmem_name_may_rename(const struct gmem_object *target, bool exchange)
 {
-	const struct gmem_object *found = gmem_object_find(to->dir, to->name);
+	lockdep_assert_held(&gmem_pool.lock);
 
 	/* The new name may be that of an object that has not been restored. */
 	if (gmem_pool.holders || gmem_restore_pending())
 		return -EBUSY;
-	if (!gmem_object_visible(obj) || (target && !gmem_object_visible(target)))
-		return -ENOENT;
-	/* By the ioctl; what can be seen will be looked up again. */
-	if (found != target)
-		return found && !gmem_object_visible(found) ? -EBUSY : -ESTALE;
 	return target && !exchange ? gmem_name_may_unlink(target) : 0;
 }
 
@@ -309,12 +199,11 @@ static int gmem_name_may_rename(const struct gmem_object *obj, const struct gmem
  * @target: the object that has that name and loses it, as with gmem_object_unlink(); or NULL
  * @exchange: @target gets the name that @obj had
  *
- * Context: process context; takes gmem_pool.lock. The caller holds references, and keeps
- * others from renaming or unlinking the two, and from putting a directory into itself.
- * Return: 0, -ENOENT (it has none any more), -ESTALE (the new name is not @target's), an error
- * of gmem_object_unlink() for @target, -EDQUOT (a limit would be exceeded that does not hold
- * where it is now), -ENAMETOOLONG (too many directories would be in each other), -EBUSY (the pool
- * is frozen, or an object of that name is being created or discarded).
+ * Context: process context; takes gmem_pool.lock. The caller holds references, and the locks of
+ * both directories' inodes and of @target's, and does not put a directory into itself.
+ * Return: 0, -EBUSY (the pool is frozen, or what has the new name may not have been restored),
+ * -EDQUOT (a limit would be exceeded that does not hold where it is now), -ENAMETOOLONG (too many
+ * directories would be in each other), or an error of gmem_object_unlink() for @target.
  */
 int gmem_object_rename(struct gmem_object *obj, struct gmem_object *dir, const char *name,
 		       struct gmem_object *target, bool exchange)
@@ -325,7 +214,7 @@ int gmem_object_rename(struct gmem_object *obj, struct gmem_object *dir, const c
 
 	strscpy(to.name, name);
 	scoped_guard(spinlock, &gmem_pool.lock) {
-		err = gmem_name_may_rename(obj, &to, target, exchange);
+		err = gmem_name_may_rename(target, exchange);
 		if (!err)
 			err = gmem_quota_move(&obj->quota, gmem_object_quota(dir),
 					      exchange ? &target->quota : NULL);

@@ -8,10 +8,10 @@
  * DOC: life of an object
  *
  * 1. Creation takes a slot of the record, where the object is *hidden* from the next
- *    kernel, and its name (state *allocating*), takes memory from the pool (backing.c),
- *    makes the slot *valid* and only then shows the object to anybody (state *live*). All
- *    memory is there from then on and stays where it is; nobody has to wait for memory, or
- *    to be told that there is none, later.
+ *    kernel (state *allocating*), and memory from the pool (backing.c). All memory is there
+ *    from then on (state *live*) and stays where it is; nobody has to wait for memory, or to
+ *    be told that there is none, later. At last the object gets its name (name.c): one
+ *    store makes the slot *valid*. One that gets none stays hidden.
  * 2. A *view* is a use of the object. A VM view is claimed by one VM at a time and
  *    goes when the VM's guest_memfd is closed for the last time. Whoever writes gives
  *    the object another *token*, see view.c: a VMM that saved state beside the memory
@@ -20,8 +20,8 @@
  *    death of the VMM and over a kexec. It can be claimed again, by a caller that
  *    asks for what was recorded.
  * 4. A parked object is freed by an explicit *discard*, or when its file is unlinked in
- *    gmemfs, and by nothing else. Its slot is hidden again first, then its memory becomes
- *    dirty and free. An object without a name is freed with its last view.
+ *    gmemfs, and by nothing else. It loses its name, so its slot is hidden again, and then its
+ *    memory becomes dirty and free. An object without a name is freed with its last view.
  *
  * Unhappy paths: creation that is interrupted, runs out of memory or meets a
  * freeze gives everything back. A creation in the middle of which the host is
@@ -44,6 +44,7 @@
 #include <linux/timekeeping.h>
 
 #include <trace/events/gmem_persist.h>
+
 /* Ended for good while the pool was frozen, but for their slots; under gmem_pool.lock. */
 static LIST_HEAD(gmem_object_dead);
 
@@ -115,7 +116,6 @@ static struct gmem_object *gmem_object_alloc(u32 id, const struct gmem_object_se
 	if (!obj)
 		return NULL;
 
-	INIT_HLIST_NODE(&obj->hash);
 	INIT_LIST_HEAD(&obj->deferred);
 	gmem_keep_init(&obj->keeping, &obj->ranges);
 	INIT_LIST_HEAD(&obj->ended);
@@ -139,7 +139,7 @@ static struct gmem_object *gmem_object_alloc(u32 id, const struct gmem_object_se
 	return obj;
 }
 
-/* Let @obj be known by its slot and its name. */
+/* Let @obj be known by its slot. */
 static void gmem_object_insert(struct gmem_object *obj)
 {
 	lockdep_assert_held(&gmem_pool.lock);
@@ -147,10 +147,6 @@ static void gmem_object_insert(struct gmem_object *obj)
 	/* Room for it has been made. */
 	WARN_ON(xa_is_err(xa_store(&gmem_pool.objects, obj->id, obj, GFP_ATOMIC)));
 	gmem_quota_add(&obj->quota, gmem_object_quota(obj->parent));
-	obj->named = obj->ser->name[0];
-	gmem_pool.nr_named += obj->named;
-	if (obj->named)
-		gmem_name_insert(obj);
 }
 
 static void gmem_object_delete(struct gmem_object *obj)
@@ -159,54 +155,38 @@ static void gmem_object_delete(struct gmem_object *obj)
 
 	xa_erase(&gmem_pool.objects, obj->id);
 	list_add(&obj->ended, &gmem_pool.ended);
-	gmem_name_remove(obj);
 	gmem_pool.nr_named -= obj->named;
-}
-
-/* May an object come into the pool now, under its name, and into the directory? */
-static int gmem_object_may_enter(const struct gmem_object *dir, const char *name, u32 kind)
-{
-	lockdep_assert_held(&gmem_pool.lock);
-
-	if (gmem_pool.holders)
-		return -EBUSY;
-	/* It may be the name of an object that has not been restored. */
-	if (name[0] && gmem_restore_pending())
-		return -EBUSY;
-	if (name[0] && gmem_object_find(dir, name))
-		return -EEXIST;
-	return gmem_quota_may_add(gmem_object_quota(dir),
-				  kind == GMEM_PERSIST_KIND_DIRECTORY);
 }
 
 /* Put a new object, hidden, into its slot. */
 static int gmem_object_enter(struct gmem_object *obj, const struct gmem_object_ser *ser,
-			     struct gmem_object *dir, bool awaited)
+			     bool awaited)
 {
-	int err;
-
 	guard(spinlock)(&gmem_pool.lock);
 
-	err = gmem_object_may_enter(dir, ser->name, ser->kind);
-	if (err)
-		return err;
+	if (gmem_pool.holders)
+		return -EBUSY;
 	obj->ser = gmem_slot(obj->id);
 	*obj->ser = *ser;
 	obj->ser->state = GMEM_PERSIST_SLOT_HIDDEN;
-	obj->ser->parent = dir ? dir->id + 1 : 0;
 	obj->ser->born = gmem_pool.generation;
 	gmem_slot_draw_token(obj->ser);
 	gmem_slot_seal(obj->ser);
 	obj->ranges.r = (struct gmem_range *)obj->ser->ranges;
 	obj->ranges.cap = GMEM_PERSIST_INLINE_RANGES;
-	obj->parent = dir;
 	obj->awaited = awaited;
 	gmem_pool.nr_awaited += awaited;
 	gmem_object_insert(obj);
 	return 0;
 }
 
-static void gmem_object_not_awaited(struct gmem_object *obj)
+/**
+ * gmem_object_not_awaited - a freeze need not wait for an object any more
+ * @obj: the object
+ *
+ * Context: gmem_pool.lock is held.
+ */
+void gmem_object_not_awaited(struct gmem_object *obj)
 {
 	lockdep_assert_held(&gmem_pool.lock);
 
@@ -232,13 +212,34 @@ void gmem_object_hide(struct gmem_object *obj)
 	gmem_keep_begin(&obj->keeping);
 }
 
-/* Let the next kernel learn of an object, all of whose memory is there, zero, and kept. */
-static void gmem_object_unhide(struct gmem_object *obj)
+/**
+ * gmem_object_unhide - let the next kernel learn of an object
+ * @obj: the object, all of whose memory is there, zero or written, and kept
+ *
+ * Context: gmem_pool.lock is held; the pool is not frozen.
+ */
+void gmem_object_unhide(struct gmem_object *obj)
 {
 	lockdep_assert_held(&gmem_pool.lock);
 
 	obj->ser->state = GMEM_PERSIST_SLOT_VALID;
 	gmem_slot_seal(obj->ser);
+}
+
+/**
+ * gmem_object_count_name - count an object that has come to have a name
+ * @obj: the object, whose slot and parent say so
+ *
+ * Context: gmem_pool.lock is held.
+ */
+void gmem_object_count_name(struct gmem_object *obj)
+{
+	lockdep_assert_held(&gmem_pool.lock);
+
+	if (obj->parent)
+		obj->parent->nr_below++;
+	gmem_pool.nr_named += !obj->named;
+	obj->named = true;
 }
 
 /**
@@ -329,19 +330,14 @@ int gmem_object_check_params(const struct gmem_object_params *params, bool claim
 
 /**
  * gmem_object_new - make an object without memory, which nobody sees yet
- * @dir: the directory that it will be in; NULL: the root
- * @name: its name, which is taken from now on; "": it has none
- * @ser: what the record will say of it; name, uuid and times are filled in
- * @awaited: a freeze is refused as long as it is not live
+ * @ser: what the record will say of it; uuid and times are filled in
+ * @awaited: a freeze is refused until gmem_object_not_awaited()
  *
  * Context: process context; takes gmem_pool.lock.
- * Return: the object, hidden and with one reference, or an ERR_PTR(): -EEXIST (the name is
- * taken), -EBUSY (the pool is frozen, or what has this name may not have been restored),
- * -ENOSPC (no more objects are possible), -EDQUOT (there are too many names in the directory, or
- * one above it), -ENAMETOOLONG (too many directories are in each other), -ENOMEM.
+ * Return: the object, hidden and with one reference, or an ERR_PTR(): -EBUSY (the pool is
+ * frozen), -ENOSPC (no more objects are possible), -ENOMEM.
  */
-struct gmem_object *gmem_object_new(struct gmem_object *dir, const char *name,
-				    struct gmem_object_ser *ser, bool awaited)
+struct gmem_object *gmem_object_new(struct gmem_object_ser *ser, bool awaited)
 {
 	struct obj_cgroup *payer;
 	struct gmem_object *obj;
@@ -349,15 +345,12 @@ struct gmem_object *gmem_object_new(struct gmem_object *dir, const char *name,
 	int err;
 
 	/* Better now than when all has been made. */
-	scoped_guard(spinlock, &gmem_pool.lock)
-		err = gmem_object_may_enter(dir, name, ser->kind);
-	if (err)
-		return ERR_PTR(err);
+	if (gmem_pool_frozen())
+		return ERR_PTR(-EBUSY);
 	err = gmem_slot_take(&id, &payer);
 	if (err)
 		return ERR_PTR(err);
 
-	strscpy(ser->name, name);
 	ser->ctime = ktime_get_real_ns();
 	ser->mtime = ser->ctime;
 	generate_random_uuid(ser->uuid);
@@ -369,7 +362,7 @@ struct gmem_object *gmem_object_new(struct gmem_object *dir, const char *name,
 	obj->payer = payer;
 	err = xa_reserve(&gmem_pool.objects, id, GFP_KERNEL_ACCOUNT);
 	if (!err) {
-		err = gmem_object_enter(obj, ser, dir, awaited);
+		err = gmem_object_enter(obj, ser, awaited);
 		if (err)
 			xa_release(&gmem_pool.objects, id);
 	}
@@ -383,21 +376,16 @@ struct gmem_object *gmem_object_new(struct gmem_object *dir, const char *name,
 }
 
 /**
- * gmem_object_go_live - let a new object be seen
- * @obj: the object, all of whose memory is there and zero; its inode may be found from now on
+ * gmem_object_go_live - a new object is complete
+ * @obj: the object, all of whose memory is there and zero
  *
- * From here on the next kernel learns of it, if it has a name.
- *
- * Context: gmem_pool.lock is held; the pool is not frozen.
+ * Context: gmem_pool.lock is held.
  */
 void gmem_object_go_live(struct gmem_object *obj)
 {
-	if (obj->ser->name[0])
-		gmem_object_unhide(obj);
-	else
-		gmem_slot_seal(obj->ser);
+	lockdep_assert_held(&gmem_pool.lock);
+
 	obj->state = GMEM_LIVE;
-	gmem_object_not_awaited(obj);
 }
 
 /**
@@ -431,55 +419,9 @@ bool gmem_object_end_unused(struct gmem_object *obj)
 
 	if (gmem_object_named(obj) || gmem_object_has_views(obj) || obj->state != GMEM_LIVE)
 		return false;
+	gmem_object_not_awaited(obj);
 	obj->state = GMEM_DISCARDING;
 	return true;
-}
-
-/**
- * gmem_object_end - let a live object end
- * @obj: the object, which nobody uses; the caller lets go of the lock and calls
- *	gmem_object_remove()
- *
- * Context: gmem_pool.lock is held; the pool is not frozen.
- */
-void gmem_object_end(struct gmem_object *obj)
-{
-	lockdep_assert_held(&gmem_pool.lock);
-
-	obj->state = GMEM_DISCARDING;
-	gmem_object_hide(obj);
-	gmem_stop_here("discard-recorded");	/* gmem_pool.lock is held */
-}
-
-/**
- * gmem_object_discard - free a parked object
- * @name: its name
- *
- * Context: process context; takes gmem_pool.lock.
- * Return: 0, -EINVAL (no such name is possible), -ENOENT (no object has it),
- * -EISDIR (it is a directory), -EBUSY (the object has views, is being created or
- * discarded, or the pool is frozen).
- */
-int gmem_object_discard(const char *name)
-{
-	struct gmem_object *obj;
-
-	if (!gmem_name_valid(name))
-		return -EINVAL;
-
-	scoped_guard(spinlock, &gmem_pool.lock) {
-		obj = gmem_object_find(NULL, name);
-		if (!obj)
-			return -ENOENT;
-		if (gmem_object_is_dir(obj))
-			return -EISDIR;
-		if (obj->state != GMEM_LIVE || gmem_object_has_views(obj) || gmem_pool.holders)
-			return -EBUSY;
-		gmem_object_end(obj);
-	}
-	gmem_stop_here("discard-freed");
-	gmem_object_remove(obj);
-	return 0;
 }
 
 static int gmem_object_restore_memory(struct gmem_object *obj, struct gmem_range *list)
@@ -532,17 +474,18 @@ struct gmem_object *gmem_object_restore(u32 id, struct gmem_range *list,
 		/* To the root group, which has no limit. */
 		err = gmem_charge_object(obj);
 	if (!err)
-		err = xa_reserve(&gmem_pool.objects, id, GFP_KERNEL);
-	if (!err) {
-		scoped_guard(spinlock, &gmem_pool.lock)
-			gmem_object_insert(obj);
-	}
+		/* It is complete, so whoever looks may find it. */
+		err = xa_err(xa_store(&gmem_pool.objects, id, obj, GFP_KERNEL));
 	if (err) {
 		xa_release(&gmem_pool.objects, id);
 		gmem_uncharge(obj->charges);
 		obj->ser = NULL;
 		gmem_object_put(obj);
 		return ERR_PTR(err);
+	}
+	scoped_guard(spinlock, &gmem_pool.lock) {
+		gmem_quota_add(&obj->quota, gmem_object_quota(parent));
+		gmem_object_count_name(obj);
 	}
 	gmem_poison_look_again(obj);
 	return obj;

@@ -33,6 +33,7 @@
 
 #include <linux/bitmap.h>
 #include <linux/debugfs.h>
+#include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/sizes.h>
@@ -452,6 +453,8 @@ static int gmem_restore_object(u32 id)
 	struct gmem_object_ser *slot = gmem_slot(id);
 	const u64 start = ktime_get_ns();
 	struct gmem_object *parent = NULL, *obj;
+	struct gmem_range *list = NULL;
+	struct dentry *dentry;
 	int err;
 
 	if (slot->parent) {
@@ -463,12 +466,19 @@ static int gmem_restore_object(u32 id)
 	err = gmem_restore_check_token(slot);
 	if (err)
 		return err;
-	obj = gmem_object_restore(id, xa_load(&lists, id), parent);
+	if (slot->list.phys)
+		list = xa_load(&lists, id);
+	dentry = gmem_dir_begin_restore(parent, slot->name);
+	obj = IS_ERR(dentry) ? ERR_CAST(dentry) : gmem_object_restore(id, list, parent);
+	if (!IS_ERR(obj))
+		gmem_dir_restore(dentry, obj);
+	simple_done_creating(dentry);
 	err = PTR_ERR_OR_ZERO(obj);
 	trace_gmem_restore(slot->name, slot->size, slot->granule, ktime_get_ns() - start, err);
 	if (err)
 		return err;
-	xa_erase(&lists, id);
+	if (list)
+		xa_erase(&lists, id);
 	xa_erase(&left, id);
 	pending--;
 	return 0;
@@ -629,7 +639,8 @@ int gmem_restore_release(u64 base, u64 size)
  *
  * Context: process context; takes a mutex, then the locks of gmem_object_attach_memory().
  * Return: 0, -ENXIO (that slot is none that was refused), -EBUSY (the pool is frozen), -EAGAIN
- * (which memory is whose is not known yet: restore first), or an error of gmem_object_attach_memory().
+ * (which memory is whose is not known yet: restore first), or an error of
+ * gmem_object_attach_memory().
  */
 int gmem_restore_attach(const struct gmem_attach *attach, u64 slot)
 {

@@ -39,13 +39,21 @@ unsigned int gmem_slot_count(void)
  */
 struct gmem_object_ser *gmem_slot(u32 id)
 {
-	unsigned int i;
-
 	/* Pairs with the release in gmem_slots_add(). */
-	for (i = smp_load_acquire(&nr_slot_chunks); i--; )
-		if (id >= slot_chunks[i].first)
-			return &slot_chunks[i].slots[id - slot_chunks[i].first];
-	return NULL;
+	unsigned int lo = 0, hi = smp_load_acquire(&nr_slot_chunks);
+
+	if (!hi)
+		return NULL;
+	/* It is in one of the chunks from lo on, but before hi. */
+	while (hi - lo > 1) {
+		const unsigned int mid = lo + (hi - lo) / 2;
+
+		if (id < slot_chunks[mid].first)
+			hi = mid;
+		else
+			lo = mid;
+	}
+	return &slot_chunks[lo].slots[id - slot_chunks[lo].first];
 }
 
 /**

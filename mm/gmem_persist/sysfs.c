@@ -258,7 +258,7 @@ static ssize_t gmem_sysfs_discard_store(struct kobject *kobj, struct kobj_attrib
 	if (count > GMEM_NAME_SIZE)
 		return -EINVAL;
 	strscpy(name, buf);
-	err = gmem_object_discard(strim(name));
+	err = gmem_named_discard(strim(name));
 	return err ?: count;
 }
 POOL_ATTR_WO(discard);

@@ -242,6 +242,81 @@ int kvm_gmem_persist_create(struct kvm *kvm, loff_t size, u64 flags)
 	return r;
 }
 
+/*
+ * Make a guest_memfd of the memory that a handle shows. What has been created stays with the
+ * handle's file, whatever comes.
+ */
+static int create_from_handle(struct kvm *kvm, struct file *handle, u64 size, u64 flags,
+			      u32 vm_class)
+{
+	struct gmem_object *obj;
+	struct gmem_view *view;
+	bool created;
+	int r;
+
+	obj = gmem_resource_claim(handle, size, flags, vm_class, &created);
+	if (IS_ERR(obj))
+		return PTR_ERR(obj);
+	view = gmem_view_begin(obj, handle, created);
+	r = PTR_ERR_OR_ZERO(view);
+	if (!r) {
+		r = create_view(kvm, obj, view, size, flags);
+		if (r < 0)
+			gmem_view_end(view);
+	}
+	if (r < 0)
+		gmem_object_undo(obj, false);
+	return r;
+}
+
+/**
+ * kvm_gmem_persist_create_from - KVM_CREATE_GUEST_MEMFD with GUEST_MEMFD_FLAG_USE_RESOURCE
+ * @kvm: the VM
+ * @args: as user space passed them
+ *
+ * The memory is that of the file of gmemfs which resource_fd shows; the file gets memory if it has
+ * none. If it is the root directory of gmemfs, the memory has no name, goes back to the pool with
+ * the last reference to the guest_memfd, and does not survive a kexec. What permits it is what
+ * permitted to open the file; or, of the directory, what permits to create a file there.
+ *
+ * Return: a file descriptor, -EINVAL (unknown flags, which these are without a pool, or with
+ * GUEST_MEMFD_FLAG_PERSIST; a reserved field that is not 0; a size that is 0 or no multiple of
+ * the file's granules), -EOPNOTSUPP (not with this type of VM), -EBADF (resource_fd is no open
+ * file, or a file that is not open for reading and writing), -EBUSY (somebody else can write to
+ * the memory, or as below), -EMFILE or -ENFILE (too many files), or an error of
+ * gmem_resource_open() or gmem_resource_claim().
+ */
+int kvm_gmem_persist_create_from(struct kvm *kvm, const struct kvm_create_guest_memfd *args)
+{
+	const u64 flags = args->flags & ~GUEST_MEMFD_FLAG_USE_RESOURCE;
+	const u64 supported = kvm_gmem_get_supported_flags(kvm) & ~GUEST_MEMFD_FLAG_PERSIST;
+	struct file *handle;
+	u32 vm_class;
+	int r;
+
+	if (!gmem_persist_enabled())
+		return -EINVAL;
+	r = kvm_arch_gmem_persist_class(kvm, &vm_class);
+	if (r)
+		return r;
+	if (args->flags & ~supported || args->pad ||
+	    memchr_inv(args->reserved, 0, sizeof(args->reserved)) ||
+	    !args->size || !IS_ALIGNED(args->size, SZ_2M))
+		return -EINVAL;
+
+	/* A directory may be open by O_PATH, as fsmount() returns it. */
+	CLASS(fd_raw, resource)(args->resource_fd);
+	if (fd_empty(resource))
+		return -EBADF;
+	handle = gmem_resource_open(fd_file(resource));
+	if (IS_ERR(handle))
+		return PTR_ERR(handle);
+	r = create_from_handle(kvm, handle, args->size, flags, vm_class);
+	/* The view holds the object from now on. */
+	fput(handle);
+	return r;
+}
+
 static struct gmem_object *get_object(u32 op, struct gmem_object_params *params,
 				      bool *created)
 {
@@ -267,8 +342,7 @@ static struct gmem_object *get_object(u32 op, struct gmem_object_params *params,
 static int check_args(struct kvm *kvm, const struct kvm_gmem_persist *args)
 {
 	const u64 flags = kvm_gmem_get_supported_flags(kvm) &
-			  ~GUEST_MEMFD_FLAG_PERSIST;
-
+			  ~(GUEST_MEMFD_FLAG_PERSIST | GUEST_MEMFD_FLAG_USE_RESOURCE);
 	const bool by_handle = args->op & KVM_GMEM_PERSIST_HANDLE;
 	const u32 op = args->op & ~KVM_GMEM_PERSIST_HANDLE;
 

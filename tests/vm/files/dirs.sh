@@ -39,7 +39,7 @@ case $STAGE in
 	check "an empty one" test -z "$(ls -A $fs/a)"
 	check "the name is taken" not mkdir $fs/a
 	check "for VMs, too" vmm_fails EEXIST create a size=2M
-	check "which cannot have it" vmm_fails EINVAL reclaim a
+	check "which cannot have it" vmm_fails EISDIR reclaim a
 	check "nor can it be discarded" fails_with "Is a directory" write discard a
 	check "a file in it" file a/vm0 create truncate=8 map fill=1
 	check "is an object by its path" object_is a/vm0 size $((8 * M))

@@ -124,6 +124,23 @@ case $STAGE in
 	check "the same file" test "$(stat -c %i /gmem2/vm0)" = "$(stat -c %i $fs/vm0)"
 	check "umount" umount /gmem2
 
+	# truncate() takes set-user-ID bits away first, and then meets a freeze.
+	write clean_background 0
+	file big new truncate=1024 && rm $fs/big
+	file suid new && chown 1000:1000 $fs/suid && chmod 6755 $fs/suid
+	before=$(cat "$pool/used_bytes")
+	gmem-file $fs/suid uid=1000 rw truncate=1024 > /tmp/truncated &
+	truncating=$!
+	until [ "$(cat "$pool/used_bytes")" -gt "$before" ]; do :; done
+	check "freeze while memory is cleared" write frozen 1
+	wait $truncating
+	check "it is not given" grep -q errno=EBUSY /tmp/truncated
+	check "thaw" write frozen 0
+	stat -c %a $fs/suid > $fs/mode
+	write clean_background 1
+
+	check "a VM by a file descriptor" file byfd create resource=8 map fill=10
+	check "of that size only" file_fails EEXIST byfd rw resource=4
 	hold vm3 rw map fill=9
 	require "load the next kernel" load_stage
 	check "freeze" write frozen 1
@@ -137,13 +154,15 @@ case $STAGE in
 	fail "kexec"
 	;;
 2)
-	check "all are there, also the empty one" test "$(listed)" = "secret vm0 vm2 vm3 "
+	check "all are there, also the empty one" test "$(listed)" = "byfd mode secret suid vm0 vm2 vm3 "
 	check "owner, mode and size" attr '%u %g %a %s' vm0 "1000 1000 600 $((64 * M))"
 	check "contents" file vm0 uid=1000 rw map verify=5
 	check "of the one that was held" file vm3 ro map verify=9
 	check "private is private" file_fails ENODEV secret rw map
 	check "it goes to its VM" file secret rw private=0
-	check "rm" rm $fs/vm0 $fs/vm3 $fs/secret
+	check "a mode is what was said" attr %a suid "$(cat $fs/mode)"
+	check "a VM by a file descriptor" file byfd rw resource=8 map verify=10
+	check "rm" rm $fs/vm0 $fs/vm3 $fs/secret $fs/byfd $fs/mode
 	check "all memory is free" is used_bytes 0
 	;;
 esac

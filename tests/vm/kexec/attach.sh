@@ -24,7 +24,7 @@ attach() { gmemctl attach "$@" > /tmp/said 2>&1; }
 
 # attach_fails TEXT FILE WORDS...: it must be refused for that reason, and leave no file
 attach_fails() {
-	local text=$1
+	local text="$1"
 	shift
 	! attach "$@" && grep -q "$text" /tmp/said && no_object "$1"
 }

@@ -24,7 +24,7 @@ bad=0x3000
 
 # again: try again, by the file for that if it is there
 again() {
-	if [ -e $pool/restore ]; then echo 1 > $pool/restore; else echo 1 > $debugfs/again; fi 2> /tmp/why
+	if [ -e "$pool/restore" ]; then echo 1 > "$pool/restore"; else echo 1 > $debugfs/again; fi 2> /tmp/why
 }
 
 # prepare_failing: see gmem_persist_fail_nth.c; and nobody panics of what others warn of
@@ -49,16 +49,16 @@ complaints() {
 		grep -v 'kernel/liveupdate/kexec_handover.c'
 }
 
-# attempt N: the N-th allocation fails; prints how it ended: "done", "failed" (which is what has
+# attempt N: the N-th allocation fails; prints how it ended: "complete", "failed" (which is what has
 # to come of it), or "wrong"
 attempt() {
 	local status=0
 	echo "$1" > $debugfs/fail_start
 	again || status=$?
 	if [ "$(cat $debugfs/fail_start)" != 0 ]; then
-		[ $status = 0 ] && echo done || echo wrong
+		[ $status = 0 ] && echo complete || echo wrong
 	else
-		[ $status = 0 ] && echo done-all-the-same || echo failed
+		[ $status = 0 ] && echo complete-all-the-same || echo failed
 	fi
 	echo 0 > $debugfs/fail_start
 }
@@ -66,7 +66,7 @@ attempt() {
 # progress: how far it has come
 progress() {
 	cat $debugfs/steps
-	[ ! -e $pool/restore ] || cat $pool/restore
+	[ ! -e "$pool/restore" ] || cat "$pool/restore"
 }
 
 # make_all: objects of all kinds
@@ -150,7 +150,7 @@ case $CASE-$STAGE in
 *-1)
 	[ -e $debugfs/fail_start ] || skip_all "the kernel makes no allocation fail"
 	make_all
-	next_stage gmem_persist.later=1 gmem.nth=1 gmem.hit=$hit
+	next_stage gmem_persist.later=1 gmem.nth=1 gmem.hit="$hit"
 	;;
 again-2)
 	prepare_failing
@@ -160,12 +160,12 @@ again-2)
 		[ "$how" = failed ] || break
 		nr=$((nr + 1)) n=$((n + 1))
 		now=$(progress)
-		echo "# allocation $((n - 1)): $(echo $now)"
+		echo "# allocation $nr: steps done, objects left: $(progress | tr '\n' ' ')"
 		[ "$now" = "$was" ] || n=1
 		was=$now
 		[ "$bad" != 0x3000 ] || not logged "no memory to read the record" || pending
 	done
-	check "all is done when none is left that fails" test "${how%-all-the-same}" = done
+	check "all is done when none is left that fails" test "${how%-all-the-same}" = complete
 	echo "# $nr allocations failed"
 	check "something did" test $nr -gt 100
 	result allocations $nr
@@ -184,7 +184,7 @@ kexec-*|every-*)
 	how=$(attempt "$n")
 	echo "# allocation $n: $how"
 	case $how in
-	failed|done-all-the-same)
+	failed|complete-all-the-same)
 		# The first ones are those without which there is no way into the next kernel.
 		if [ "$CASE" = every ]; then next=$((n + 1)); else next=$((n + n / 2 + 1)); fi
 		if [ "$n" = 2 ]; then
@@ -196,7 +196,7 @@ kexec-*|every-*)
 		check "the kernel complains of nothing else" not complaints
 		replace gmem.nth=$next
 		;;
-	done)
+	complete)
 		check "it came to something" test "$n" -gt 100
 		all_there
 		check "the kernel complains of nothing else" not complaints
@@ -209,10 +209,10 @@ kexec-*|every-*)
 two-2)
 	nothing_yet
 	# One of them does it all, and the other one finds that it has been done, or nothing to do.
-	check "four at once" gmem-race again $debugfs/again 4 > /tmp/race
+	check "four at once" sh -c "gmem-race again $debugfs/again 4 > /tmp/race"
 	sed 's/^/# /' /tmp/race
 	check "one of them did it" not grep -q -x "done=0" /tmp/race
-	check "the others found that it was done" not grep -q -v -e ENOENT -e done /tmp/race
+	check "the others found that it was done" not grep -q -v -e ENOENT -e "done=" /tmp/race
 	check "once" test "$(dmesg | grep -c 'objects taken over')" = 1
 	all_there
 	next_stage gmem_persist.later=0

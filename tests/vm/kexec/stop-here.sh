@@ -42,7 +42,7 @@ points() {
 		grow extend-recorded
 		grow data-written
 		pieces ready-step
-		discard discard-freed
+		discard unlink-recorded
 		unlink unlink-recorded
 		unlink-pieces keep-step
 		unlink-pieces free-step
@@ -58,7 +58,7 @@ points() {
 		create object-recorded
 		grow extend-cleared
 		grow extend-recorded
-		discard discard-recorded
+		discard unlink-recorded
 		clean clean-clear:3
 		freeze before-seal
 		look nowhere

@@ -69,5 +69,7 @@ selftest gmem_persist_test
 selftest gmem_persist_leaf_test
 selftest gmem_persist_life_test
 selftest gmem_persist_view_test
+selftest gmem_persist_name_test
+selftest gmem_persist_resource_test
 
 check "all of it is free again" [ "$(cat $sysfs/used_bytes)" = 0 ]

@@ -27,7 +27,7 @@ pay)
 	[ -e $cg/dmem.capacity ] || skip_all "the kernel has no dmem cgroup"
 	echo +dmem > $cg/cgroup.subtree_control
 	mkdir $cg/a $cg/b
-	check "open, grow and shrink" gmem-race pay $fs/file 400 $cg/a $cg/b
+	check "open, grow and shrink" gmem-race pay $fs/file 2000 $cg/a $cg/b
 	echo "# a pays for $(charged a), b for $(charged b)"
 	check "together they pay for what it has" \
 		[ $(($(charged a) + $(charged b))) = "$(object file size)" ]
@@ -40,7 +40,7 @@ poison)
 	check "close, while a page has an error" gmem-race poison $fs/file 300
 	check "as many granules are out of use" is poisoned_bytes $((300 * 2 * M))
 	check "and nothing is used" is used_bytes 0
-	check "each page is known" test "$(awk 'END { print NR }' $pool/bad_pages)" -ge 100
+	check "each page is known" test "$(awk 'END { print NR }' "$pool/bad_pages")" -ge 100
 	check "what is free can be had" vmm create new size=1G allzero
 	;;
 esac

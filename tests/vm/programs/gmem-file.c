@@ -37,6 +37,7 @@
  *                   if it has no memory: SIZE in MiB, 0 for any
  *   private=SIZE    the same with a protected VM, whose memory is private
  *   alone           fail if this process has another thread
+ *   resource=SIZE   the same with a default VM by KVM_CREATE_GUEST_MEMFD, which needs the size
  *   hold            print "holding" and stay until killed
  *
  * Prints key=value lines. Exit status: 0; 1 if a comparison found a difference; 2 for a
@@ -238,6 +239,19 @@ static bool is_alone(void)
 	return !unshare(CLONE_VM);
 }
 
+static bool use_as_resource(uint64_t bytes)
+{
+	struct kvm_create_guest_memfd gmem = {
+		.size = bytes,
+		.flags = GUEST_MEMFD_FLAG_USE_RESOURCE | GUEST_MEMFD_FLAG_MMAP |
+			 GUEST_MEMFD_FLAG_INIT_SHARED,
+		.resource_fd = file,
+	};
+
+	return ioctl(create_vm(open_kvm(), KVM_X86_DEFAULT_VM), KVM_CREATE_GUEST_MEMFD,
+		     &gmem) >= 0;
+}
+
 static bool act(const char *action)
 {
 	const char *value = strchr(action, '=');
@@ -321,6 +335,8 @@ static bool act(const char *action)
 		return use_in_vm(n << 20, KVM_X86_DEFAULT_VM);
 	if (IS("private="))
 		return use_in_vm(n << 20, KVM_X86_SW_PROTECTED_VM);
+	if (IS("resource="))
+		return use_as_resource(n << 20);
 	if (IS("fill="))
 		fill(n);
 	else if (IS("poke="))

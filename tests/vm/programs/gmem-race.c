@@ -89,13 +89,19 @@ static void meet(struct meeting *m)
 		;
 }
 
+/* Some microseconds, so that either may be first */
+static void linger(void)
+{
+	for (int i = random() % 3000; i > 0; i--)
+		asm volatile("" ::: "memory");
+}
+
 static void *damage(void *arg)
 {
 	struct meeting *m = arg;
 
 	meet(m);
-	for (volatile int i = random() % 3000; i > 0; i--)
-		;
+	linger();
 	write_text("/sys/devices/system/memory/hard_offline_page", m->page);
 	return NULL;
 }
@@ -118,8 +124,7 @@ static void poison(const char *path, int count)
 		if (pthread_create(&other, NULL, damage, &m))
 			err(1, "a thread");
 		meet(&m);
-		for (volatile int i = random() % 3000; i > 0; i--)
-			;
+		linger();
 		close(fd);
 		pthread_join(other, NULL);
 	}
@@ -127,7 +132,8 @@ static void poison(const char *path, int count)
 
 static void again(const char *path, int count)
 {
-	atomic_int *go = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	atomic_int *go = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+			      -1, 0);
 	int i, fd, status, done = 0;
 
 	if (go == MAP_FAILED)
@@ -158,6 +164,6 @@ int main(int argc, char **argv)
 	else if (argc == 4 && !strcmp(argv[1], "again"))
 		again(argv[2], atoi(argv[3]));
 	else
-		errx(1, "usage: gmem-race pay FILE COUNT GROUP..., poison FILE COUNT, or again FILE COUNT");
+		errx(1, "usage: gmem-race pay FILE COUNT GROUP..., or poison|again FILE COUNT");
 	return 0;
 }

@@ -550,7 +550,7 @@ static void test_reserved(void)
 	}
 
 	/* That the memory persists goes without saying here. */
-	valid &= ~GUEST_MEMFD_FLAG_PERSIST;
+	valid &= ~(GUEST_MEMFD_FLAG_PERSIST | GUEST_MEMFD_FLAG_USE_RESOURCE);
 	for (flag = 1; flag; flag <<= 1) {
 		if (flag & valid)
 			continue;
