@@ -252,14 +252,6 @@ cat > "$GMEM_CONF/vm.conf" <<-EOF
 		-device pc-dimm,memdev=dimm"
 EOF
 
-# without_gmemctl COMMAND...: as if that failed
-without_gmemctl() {
-	mkdir -p /tmp/broken
-	printf '#!/bin/sh\nexit 1\n' > /tmp/broken/gmemctl
-	chmod +x /tmp/broken/gmemctl
-	PATH=/tmp/broken:$PATH "$@"
-}
-
 # table ROWS
 table() {
 	local name verdict
@@ -291,9 +283,11 @@ case $STAGE in
 	check "the pool adds up" adds_up
 
 	require "QEMU's guest runs" vmm_new
-	check "what cannot be told from others is not saved" exits 1 without_gmemctl gmem-vm save vm
+	require "its memory gets another name" after_exchanged
+	check "which the next QEMU would not find: it is not saved" exits 1 gmem-vm save vm
 	check "and runs on" test "$(gmem-vm status vm)" = running
 	check "with nothing left behind" test ! -e "$state"
+	require "it gets its name back" does ro exchange="$fs/other"
 	require "it is saved" vmm_save
 	choose own
 	require "one that is left alone" saved left

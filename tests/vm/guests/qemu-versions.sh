@@ -47,7 +47,7 @@ refused() {
 
 # machine_is NAME MACHINE: write that into what was saved
 machine_is() {
-	head -c 4096 "$fs/$1.state" | tr -d '\000' | sed "s/^machine .*/machine $2/" |
+	old_note "$fs/$1.state" | sed "s/^machine .*/machine $2/" |
 		dd bs=4096 count=1 conv=sync 2>/dev/null > /tmp/header
 	dd if=/tmp/header of="$fs/$1.state" bs=4096 conv=notrunc 2>/dev/null
 }

@@ -3,7 +3,7 @@
 # shellcheck shell=dash
 # vm: mem=6G virtual=1 smp=1 timeout=600 append="gmem_persist=1G,zeroed kho=on" disk=guest flavours="release"
 #
-# Debian's QEMU with Linux guests in persistent memory, by the operator's script: three
+# Debian's QEMU with Linux guests in persistent memory, by gmem-vm: three
 # host kernels, vm0 in all of them and vm1, which is an unprivileged tenant's, from the first
 # to the second. Before that, in the first, what needs no kexec: QEMU killed and its memory
 # attached again, stale pairs.
@@ -80,8 +80,8 @@ case $STAGE in
 	check "also a second time" exits 3 gmem-vm start vm0
 	check "until it is dropped" gmem-vm drop vm0
 	{
-		dd if=/tmp/vm0.state bs=4096 count=1 | sed "s|^part .*|part $(gmemctl token $fs/vm0) $fs/vm0|" |
-			tr -d '\000' | dd bs=4096 count=1 conv=sync
+		old_note /tmp/vm0.state | sed "s|^part .*|part $(gmemctl token $fs/vm0) $fs/vm0|" |
+			dd bs=4096 count=1 conv=sync
 		dd if=/tmp/vm0.state bs=4096 skip=1 count=9
 	} 2>/dev/null > "$fs/vm0.state"
 	check "half a state looks like one" status_is vm0 saved

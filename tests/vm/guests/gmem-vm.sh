@@ -1,0 +1,345 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=dash
+# vm: mem=6G virtual=1 smp=1 timeout=400 append="gmem_persist=1G,zeroed kho=on" disk=guest flavours="release"
+# vm kill:
+# vm term:
+# vm room:
+# vm refuse:
+# vm stop:
+# vm cpu:
+#
+# gmem-vm does not lose a guest, and never runs it twice. The guest counts, and its log must
+# have each number once.
+#
+# kill:   SIGKILL before each of its calls that others notice (gmem-at), at saving and at going
+#         on; "start" then brings the guest back, whatever there is. Then with QEMU killed, too
+# term:   SIGTERM, at every third of these
+# room:   no room for what is saved
+# refuse: two at once; what is damaged, or somebody else's; memory of before
+# stop:   what becomes of a guest when the host goes down, and how
+# cpu:    a kernel under which the CPU has no AVX any more, and one under which it has
+. /tests/lib/test.sh
+. /tests/lib/pool.sh
+. /tests/lib/guest.sh
+. /tests/lib/ticker.sh
+
+# sweep SIGNAL STEP COMMAND BEFORE AFTER: COMMAND with that signal before its first call, before
+# the one STEP later, and so on until it comes to its end. Each time it begins in a state in
+# which BEFORE is true, and AFTER brings it back to that.
+sweep() {
+	local signal=$1 step=$2 command=$3 before=$4 after=$5 n=1 status what
+	while :; do
+		require "$before" "$before"
+		status=0
+		gmem-at "$signal" "$n" gmem-vm "$command" vm > /tmp/at 2> /tmp/said || status=$?
+		[ $status = 0 ] || break
+		what="$command, signal $signal before call $n, $(sed -n 's/^call=//p' /tmp/at)"
+		check "$what: there is one" once
+		check "$what: $after" "$after"
+		failed && { cat /tmp/at /tmp/said /tmp/back; tail -n 3 /tmp/vm.log; exit 1; }
+		n=$((n + step))
+	done
+	require "$command comes to its end, at call $n" grep -q '^status=0$' /tmp/at
+	result "${command}_calls" "$n"
+}
+
+# sweep_both: at going on, both gmem-vm and its QEMU are killed. It is saved still; or, from one
+# moment on, it has gone on, and what is there is its memory.
+sweep_both() {
+	local n=1 gone='' status call
+	while :; do
+		require "it is saved" is_saved
+		status=0
+		gmem-at 9 "$n" gmem-vm start vm > /tmp/at 2>&1 || status=$?
+		[ $status = 0 ] || break
+		call=$(sed -n 's/^call=//p' /tmp/at)
+		[ "$(qemus)" = 0 ] || kill_qemu vm
+		case $(gmem-vm status vm 2>/dev/null) in
+		saved)	check "killed before call $n, $call, with QEMU: saved still" test ! "$gone"
+			check "and so it goes on" saved_again ;;
+		"memory only")
+			[ "$gone" ] || check "the first call behind: $call" test "$call" = rename
+			gone=yes
+			ok "killed before call $n, $call, with QEMU: it had gone on"
+			rm /tmp/vm.log
+			check "boots anew" saved_again ;;
+		*)	fail "killed before call $n, $call, with QEMU" ;;
+		esac
+		failed && { cat /tmp/at /tmp/back; gmem-vm status vm; tail -n 3 /tmp/vm.log; exit 1; }
+		n=$((n + 1))
+	done
+}
+
+# qemus: how many QEMUs run, once nobody is about to start one. While it begins there are two
+# processes.
+qemus() {
+	while [ "$(processes gmem-vm)" -gt 0 ] || [ "$(processes 'qemu-system-*')" -gt 1 ]; do
+		sleep 0.05
+	done
+	processes 'qemu-system-*'
+}
+
+# processes PATTERN: how many there are of such a program
+processes() {
+	local exe program nr=0
+	for exe in /proc/[0-9]*/exe; do
+		program=$(readlink "$exe") && program=${program##*/}
+		# shellcheck disable=SC2254	# a pattern
+		case $program in $1) nr=$((nr + 1)) ;; esac
+	done
+	echo $nr
+}
+
+# once: there is a QEMU, or what was saved
+once() {
+	local nr
+	nr=$(qemus)
+	case $(gmem-vm status vm 2>/dev/null) in
+	running|interrupted) [ "$nr" = 1 ] ;;
+	saved)	[ "$nr" = 0 ] ;;
+	*)	false ;;
+	esac
+}
+
+# runs: it does, and has from its first number on
+runs() { status_is vm running && ticks_more vm && one_life vm; }
+
+is_saved() { status_is vm saved; }
+
+# back: start brings it back, if it does not run
+back() {
+	gmem-vm start vm > /tmp/back 2>&1 || grep -q "it is running" /tmp/back || return
+	runs && [ ! -e "$fs/vm.state" ] && as_usual
+}
+
+# saved_again: back, and saved
+saved_again() { back && gmem-vm save vm > /dev/null 2>&1 && is_saved; }
+
+# as_usual: QEMU is not set in a way that would spoil its own snapshots
+as_usual() {
+	gmem-qmp "$GMEM_RUN/vm.qmp" query-migrate-capabilities query-migrate-parameters > /tmp/qmp &&
+		grep -q '"state": false, "capability": "x-ignore-shared"' /tmp/qmp &&
+		grep -q '"mode": "normal"' /tmp/qmp
+}
+
+# fill NAME: take all memory of the pool that is free
+fill() {
+	local free
+	free=$(awk '$1 == "clean" || $1 == "dirty" { n += $2 } END { printf "%.0f", n }' "$pool/stat")
+	[ "$free" = 0 ] || truncate -s "$free" "$fs/$1"
+}
+
+# says TEXT: gmem-vm has, in the last "run"
+says() { grep -q -e "$1" /tmp/said; }
+
+# uuid FILE: which memory it is
+uuid() { gmemctl token "$1" | cut -d ' ' -f 1; }
+
+# flip OFFSET: another byte in what was saved, and at the second time the same as before
+flip() {
+	local byte
+	byte=$(dd if="$fs/vm.state" bs=1 skip="$1" count=1 2>/dev/null | od -A n -t u1)
+	# shellcheck disable=SC2059	# that is the format
+	printf "\\$(printf %o $((byte ^ 4)))" |
+		dd of="$fs/vm.state" bs=1 seek="$1" conv=notrunc 2>/dev/null
+}
+
+# run STATUS COMMAND...: gmem-vm ends with that; what it says is in /tmp/said
+run() {
+	local want=$1
+	shift
+	exits "$want" gmem-vm "$@" > /tmp/said 2>&1 || { cat /tmp/said; return 1; }
+}
+
+# host_does UNIT: stop the guest, when that is what systemd is about to start
+host_does() {
+	mkdir -p /tmp/fake
+	printf '#!/bin/sh\necho "321 %s start waiting"\n' "$1" > /tmp/fake/systemctl
+	chmod +x /tmp/fake/systemctl
+	PATH=/tmp/fake:$PATH run 0 stop vm
+}
+
+guest_setup
+ticker vm
+
+case $CASE in
+kill|term)
+	signal=9 step=1
+	[ "$CASE" = kill ] || { signal=15 step=3; }
+	require "a new guest" gmem-vm start vm
+	sweep $signal $step save runs back
+	require "it is saved" is_saved
+	sweep $signal $step start is_saved saved_again
+	require "the last one brought it back" runs
+	if [ "$CASE" = kill ]; then
+		require "it is saved" gmem-vm save vm
+		sweep_both
+	fi
+	check "a kill of QEMU is the end of it" kill_qemu vm
+	check "of which nothing is saved" status_is vm "memory only"
+	;;
+room)
+	require "a new guest" run 0 start vm
+	check "has room to be saved" object_is vm.room kind data
+	require "it runs" runs
+	require "the pool is full" fill filler
+	check "it is saved nevertheless" run 0 save vm
+	check "with a warning: no kernel is loaded" says "a kexec now would lose it: no-image"
+	check "and goes on in a full pool" run 0 start vm
+	check "as if nothing had been" runs
+	rm "$fs/vm.room"
+	require "the pool is full, without room for it" fill filler2
+	check "it is not saved" run 1 save vm
+	check "for a reason" says "no room for the .* MiB that it may be, in $fs/vm.room: No space left"
+	check "and runs on" runs
+	check "as usual" as_usual
+	check "with nothing left behind" test ! -e "$fs/vm.state"
+	ticker vm2
+	check "a new guest is not started without room" run 1 start vm2
+	rm "$fs/filler2"
+	check "with room it is saved" run 0 save vm
+	rm "$fs/filler"
+
+	# Its state on a small disk
+	mkdir -p /tmp/small
+	mount -t tmpfs -o size=1M none /tmp/small
+	check "goes on" run 0 start vm
+	export GMEM_STATE=/tmp/small
+	check "a disk that is full: not saved" run 1 save vm
+	check "for a reason" says "No space left"
+	check "runs on" runs
+	mount -o remount,size=64M /tmp/small
+	check "one that is not: saved" run 0 save vm
+	check "there" test -s /tmp/small/vm.state
+	check "goes on from there" run 0 start vm
+	check "as if nothing had been" runs
+	check "shut down" run 0 shutdown vm
+	check "it leaves no room behind" test ! -e /tmp/small/vm.room
+	;;
+refuse)
+	for name in .x vm.state vm.room a,b a/b ''; do
+		check "\"$name\" is no name" run 2 start "$name"
+	done
+	require "a new guest" run 0 start vm
+	require "it runs" runs
+	check "not from elsewhere, too" exits 1 env GMEM_RUN=/tmp/elsewhere gmem-vm start vm
+	check "it runs on" runs
+
+	gmem-vm save vm > /tmp/one 2>&1 & one=$!
+	gmem-vm save vm > /tmp/two 2>&1 & two=$!
+	wait $one; one=$?
+	wait $two; two=$?
+	check "of two who save it, one does ($one, $two)" test $((one + two)) = 1
+	check "it is saved" is_saved
+	gmem-vm start vm > /tmp/one 2>&1 & one=$!
+	gmem-vm start vm > /tmp/two 2>&1 & two=$!
+	wait $one; one=$?
+	wait $two; two=$?
+	check "of two who start it, one does ($one, $two)" test $((one + two)) = 1
+	check "it goes on" runs
+	check "once" test "$(qemus)" = 1
+
+	require "it is paused" gmem-qmp "$GMEM_RUN/vm.qmp" stop
+	require "saved" run 0 save vm
+	require "and comes back" run 0 start vm
+	check "paused" sh -c "gmem-qmp $GMEM_RUN/vm.qmp query-status | grep -q '\"status\": \"paused\"'"
+	require "until it is let go on" gmem-qmp "$GMEM_RUN/vm.qmp" cont
+	check "as if nothing had been" runs
+
+	require "saved" run 0 save vm
+	for at in 0 9 30 100 4095 4096 9999; do
+		flip $at
+		check "byte $at is another one: stale" status_is vm stale
+		check "and refused" run 3 start vm
+		check "also by who knows better" run 3 start --override vm
+		flip $at
+	done
+	gmem-file "$fs/vm" rw put=1 > /dev/null
+	check "somebody has written to its memory" run 3 start vm
+	check "for a reason" says "$fs/vm has been written to since"
+	check "who knows better goes on" run 0 start --override vm
+	check "which is written down" says "by --override, although $fs/vm has been written to"
+	check "it goes on" ticks_more vm
+	check "and is shut down" run 0 shutdown vm
+
+	# shellcheck disable=SC2016	# by the shell that reads the settings
+	ticker vm 'QEMU_ARGS="$QEMU_ARGS -m 64M,slots=1,maxmem=1G
+		-object memory-backend-file,id=dimm,size=32M,mem-path=/gmem/dimm,share=on,align=2M
+		-device pc-dimm,memdev=dimm"'
+	truncate -s 32M "$fs/dimm"
+	gmem-file "$fs/dimm" rw put=1 > /dev/null
+	ram=$(uuid "$fs/vm") dimm=$(uuid "$fs/dimm")
+	check "a new guest has new memory" run 0 start vm
+	check "of its own" test "$(uuid "$fs/vm")" != "$ram"
+	check "and the other, which QEMU_ARGS= name" test "$(uuid "$fs/dimm")" != "$dimm"
+	kill_qemu vm
+	ram=$(uuid "$fs/vm") dimm=$(uuid "$fs/dimm")
+	check "unless it shall be what is there" run 0 start --keep-memory vm
+	check "its own" test "$(uuid "$fs/vm")" = "$ram"
+	check "and the other" test "$(uuid "$fs/dimm")" = "$dimm"
+	kill_qemu vm
+	;;
+stop)
+	sed -i 's/^PATIENCE=.*/PATIENCE=3/' "$GMEM_CONF/vm.conf"
+	check "it does not run: nothing to do" run 0 stop vm
+	for unit in reboot poweroff halt kexec; do
+		require "a new guest" run 0 start vm
+		check "$unit.target" host_does "$unit.target"
+		check "its memory would be lost: it is shut down" says "memory does not survive this, so the guest is shut down: "
+		check "in the end by force" says "the guest does not shut down: its power goes off"
+		check "and not saved" status_is vm "memory only"
+	done
+	check "for a reason" says "no-image"
+	rm /tmp/vm.log
+	require "a new guest" run 0 start vm
+	for unit in soft-reboot multi-user; do
+		check "$unit.target" host_does "$unit.target"
+		check "it is saved" is_saved
+		require "goes on" run 0 start vm
+	done
+	require "a kernel is loaded" load_stage
+	check "kexec.target" host_does kexec.target
+	check "it is saved" is_saved
+	require "goes on" run 0 start vm
+	check "as if nothing had been" runs
+	rm "$fs/vm.room"
+	require "the pool is full" fill filler
+	check "saving fails" host_does kexec.target
+	check "so it is shut down" says "the guest is shut down instead"
+	check "and not saved" status_is vm "memory only"
+	;;
+cpu)
+	sed -i 's/^CPU=.*/CPU=host/' "$GMEM_CONF/vm.conf"
+	grep -q -w avx /proc/cpuinfo || [ "$STAGE" = 2 ] || skip_all "no AVX here"
+	case $STAGE in
+	1)
+		require "a new guest" run 0 start vm
+		require "runs" runs
+		require "load kernel 2" load_stage clearcpuid=avx
+		require "it is saved" run 0 save vm
+		check "without a warning" not says "would lose it"
+		enter_stage
+		;;
+	2)
+		check "kernel 2 has no AVX" not grep -q -w avx /proc/cpuinfo
+		check "it is refused" run 1 start vm
+		cat /tmp/said
+		check "by the feature's name" says "its CPU had what there is not here:.* avx"
+		check "and kept" is_saved
+		check "without a QEMU" test "$(qemus)" = 0
+		check "who knows better does not know better than QEMU" run 1 start --override vm
+		check "and it is kept" is_saved
+		cat /tmp/said
+		require "load kernel 3" kexec -s -l /boot/bzImage --initrd=/boot/initrd \
+			--command-line="$(next_cmdline | sed 's/clearcpuid=avx//')"
+		enter_stage
+		;;
+	3)
+		check "kernel 3 has AVX" grep -q -w avx /proc/cpuinfo
+		check "it goes on" run 0 start vm
+		check "and ticks" ticks_more vm
+		;;
+	esac
+	;;
+esac

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Tell QEMU to do something, by QMP.
+ *
+ *   gmem-qmp SOCKET COMMAND...
+ *
+ * A command is its name, or all of it as JSON. Prints the answers, a line each. Exit status 2:
+ * QEMU has refused one.
+ */
+#include <err.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+/* Send it, and print the answer, unless @quiet */
+static int do_command(FILE *qemu, const char *command, int quiet)
+{
+	static char line[1 << 20];
+
+	if (fprintf(qemu, *command == '{' ? "%s\n" : "{\"execute\":\"%s\"}\n", command) < 0 ||
+	    fflush(qemu))
+		err(1, "%s", command);
+	while (fgets(line, sizeof(line), qemu)) {
+		if (strncmp(line, "{\"return\"", 9) && strncmp(line, "{\"error\"", 8))
+			continue;
+		if (!quiet)
+			fputs(line, stdout);
+		return line[2] == 'e' ? 2 : 0;
+	}
+	errx(1, "QEMU is gone at %s", command);
+}
+
+int main(int argc, char **argv)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0), status;
+	FILE *qemu;
+
+	if (argc < 3 || strlen(argv[1]) >= sizeof(address.sun_path))
+		errx(1, "usage: gmem-qmp SOCKET COMMAND...");
+	memcpy(address.sun_path, argv[1], strlen(argv[1]) + 1);
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)))
+		err(1, "%s", argv[1]);
+	qemu = fdopen(fd, "r+");
+	if (!qemu)
+		err(1, "fdopen");
+	status = do_command(qemu, "qmp_capabilities", 1);
+	for (argv += 2; *argv && !status; argv++)
+		status = do_command(qemu, *argv, 0);
+	return status;
+}

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A VM's settings. They are shell variables, so a shell reads them, and answers with what
+ * they have become: strings that end with a 0.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "conf.h"
+
+/* Its first argument is the file. What that prints is not taken for the answer. */
+static const char script[] =
+"QEMU=qemu-system-x86_64 MACHINE=q35 CPU=host GRANULE=2M MEMORY='' QEMU_ARGS='' PATIENCE=60\n"
+". \"$1\" >&2 || exit 2\n"
+"eval \"set -- $(printf %s \"$QEMU_ARGS\" | tr '\\n' ' ')\" || exit 2\n"
+"printf '%s\\0' \"$QEMU\" \"$MACHINE\" \"$CPU\" \"$GRANULE\" \"$MEMORY\" \"$PATIENCE\" $# \"$@\" end\n";
+
+/* The next string of the answer; NULL if there is none that is whole */
+static char *next(char **at, const char *end)
+{
+	char *found = *at, *stop = memchr(found, '\0', end - found);
+
+	if (!stop)
+		return NULL;
+	*at = stop + 1;
+	return found;
+}
+
+static bool is_size(const char *text)
+{
+	const size_t digits = strspn(text, "0123456789");
+
+	return digits && digits < 16 &&
+	       (!text[digits] || (strchr("kKmMgGtT", text[digits]) && !text[digits + 1]));
+}
+
+/* A number of at most six digits */
+static bool parse_count(const char *text, int *count)
+{
+	const size_t digits = strspn(text, "0123456789");
+
+	if (!digits || digits > 6 || text[digits])
+		return false;
+	*count = atoi(text);
+	return true;
+}
+
+/**
+ * conf_parse - understand the shell's answer
+ * @answer: that; it is used for as long as @conf is
+ * @length: of it, in bytes
+ * @conf: is set
+ * @why: what is wrong, a part of a sentence
+ *
+ * Return: false: something is.
+ */
+bool conf_parse(char *answer, size_t length, struct conf *conf, const char **why)
+{
+	char *at = answer, *end = answer + length, *word;
+	const char *patience, *count;
+	int nr;
+
+	*why = "is no shell file";
+	*conf = (struct conf){
+		.qemu = next(&at, end),
+		.machine = next(&at, end),
+		.cpu = next(&at, end),
+		.granule = next(&at, end),
+		.memory = next(&at, end),
+	};
+	patience = next(&at, end);
+	count = next(&at, end);
+	if (!count || !parse_count(count, &nr))
+		return false;
+	conf->args = calloc(nr + 1, sizeof(*conf->args));
+	if (!conf->args)
+		return false;
+	while (conf->nr_args < (size_t)nr) {
+		word = next(&at, end);
+		if (!word)
+			return false;
+		conf->args[conf->nr_args++] = word;
+	}
+	word = next(&at, end);
+	if (!word || strcmp(word, "end") || at != end)
+		return false;
+
+	*why = "has no MEMORY=";
+	if (!*conf->memory)
+		return false;
+	*why = "has a MEMORY= that is no size";
+	if (!is_size(conf->memory))
+		return false;
+	*why = "has a PATIENCE= that is no number of seconds";
+	if (!parse_count(patience, &conf->patience) || !conf->patience)
+		return false;
+	*why = "has an empty QEMU=, MACHINE=, CPU= or GRANULE=";
+	return *conf->qemu && *conf->machine && *conf->cpu && *conf->granule;
+}
+
+/* All that comes, until its end; NULL if there is no memory for it */
+static char *read_all(int fd, size_t *length)
+{
+	size_t capacity = 4096;
+	char *all = malloc(capacity), *more;
+	ssize_t got;
+
+	*length = 0;
+	while (all) {
+		got = read(fd, all + *length, capacity - *length);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			break;
+		*length += got;
+		if (*length < capacity)
+			continue;
+		capacity *= 2;
+		more = realloc(all, capacity);
+		if (!more)
+			free(all);
+		all = more;
+	}
+	return all;
+}
+
+/**
+ * conf_read - read a VM's settings
+ * @path: of the file, with a slash in it
+ * @conf: is set
+ * @why: what is wrong with it, a part of a sentence
+ *
+ * Return: 0, or -1.
+ */
+int conf_read(const char *path, struct conf *conf, const char **why)
+{
+	const char *words[6] = { "sh", "-c", script, "gmem-vm", path, NULL };
+	posix_spawn_file_actions_t actions;
+	int out[2], status = -1, error;
+	size_t length;
+	char *answer;
+	pid_t pid;
+
+	*why = "cannot be read by sh";
+	if (pipe2(out, O_CLOEXEC))
+		return -1;
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_adddup2(&actions, out[1], 1);
+	error = posix_spawn(&pid, "/bin/sh", &actions, NULL, (char **)words, environ);
+	posix_spawn_file_actions_destroy(&actions);
+	close(out[1]);
+	if (error) {
+		close(out[0]);
+		return -1;
+	}
+	answer = read_all(out[0], &length);
+	close(out[0]);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (!answer)
+		return -1;
+	*why = "is no shell file";
+	if (status || !conf_parse(answer, length, conf, why))
+		return -1;
+	return 0;
+}
+
+/**
+ * conf_has_word - is that one of the words for QEMU
+ * @conf: the settings
+ * @word: the word
+ */
+bool conf_has_word(const struct conf *conf, const char *word)
+{
+	for (size_t i = 0; i < conf->nr_args; i++)
+		if (!strcmp(conf->args[i], word))
+			return true;
+	return false;
+}
+
+/* The value at @at, which ends where QEMU's words end: two commas stand for one. */
+static char *copy_value(const char *at, char quote)
+{
+	char *copy = malloc(strlen(at) + 1), *to = copy;
+
+	for (; copy && *at && *at != quote; at++) {
+		if (!quote && *at == ',' && *++at != ',')
+			break;
+		*to++ = *at;
+	}
+	if (copy)
+		*to = '\0';
+	return copy;
+}
+
+/**
+ * conf_next_path - the next file that QEMU shall have as memory
+ * @conf: the settings
+ * @arg: which word to look at; 0 at first
+ * @offset: where in it; 0 at first
+ *
+ * Understands mem-path= as words of a line, and as JSON.
+ *
+ * Return: a path, to be freed; NULL: there are no more.
+ */
+char *conf_next_path(const struct conf *conf, size_t *arg, size_t *offset)
+{
+	static const char key[] = "mem-path";
+
+	for (; *arg < conf->nr_args; (*arg)++, *offset = 0) {
+		const char *word = conf->args[*arg], *at;
+
+		for (at = word + *offset; (at = strstr(at, key)); ) {
+			const char before = at == word ? ',' : at[-1];
+
+			at += strlen(key);
+			*offset = at - word;
+			if (*at == '=' && before == ',')
+				return copy_value(at + 1, '\0');
+			if (*at != '"' || before != '"')
+				continue;
+			at += 1 + strspn(at + 1, " :\t\n");
+			if (*at == '"')
+				return copy_value(at + 1, '"');
+		}
+	}
+	return NULL;
+}
+
+/**
+ * conf_name_good - can a VM have that name
+ * @name: the name
+ *
+ * It is a file's name, and stands in QEMU's words and in lines. The endings are those of what
+ * belongs to a VM.
+ */
+bool conf_name_good(const char *name)
+{
+	static const char * const endings[] = { ".state", ".room" };
+	const size_t length = strlen(name);
+
+	if (!length || length > 200 || name[0] == '.' || strpbrk(name, "/,"))
+		return false;
+	for (size_t i = 0; i < length; i++)
+		if (iscntrl((unsigned char)name[i]))
+			return false;
+	for (size_t i = 0; i < sizeof(endings) / sizeof(*endings); i++) {
+		const size_t tail = strlen(endings[i]);
+
+		if (length > tail && !strcmp(name + length - tail, endings[i]))
+			return false;
+	}
+	return true;
+}

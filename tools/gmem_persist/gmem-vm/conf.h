@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef GMEM_VM_CONF_H
+#define GMEM_VM_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/**
+ * struct conf - the settings of a VM; gmem-vm.8 tells what each means
+ * @qemu: QEMU=
+ * @machine: MACHINE=
+ * @cpu: CPU=
+ * @granule: GRANULE=
+ * @memory: MEMORY=, a number and a unit
+ * @patience: PATIENCE=, in seconds, at least 1
+ * @args: the words of QEMU_ARGS=
+ * @nr_args: how many there are
+ *
+ * The strings are parts of the answer that conf_parse() was given.
+ */
+struct conf {
+	const char *qemu;
+	const char *machine;
+	const char *cpu;
+	const char *granule;
+	const char *memory;
+	int patience;
+	char **args;
+	size_t nr_args;
+};
+
+bool conf_parse(char *answer, size_t length, struct conf *conf, const char **why);
+int conf_read(const char *path, struct conf *conf, const char **why);
+bool conf_has_word(const struct conf *conf, const char *word);
+char *conf_next_path(const struct conf *conf, size_t *arg, size_t *offset);
+bool conf_name_good(const char *name);
+
+#endif /* GMEM_VM_CONF_H */

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The file of what was saved, and the room for it.
+ *
+ * As long as a guest runs there is NAME.room, which is long enough and mostly empty. What is
+ * saved is written there; when all of it is there it is renamed, and is NAME.state from that
+ * moment. When the guest goes on it is renamed back, so that no step needs room that is not
+ * there already.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "vm.h"
+
+/**
+ * file_open_room - open the room for what is to be saved
+ * @vm: the VM
+ * @why: why not
+ *
+ * Return: a descriptor, or -1.
+ */
+int file_open_room(const struct vm *vm, struct why *why)
+{
+	int fd = open(vm->room, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
+		WHY(why, "cannot make %s: %m", vm->room);
+	return fd;
+}
+
+/**
+ * file_reserve - let there be room for what is to be saved
+ * @vm: the VM
+ * @bytes: how much that may be
+ * @why: why not
+ *
+ * Return: false: there is not so much.
+ */
+bool file_reserve(const struct vm *vm, uint64_t bytes, struct why *why)
+{
+	int fd = file_open_room(vm, why), error;
+
+	if (fd < 0)
+		return false;
+	error = fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, bytes) ? errno : 0;
+	close(fd);
+	/* A file system that cannot promise it may have it nevertheless. */
+	if (!error || error == EOPNOTSUPP)
+		return true;
+	errno = error;
+	WHY(why, "no room for the %llu MiB that it may be, in %s: %m",
+	    (unsigned long long)(bytes + (1 << 20) - 1) >> 20, vm->room);
+	return false;
+}
+
+static bool write_note(int fd, const char *path, const struct note *note, struct why *why)
+{
+	char block[NOTE_SIZE];
+	const char *reason;
+	ssize_t done;
+
+	if (!note_print(note, block, &reason)) {
+		WHY(why, "%s: %s", path, reason);
+		return false;
+	}
+	done = pwrite(fd, block, NOTE_SIZE, 0);
+	if (done == NOTE_SIZE && !fsync(fd))
+		return true;
+	WHY(why, "cannot write %s: %s", path, done >= 0 && done < NOTE_SIZE ? "no room" :
+	    strerror(errno));
+	return false;
+}
+
+/**
+ * file_commit - what is in the room is what was saved, from now on
+ * @vm: the VM
+ * @fd: the room, with QEMU's part in it
+ * @note: what it belongs to
+ * @why: why not
+ *
+ * Return: false: it is not.
+ */
+bool file_commit(const struct vm *vm, int fd, struct note *note, struct why *why)
+{
+	/* What was there before may have been longer. That it stays longer does no harm. */
+	if (ftruncate(fd, NOTE_SIZE + note->length))
+		complain(vm, "cannot cut %s: %m", vm->room);
+	if (!write_note(fd, vm->room, note, why))
+		return false;
+	if (!rename(vm->room, vm->state))
+		return true;
+	WHY(why, "cannot rename %s: %m", vm->room);
+	return false;
+}
+
+/* Length and checksum of QEMU's part */
+static bool sum_payload(int fd, uint64_t limit, uint64_t *length, uint32_t *crc)
+{
+	unsigned char buffer[65536];
+	ssize_t got;
+
+	*length = 0;
+	*crc = crc32(0, NULL, 0);
+	while (*length < limit) {
+		const uint64_t left = limit - *length;
+
+		got = pread(fd, buffer, left < sizeof(buffer) ? left : sizeof(buffer),
+			    NOTE_SIZE + *length);
+		if (got < 0)
+			return false;
+		if (!got)
+			break;
+		*crc = crc32(*crc, buffer, got);
+		*length += got;
+	}
+	return true;
+}
+
+static bool read_file(int fd, struct note *note, struct why *why)
+{
+	const char *reason = "is none of gmem-vm's files";
+	char block[NOTE_SIZE];
+	uint64_t length;
+	uint32_t crc;
+
+	if (pread(fd, block, NOTE_SIZE, 0) != NOTE_SIZE || !note_parse(block, note, &reason)) {
+		WHY(why, "%s", reason);
+		return false;
+	}
+	if (!sum_payload(fd, note->version == 2 ? UINT64_MAX : note->length, &length, &crc)) {
+		WHY(why, "cannot be read: %m");
+		return false;
+	}
+	if (note->version == 2) {
+		note->length = length;
+		note->crc = crc;
+		note->version = 3;
+		return true;
+	}
+	if (length == note->length && crc == note->crc)
+		return true;
+	WHY(why, "is damaged");
+	return false;
+}
+
+/**
+ * file_read - read what was saved without trusting it
+ * @vm: the VM
+ * @note: is set; to be cleared, also if it fails
+ * @why: what is wrong, a part of a sentence; "": there is nothing
+ *
+ * Return: false: it cannot be used.
+ */
+bool file_read(const struct vm *vm, struct note *note, struct why *why)
+{
+	int fd = open(vm->state, O_RDONLY | O_CLOEXEC);
+	bool good;
+
+	*note = (struct note){ 0 };
+	why->text[0] = '\0';
+	if (fd < 0) {
+		if (!access(vm->state, F_OK))
+			WHY(why, "cannot be opened");
+		return false;
+	}
+	good = read_file(fd, note, why);
+	close(fd);
+	return good;
+}
+
+/**
+ * file_note - let what was saved have another note
+ * @vm: the VM
+ * @note: that
+ * @why: why not
+ *
+ * Return: false: it has not.
+ */
+bool file_note(const struct vm *vm, const struct note *note, struct why *why)
+{
+	int fd = open(vm->state, O_WRONLY | O_CLOEXEC);
+	bool good;
+
+	if (fd < 0) {
+		WHY(why, "cannot open %s: %m", vm->state);
+		return false;
+	}
+	good = write_note(fd, vm->state, note, why);
+	close(fd);
+	return good;
+}
+
+/**
+ * file_use_up - what was saved is of no use any more, and its room is wanted
+ * @vm: the VM
+ * @why: why not
+ *
+ * Return: false: it is still there.
+ */
+bool file_use_up(const struct vm *vm, struct why *why)
+{
+	if (!rename(vm->state, vm->room) || errno == ENOENT)
+		return true;
+	WHY(why, "cannot rename %s: %m", vm->state);
+	return false;
+}
+
+/**
+ * file_remove_room - nothing will be saved
+ * @vm: the VM
+ */
+void file_remove_room(const struct vm *vm)
+{
+	if (unlink(vm->room) && errno != ENOENT)
+		complain(vm, "cannot remove %s: %m", vm->room);
+}

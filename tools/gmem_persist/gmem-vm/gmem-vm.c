@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * gmem-vm: run stock QEMU on persistent guest memory, through kexecs of the host.
+ * See gmem-vm.8; what happens in which order is in settle.c.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "vm.h"
+
+static const char usage[] =
+"usage: gmem-vm start [--keep-memory] [--override] NAME\n"
+"                                start the VM; if it was saved, it goes on where it was\n"
+"       gmem-vm save NAME        stop the VM and keep it\n"
+"       gmem-vm stop NAME        what a host does that goes down: save it, or shut it down\n"
+"       gmem-vm shutdown NAME    let the guest shut down, as with its power button\n"
+"       gmem-vm status NAME      running, saved, interrupted, stale, memory only, or none\n"
+"       gmem-vm drop NAME        forget what was saved; the memory stays\n";
+
+volatile sig_atomic_t interrupted;
+
+static void interrupt(int signal)
+{
+	interrupted = 1;
+}
+
+/**
+ * say - tell the caller
+ * @vm: about which VM
+ * @format: what
+ */
+void say(const struct vm *vm, const char *format, ...)
+{
+	va_list args;
+
+	printf("gmem-vm: %s: ", vm->name);
+	va_start(args, format);
+	vprintf(format, args);
+	va_end(args);
+	putchar('\n');
+	fflush(stdout);
+}
+
+/**
+ * complain - tell the caller that something is wrong
+ * @vm: about which VM
+ * @format: what
+ */
+void complain(const struct vm *vm, const char *format, ...)
+{
+	char line[2048];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	fprintf(stderr, "gmem-vm: %s: %s\n", vm->name, line);
+}
+
+/**
+ * log_override - somebody knows better; also the system's log shall have it
+ * @vm: about which VM
+ * @what: what would have refused it
+ */
+void log_override(const struct vm *vm, const char *what)
+{
+	complain(vm, "by --override, although %s", what);
+	openlog("gmem-vm", LOG_PID, LOG_DAEMON);
+	syslog(LOG_WARNING, "%s: user %d goes on by --override, although %s", vm->name,
+	       (int)getuid(), what);
+	closelog();
+}
+
+/**
+ * text - make a text
+ * @format: of what
+ *
+ * Return: it, to be freed. Without memory we end, which is always allowed.
+ */
+char *text(const char *format, ...)
+{
+	char *made;
+	va_list args;
+
+	va_start(args, format);
+	if (vasprintf(&made, format, args) < 0) {
+		fputs("gmem-vm: no memory\n", stderr);
+		exit(STATUS_FAILED);
+	}
+	va_end(args);
+	return made;
+}
+
+/* Make a folder, and those above it */
+static bool make_folders(const char *path)
+{
+	char *copy = text("%s", path), *at = copy;
+	bool made = true;
+
+	while (made && (at = strchr(at + 1, '/'))) {
+		*at = '\0';
+		made = !mkdir(copy, 0777) || errno == EEXIST;
+		*at = '/';
+	}
+	made = made && (!mkdir(copy, 0777) || errno == EEXIST);
+	free(copy);
+	return made;
+}
+
+/**
+ * prepare - is this a host on which a VM can be kept, and are we the only one who works on it
+ * @vm: the VM
+ * @wait: wait for that
+ *
+ * The lock is held until we end.
+ *
+ * Return: an exit status.
+ */
+int prepare(struct vm *vm, bool wait)
+{
+	char *folder = text("%s", vm->memory), *run = text("%s", vm->lock);
+	int status = STATUS_FAILED, error;
+
+	*strrchr(folder, '/') = '\0';
+	*strrchr(run, '/') = '\0';
+	if (!memory_on_gmemfs(folder)) {
+		complain(vm, "%s is not on gmemfs", folder);
+	} else if (!make_folders(run)) {
+		complain(vm, "cannot make %s: %m", run);
+	} else {
+		vm->lock_fd = open(vm->lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		error = vm->lock_fd < 0 ||
+			flock(vm->lock_fd, LOCK_EX | (wait ? 0 : LOCK_NB));
+		if (!error)
+			status = STATUS_OK;
+		else if (errno == EWOULDBLOCK)
+			complain(vm, "somebody else is starting or stopping it");
+		else
+			complain(vm, "cannot lock %s: %m", vm->lock);
+	}
+	free(folder);
+	free(run);
+	return status;
+}
+
+/* Until QEMU ends, or there is no more patience */
+static bool shutdown_running(struct vm *vm, struct scene *scene)
+{
+	struct qmp *qmp = &scene->qmp;
+	const int64_t deadline = qmp_deadline(qmp);
+
+	if (qmp_do(qmp, "system_powerdown", NULL))
+		while (now_ms() < deadline && qmp_hear(qmp))
+			;
+	if (!qmp->shut_down)
+		complain(vm, "the guest does not shut down: its power goes off");
+	if (!qemu_wait(scene->pid, qmp->shut_down ? vm->conf.patience : 0) &&
+	    !qemu_end(vm, qmp, scene->pid)) {
+		complain(vm, "QEMU, process %d, does not end", (int)scene->pid);
+		return false;
+	}
+	file_remove_room(vm);
+	say(vm, "is shut down");
+	return true;
+}
+
+/* The same for two commands: with a guest that runs */
+static int with_running(struct vm *vm, bool (*what)(struct vm *vm, struct scene *scene))
+{
+	int status = prepare(vm, false);
+	struct scene scene;
+
+	if (status)
+		return status;
+	settle(vm, &scene);
+	status = STATUS_FAILED;
+	if (scene.there == THERE_UNCLEAR)
+		complain(vm, "%s", scene.why.text);
+	else if (scene.there != THERE_RUNNING && !scene.finished)
+		complain(vm, "it is not running");
+	/* Whatever it is that QEMU does, it can be shut down, if it listens. */
+	if (scene.there == THERE_RUNNING ||
+	    (scene.there == THERE_UNCLEAR && what == shutdown_running && !scene.qmp.gone))
+		status = what(vm, &scene) ? STATUS_OK : STATUS_FAILED;
+	else if (scene.there == THERE_SAVED && what == save_running && scene.finished)
+		status = STATUS_OK;
+	scene_close(&scene);
+	return status;
+}
+
+static int save(struct vm *vm)
+{
+	char line[HANDOVER_MAX];
+	int status = with_running(vm, save_running);
+
+	if (!status && !host_handover(line))
+		complain(vm, "a kexec now would lose it: %s", line);
+	return status;
+}
+
+static int shutdown_guest(struct vm *vm)
+{
+	return with_running(vm, shutdown_running);
+}
+
+static bool stop_running(struct vm *vm, struct scene *scene)
+{
+	char line[HANDOVER_MAX];
+
+	if (host_memory_ends(vm->conf.patience, line)) {
+		say(vm, "memory does not survive this, so the guest is shut down: %s", line);
+	} else {
+		if (save_running(vm, scene))
+			return true;
+		complain(vm, "the guest is shut down instead");
+	}
+	return shutdown_running(vm, scene);
+}
+
+static int stop(struct vm *vm)
+{
+	struct scene scene;
+	int status;
+
+	if (!qemu_pid(vm))
+		return STATUS_OK;
+	status = prepare(vm, true);
+	if (status)
+		return status;
+	settle(vm, &scene);
+	if (scene.there == THERE_RUNNING) {
+		status = stop_running(vm, &scene) ? STATUS_OK : STATUS_FAILED;
+	} else if (scene.there == THERE_UNCLEAR) {
+		complain(vm, "%s", scene.why.text);
+		status = STATUS_FAILED;
+	}
+	scene_close(&scene);
+	return status;
+}
+
+/* Somebody works on it, or nobody does and there is something to be put in order. */
+static bool is_interrupted(struct vm *vm)
+{
+	int fd = open(vm->lock, O_RDONLY | O_CLOEXEC);
+	bool idle = fd < 0 || !flock(fd, LOCK_SH | LOCK_NB);
+
+	if (fd >= 0)
+		close(fd);
+	return idle && !access(vm->state, F_OK);
+}
+
+static int status_of(struct vm *vm)
+{
+	struct scene scene;
+	int status = STATUS_OK;
+
+	look(vm, &scene);
+	switch (scene.there) {
+	case THERE_RUNNING:
+	case THERE_UNCLEAR:
+		if (is_interrupted(vm)) {
+			puts("interrupted");
+			complain(vm, "starting or saving it did not come to an end; \"start\" goes on with it");
+		} else {
+			puts("running");
+		}
+		break;
+	case THERE_SAVED:
+		puts("saved");
+		break;
+	case THERE_STALE:
+		puts("stale");
+		complain(vm, "%s", scene.why.text);
+		status = STATUS_STALE;
+		break;
+	case THERE_NONE:
+		puts(memory_is_there(vm) ? "memory only" : "none");
+		break;
+	}
+	scene_close(&scene);
+	return status;
+}
+
+static int drop(struct vm *vm)
+{
+	int status = prepare(vm, false);
+
+	if (status)
+		return status;
+	if (qemu_pid(vm)) {
+		complain(vm, "it is running");
+		return STATUS_FAILED;
+	}
+	if (unlink(vm->state) && errno != ENOENT) {
+		complain(vm, "cannot remove %s: %m", vm->state);
+		return STATUS_FAILED;
+	}
+	file_remove_room(vm);
+	return STATUS_OK;
+}
+
+struct command {
+	const char *word;
+	int (*run)(struct vm *vm);
+};
+
+static const struct command commands[] = {
+	{ "start", start }, { "save", save }, { "stop", stop },
+	{ "shutdown", shutdown_guest }, { "status", status_of }, { "drop", drop },
+};
+
+/* Read the command line: the command, and in the VM its name. NULL: it is wrong. */
+static const struct command *parse_command(int argc, char **argv, struct vm *vm)
+{
+	const struct command *command = NULL;
+
+	if (argc < 3)
+		return NULL;
+	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
+		if (!strcmp(argv[1], commands[i].word))
+			command = &commands[i];
+	if (!command)
+		return NULL;
+	for (argv += 2; command->run == start && argv[0] && argv[1]; argv++) {
+		if (!strcmp(*argv, "--keep-memory"))
+			vm->keep_memory = true;
+		else if (!strcmp(*argv, "--override"))
+			vm->override = true;
+		else
+			return NULL;
+	}
+	vm->name = argv[0];
+	return argv[0] && !argv[1] ? command : NULL;
+}
+
+static const char *folder(const char *variable, const char *usual)
+{
+	const char *set = getenv(variable);
+
+	return set && *set ? set : usual;
+}
+
+/* False, and a word to the caller: there are no such settings. */
+static bool configure(struct vm *vm)
+{
+	const char *memory = folder("GMEM_DIR", "/gmem"), *run = folder("GMEM_RUN", "/run/gmem");
+	const char *state = folder("GMEM_STATE", memory), *why;
+	char *path = text("%s/%s.conf", folder("GMEM_CONF", "/etc/gmem"), vm->name);
+
+	vm->memory = text("%s/%s", memory, vm->name);
+	vm->state = text("%s/%s.state", state, vm->name);
+	vm->room = text("%s/%s.room", state, vm->name);
+	vm->socket = text("%s/%s.qmp", run, vm->name);
+	vm->pidfile = text("%s/%s.pid", run, vm->name);
+	vm->lock = text("%s/%s.lock", run, vm->name);
+	if (access(path, R_OK)) {
+		complain(vm, "no %s", path);
+		return false;
+	}
+	if (conf_read(path, &vm->conf, &why)) {
+		complain(vm, "%s %s", path, why);
+		return false;
+	}
+	free(path);
+	return true;
+}
+
+int main(int argc, char **argv)
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+	const struct sigaction action = { .sa_handler = interrupt, .sa_flags = SA_RESTART };
+	struct vm vm = { .lock_fd = -1 };
+	const struct command *command = parse_command(argc, argv, &vm);
+
+	if (!command) {
+		fputs(usage, stderr);
+		return STATUS_USAGE;
+	}
+	if (!conf_name_good(vm.name)) {
+		complain(&vm, "not a name");
+		return STATUS_USAGE;
+	}
+	umask(077);
+	signal(SIGPIPE, SIG_IGN);
+	for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++)
+		sigaction(signals[i], &action, NULL);
+	return configure(&vm) ? command->run(&vm) : STATUS_USAGE;
+}

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What QEMU knows of its guest, and how it is told to save it.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "parse.h"
+#include "vm.h"
+
+#define MIB	(1ULL << 20)
+
+static bool copy_text(char *to, size_t size, char *from)
+{
+	bool fits = from && (size_t)snprintf(to, size, "%s", from) < size;
+
+	free(from);
+	return fits;
+}
+
+/**
+ * guest_status - does it run
+ * @qmp: the session
+ * @status: QEMU's word for it: running, paused, prelaunch, inmigrate, postmigrate, ...
+ *
+ * Return: false, and a reason in the session.
+ */
+bool guest_status(struct qmp *qmp, char status[32])
+{
+	return copy_text(status, 32, qmp_text(qmp, "query-status", NULL, "status"));
+}
+
+/**
+ * guest_cont - let it run
+ * @qmp: the session
+ *
+ * Return: false, and a reason in the session.
+ */
+bool guest_cont(struct qmp *qmp)
+{
+	return qmp_do(qmp, "cont", NULL);
+}
+
+/**
+ * guest_restart_mode - save and load without memory: QEMU's own mode for a reboot of the host
+ * @qmp: the session
+ * @on: begin, or end it
+ *
+ * While x-ignore-shared is set, QEMU's own snapshots (savevm) have no memory in them, without a
+ * word. So it is set for no longer than it takes.
+ *
+ * Return: false, and a reason in the session.
+ */
+bool guest_restart_mode(struct qmp *qmp, bool on)
+{
+	return qmp_do(qmp, "migrate-set-parameters",
+		      json_pack("{s:s}", "mode", on ? "cpr-reboot" : "normal")) &&
+	       qmp_do(qmp, "migrate-set-capabilities",
+		      json_pack("{s:[{s:s,s:b},{s:s,s:b}]}", "capabilities",
+				"capability", "x-ignore-shared", "state", on,
+				"capability", "events", "state", 1));
+}
+
+/**
+ * guest_in_restart_mode - is QEMU in that mode, because somebody did not come to its end
+ * @qmp: the session
+ * @on: is set
+ *
+ * Return: false, and a reason in the session.
+ */
+bool guest_in_restart_mode(struct qmp *qmp, bool *on)
+{
+	char mode[32];
+
+	if (!copy_text(mode, sizeof(mode),
+		       qmp_text(qmp, "query-migrate-parameters", NULL, "mode")))
+		return false;
+	*on = !strcmp(mode, "cpr-reboot");
+	return true;
+}
+
+/**
+ * guest_migration_state - how far saving or loading it has come
+ * @qmp: the session
+ * @status: QEMU's word for it; "none"
+ * @why: what QEMU says has gone wrong, or ""
+ *
+ * Return: false, and a reason in the session.
+ */
+bool guest_migration_state(struct qmp *qmp, char status[32], struct why *why)
+{
+	json_t *found = qmp_call(qmp, "query-migrate", NULL);
+	const char *word = "none", *words = "";
+
+	if (!found)
+		return false;
+	json_unpack(found, "{s:s}", "status", &word);
+	json_unpack(found, "{s:s}", "error-desc", &words);
+	snprintf(status, 32, "%s", word);
+	WHY(why, "%s", words);
+	json_decref(found);
+	return true;
+}
+
+/**
+ * guest_call_off - it shall not be saved after all
+ * @qmp: the session, with what QEMU writes to closed
+ * @cont: it ran before
+ *
+ * Return: false, and a reason in the session.
+ */
+bool guest_call_off(struct qmp *qmp, bool cont)
+{
+	static const char * const over[] = { "none", "completed", "failed", "cancelled" };
+	const int64_t deadline = qmp_deadline(qmp);
+	char status[32];
+	struct why why;
+	bool ended = false;
+
+	/* Refused if there is nothing to cancel */
+	qmp_do(qmp, "migrate_cancel", NULL);
+	while (!ended) {
+		if (!guest_migration_state(qmp, status, &why))
+			return false;
+		for (size_t i = 0; i < sizeof(over) / sizeof(*over); i++)
+			ended |= !strcmp(status, over[i]);
+		if (!ended && now_ms() > deadline) {
+			WHY(&qmp->why, "QEMU does not cancel: %s", status);
+			return false;
+		}
+	}
+	/* It goes on first: how QEMU is set matters less. */
+	if (cont && !guest_cont(qmp))
+		return false;
+	return guest_restart_mode(qmp, false);
+}
+
+/**
+ * guest_machine - the machine's name, with a version
+ * @qmp: the session
+ * @machine: is set
+ *
+ * Return: false, and a reason in the session.
+ */
+bool guest_machine(struct qmp *qmp, char machine[NOTE_WORD])
+{
+	static const char tail[] = "-machine";
+	size_t length;
+
+	if (!copy_text(machine, NOTE_WORD,
+		       qmp_text(qmp, "qom-get", json_pack("{s:s,s:s}", "path", "/machine",
+							  "property", "type"), NULL)))
+		return false;
+	length = strlen(machine);
+	if (length > strlen(tail) && !strcmp(machine + length - strlen(tail), tail))
+		machine[length - strlen(tail)] = '\0';
+	return true;
+}
+
+static void add_word(struct cpu *cpu, json_t *found)
+{
+	json_int_t leaf, subleaf = 0, bits;
+	struct cpu_word word;
+	const char *reg;
+
+	if (json_unpack(found, "{s:I,s:s,s:I}", "cpuid-input-eax", &leaf, "cpuid-register", &reg,
+			"features", &bits))
+		return;
+	json_unpack(found, "{s:I}", "cpuid-input-ecx", &subleaf);
+	word.leaf = leaf;
+	word.subleaf = subleaf;
+	word.bits = bits;
+	if (cpu_reg_of(reg, &word.reg))
+		cpu_add(cpu, &word);
+}
+
+/**
+ * guest_cpu - what its CPUs can do
+ * @qmp: the session
+ * @cpu: is set
+ *
+ * All have the same features, so the first one is asked.
+ *
+ * Return: false, and a reason in the session.
+ */
+bool guest_cpu(struct qmp *qmp, struct cpu *cpu)
+{
+	json_t *cpus = qmp_call(qmp, "query-cpus-fast", NULL), *words, *word;
+	const char *path;
+	size_t i;
+
+	*cpu = (struct cpu){ 0 };
+	if (!cpus)
+		return false;
+	if (json_unpack(json_array_get(cpus, 0), "{s:s}", "qom-path", &path)) {
+		json_decref(cpus);
+		WHY(&qmp->why, "QEMU tells of no CPU");
+		return false;
+	}
+	words = qmp_call(qmp, "qom-get",
+			 json_pack("{s:s,s:s}", "path", path, "property", "feature-words"));
+	json_decref(cpus);
+	if (!words)
+		return false;
+	json_array_foreach(words, i, word)
+		add_word(cpu, word);
+	json_decref(words);
+	return true;
+}
+
+/**
+ * guest_state_bytes - how much may have to be saved, at most
+ * @qmp: the session
+ * @shared: how much memory is in files that are not saved
+ * @bytes: is set
+ *
+ * That is QEMU's memory which is in no file: firmware, video memory, plugged memory of a
+ * common kind; and devices, which are small.
+ *
+ * Return: false, and a reason in the session.
+ */
+bool guest_state_bytes(struct qmp *qmp, uint64_t shared, uint64_t *bytes)
+{
+	char *table = qmp_text(qmp, "x-query-ramblock", NULL, "human-readable-text");
+	uint64_t all;
+
+	if (!table)
+		return false;
+	all = parse_blocks(table);
+	if (!all)
+		WHY(&qmp->why, "QEMU does not tell what memory it has");
+	free(table);
+	if (!all)
+		return false;
+	all = all > shared ? all - shared : 0;
+	/* Each page has its address with it. */
+	*bytes = NOTE_SIZE + all + all / 256 + MIB;
+	return true;
+}
+
+/**
+ * guest_can_be_saved - is this QEMU one that knows how to
+ * @qmp: the session
+ *
+ * Return: false, and a reason in the session.
+ */
+bool guest_can_be_saved(struct qmp *qmp)
+{
+	if (qmp->major > 8 || (qmp->major == 8 && qmp->minor >= 2))
+		return true;
+	WHY(&qmp->why, "this is QEMU %s; 8.2 or newer can save a guest without its memory",
+	    qmp->version);
+	return false;
+}

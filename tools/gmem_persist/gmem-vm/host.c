@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What will become of the host, and with it of memory.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "parse.h"
+#include "vm.h"
+
+#define HANDOVER	"/sys/kernel/mm/gmem_persist/handover"
+/* So long may "systemctl" take to tell its jobs. */
+#define SYSTEMCTL_SECONDS	10
+
+/**
+ * host_handover - would a kexec now hand over all memory
+ * @line: is set to what the kernel says
+ *
+ * Return: false: it would not; true also if the kernel does not say: in a container.
+ */
+bool host_handover(char line[HANDOVER_MAX])
+{
+	FILE *file = fopen(HANDOVER, "re");
+	bool told = file && fgets(line, HANDOVER_MAX, file);
+
+	if (file)
+		fclose(file);
+	if (!told)
+		*line = '\0';
+	line[strcspn(line, "\n")] = '\0';
+	return !told || !strcmp(line, "ok");
+}
+
+/* What systemd has to do, in lines; "" if there is none, or it does not say */
+static void list_jobs(char *jobs, size_t size)
+{
+	const char *words[4] = { "systemctl", "list-jobs", "--no-legend", NULL };
+	const int64_t deadline = now_ms() + SYSTEMCTL_SECONDS * 1000;
+	posix_spawn_file_actions_t actions;
+	struct pollfd poll_fd = { .events = POLLIN };
+	size_t length = 0;
+	int out[2], error;
+	pid_t pid;
+
+	*jobs = '\0';
+	if (pipe2(out, O_CLOEXEC))
+		return;
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
+	posix_spawn_file_actions_adddup2(&actions, out[1], 1);
+	error = posix_spawnp(&pid, words[0], &actions, NULL, (char **)words, environ);
+	posix_spawn_file_actions_destroy(&actions);
+	close(out[1]);
+	poll_fd.fd = out[0];
+	while (!error && length + 1 < size && now_ms() < deadline) {
+		ssize_t got;
+
+		if (poll(&poll_fd, 1, 1000) <= 0)
+			continue;
+		got = read(out[0], jobs + length, size - length - 1);
+		if (got <= 0)
+			break;
+		length += got;
+		jobs[length] = '\0';
+	}
+	close(out[0]);
+	if (error)
+		return;
+	kill(pid, SIGKILL);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
+/**
+ * host_memory_ends - the host goes down, and memory does not survive that
+ * @patience: for how many seconds a moment's trouble may last
+ * @line: why not
+ *
+ * Return: false: it does, or the host does not go down, or nobody knows.
+ */
+bool host_memory_ends(int patience, char line[HANDOVER_MAX])
+{
+	static const char * const ends[] = { "reboot.target", "poweroff.target", "halt.target" };
+	const struct timespec moment = { .tv_nsec = 100 * 1000 * 1000 };
+	const int64_t deadline = now_ms() + patience * 1000LL;
+	char jobs[65536];
+
+	list_jobs(jobs, sizeof(jobs));
+	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
+		if (parse_starts(jobs, ends[i])) {
+			snprintf(line, HANDOVER_MAX, "%s", ends[i]);
+			return true;
+		}
+	}
+	if (!parse_starts(jobs, "kexec.target"))
+		return false;
+	while (!host_handover(line)) {
+		/* Somebody makes an object, which passes. */
+		if (strncmp(line, "creating", 8) || now_ms() > deadline)
+			return true;
+		nanosleep(&moment, NULL);
+	}
+	return false;
+}

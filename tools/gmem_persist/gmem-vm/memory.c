@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The files that a guest's memory consists of.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/gmem_persist.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "parse.h"
+#include "vm.h"
+
+#define GMEMFS_MAGIC	0x474d4550
+
+/**
+ * memory_on_gmemfs - is it there
+ * @path: a file or a directory
+ */
+bool memory_on_gmemfs(const char *path)
+{
+	struct statfs fs;
+
+	return !statfs(path, &fs) && fs.f_type == GMEMFS_MAGIC;
+}
+
+/* Open it to ask what it is: by an access mode that is in nobody's way */
+static int open_to_ask(const char *path)
+{
+	const int flags = O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+	int fd = open(path, O_ACCMODE | flags);
+
+	if (fd < 0 && errno == EACCES)
+		fd = open(path, O_RDONLY | flags);
+	return fd;
+}
+
+static void hex(char *to, const uint8_t *bytes, size_t nr)
+{
+	while (nr--)
+		to += sprintf(to, "%02x", *bytes++);
+}
+
+/* Set uuid and token to what the memory of that file is known by. False, and errno. */
+static bool identity(const char *path, char uuid[37], char token[33])
+{
+	struct gmem_persist_view view = {};
+	int fd = open_to_ask(path), error;
+	char all[33];
+
+	if (fd < 0)
+		return false;
+	error = ioctl(fd, GMEM_PERSIST_GET_VIEW, &view) ? errno : 0;
+	close(fd);
+	errno = error;
+	if (error)
+		return false;
+	hex(all, view.uuid, 16);
+	sprintf(uuid, "%.8s-%.4s-%.4s-%.4s-%.12s", all, all + 8, all + 12, all + 16, all + 20);
+	hex(token, view.token, GMEM_PERSIST_TOKEN_SIZE);
+	return true;
+}
+
+/* What memory_parts() is at */
+struct search {
+	struct note *note;
+	dev_t gmemfs;
+	ino_t main;
+	bool found_main;
+	uint64_t shared;
+	struct why *why;
+};
+
+static bool has_part(const struct note *note, const char *path)
+{
+	for (size_t i = 0; i < note->nr_parts; i++)
+		if (!strcmp(note->parts[i].path, path))
+			return true;
+	return false;
+}
+
+/* Note that file, if it is of gmemfs. */
+static bool add_mapping(struct search *search, const struct mapping *mapping)
+{
+	const char *path = mapping->path;
+	char uuid[37], token[33];
+	struct stat status;
+
+	/*
+	 * Without a name, or with one that is another file's by now, the next QEMU would not find
+	 * it. What is not of gmemfs is then anonymous memory, which is saved.
+	 */
+	if (stat(path, &status) || status.st_ino != mapping->ino ||
+	    status.st_dev != mapping->dev) {
+		if (mapping->dev != search->gmemfs)
+			return true;
+		WHY(search->why, "QEMU's memory is not that file any more: %s", path);
+		return false;
+	}
+	search->shared += mapping->size;
+	if (mapping->dev == search->gmemfs && mapping->ino == search->main)
+		search->found_main = true;
+	if (!memory_on_gmemfs(path) || has_part(search->note, path))
+		return true;
+	if (!identity(path, uuid, token)) {
+		WHY(search->why, "cannot tell what %s is known by: %m", path);
+		return false;
+	}
+	if (note_add_part(search->note, uuid, token, path))
+		return true;
+	WHY(search->why, "its memory is too many files");
+	return false;
+}
+
+/**
+ * memory_parts - note what a guest's memory consists of, and is known by now
+ * @vm: the VM
+ * @pid: its QEMU
+ * @note: gets the parts
+ * @shared: is set to how many bytes of QEMU's memory are in files
+ * @why: why not
+ *
+ * Return: false: it cannot be told of one of them, or the VM's own file is not among them.
+ */
+bool memory_parts(const struct vm *vm, pid_t pid, struct note *note, uint64_t *shared,
+		  struct why *why)
+{
+	struct search search = { .note = note, .why = why };
+	struct mapping mapping;
+	struct stat status;
+	char path[64], *line = NULL;
+	size_t size = 0;
+	bool good = true;
+	FILE *maps;
+
+	if (stat(vm->memory, &status)) {
+		WHY(why, "%s: %m", vm->memory);
+		return false;
+	}
+	search.gmemfs = status.st_dev;
+	search.main = status.st_ino;
+	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
+	maps = fopen(path, "re");
+	if (!maps) {
+		WHY(why, "%s: %m", path);
+		return false;
+	}
+	while (good && getline(&line, &size, maps) > 0)
+		if (parse_mapping(line, &mapping))
+			good = add_mapping(&search, &mapping);
+	free(line);
+	fclose(maps);
+	*shared = search.shared;
+	if (good && !search.found_main) {
+		WHY(why, "QEMU's memory is not %s", vm->memory);
+		good = false;
+	}
+	return good;
+}
+
+/**
+ * memory_compare - is the memory what it was when the guest was saved
+ * @note: what that says
+ * @why: if not, a sentence
+ *
+ * Return: so, or what is the matter with one of the files: the worst that was found.
+ */
+enum parts memory_compare(const struct note *note, struct why *why)
+{
+	enum parts worst = PARTS_FRESH;
+
+	for (size_t i = 0; i < note->nr_parts; i++) {
+		const struct note_part *part = &note->parts[i];
+		enum parts found = PARTS_FRESH;
+		char uuid[37], token[33];
+		const char *what = "";
+
+		if (!identity(part->path, uuid, token)) {
+			found = PARTS_GONE;
+			what = "is gone, or cannot be read";
+		} else if (strcmp(uuid, part->uuid)) {
+			found = PARTS_OTHER;
+			what = "is not the file that it was";
+		} else if (strcmp(token, part->token)) {
+			found = PARTS_WRITTEN;
+			what = "has been written to since";
+		}
+		if (found <= worst)
+			continue;
+		worst = found;
+		WHY(why, "%s %s", part->path, what);
+	}
+	return worst;
+}
+
+/* Nobody else has it open: false, and a reason, if somebody has. */
+static bool unused(const char *path, struct why *why)
+{
+	struct gmem_persist_info info = {};
+	int fd = open_to_ask(path), error;
+
+	if (fd < 0) {
+		if (errno == ENOENT)
+			return true;
+		WHY(why, "%s: %m", path);
+		return false;
+	}
+	error = ioctl(fd, GMEM_PERSIST_GET_INFO, &info) ? errno : 0;
+	close(fd);
+	errno = error;
+	if (error)
+		WHY(why, "%s: %m", path);
+	else if (info.views)
+		WHY(why, "somebody else uses %s", path);
+	return !error && !info.views;
+}
+
+/* There be such a file, which others cannot read: QEMU would make one that they can. */
+static bool create(const char *path, struct why *why)
+{
+	int fd = open(path, O_RDONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd < 0) {
+		WHY(why, "cannot make %s: %m", path);
+		return false;
+	}
+	close(fd);
+	return true;
+}
+
+/**
+ * memory_keep - let the VM have the memory that is there
+ * @vm: the VM
+ * @why: why not
+ *
+ * Return: false: it cannot.
+ */
+bool memory_keep(const struct vm *vm, struct why *why)
+{
+	struct stat status;
+
+	return !stat(vm->memory, &status) || create(vm->memory, why);
+}
+
+static bool renew(const char *path, struct why *why)
+{
+	if (!unused(path, why))
+		return false;
+	if (unlink(path) && errno != ENOENT) {
+		WHY(why, "cannot remove %s: %m", path);
+		return false;
+	}
+	return create(path, why);
+}
+
+/**
+ * memory_renew - let the VM have new memory: whoever had it before, the guest shall not read it
+ * @vm: the VM
+ * @why: why not
+ *
+ * Also the memory that QEMU_ARGS add, where that is on gmemfs, and nobody uses it now: what two
+ * VMs share stays.
+ *
+ * Return: false: it cannot.
+ */
+bool memory_renew(const struct vm *vm, struct why *why)
+{
+	size_t arg = 0, offset = 0;
+	char *path;
+
+	if (!renew(vm->memory, why))
+		return false;
+	while ((path = conf_next_path(&vm->conf, &arg, &offset))) {
+		if (memory_on_gmemfs(path) && strcmp(path, vm->memory) && !renew(path, why))
+			complain(vm, "what is in it stays: %s", why->text);
+		free(path);
+	}
+	return true;
+}
+
+/**
+ * memory_is_there - has it memory
+ * @vm: the VM
+ */
+bool memory_is_there(const struct vm *vm)
+{
+	struct stat status;
+
+	return !stat(vm->memory, &status) && status.st_size;
+}

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The note at the beginning of a file of what was saved: lines of a word, a blank and what
+ * that is, and zeros behind them.
+ *
+ *   gmem-vm 3
+ *   name vm0
+ *   memory 4G
+ *   state complete		or resuming
+ *   guest running		or paused
+ *   machine pc-q35-10.0
+ *   qemu 10.0.2
+ *   cpu 1.0.ecx=82202001 ...	no bits are left out
+ *   payload 297123 8f1c2a90	length and CRC-32 of what follows the note
+ *   part UUID TOKEN PATH	one for each file
+ *   check 1234abcd		CRC-32 of the lines above
+ *
+ * Format 2, of the shell script that was here before, knows neither "guest", "cpu", "payload"
+ * nor "check".
+ */
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "note.h"
+
+/* Each may be there once, but for parts. */
+enum key {
+	KEY_NAME = 1 << 0,
+	KEY_MEMORY = 1 << 1,
+	KEY_STATE = 1 << 2,
+	KEY_GUEST = 1 << 3,
+	KEY_MACHINE = 1 << 4,
+	KEY_QEMU = 1 << 5,
+	KEY_CPU = 1 << 6,
+	KEY_PAYLOAD = 1 << 7,
+	KEY_CHECK = 1 << 8,
+	KEY_PART = 1 << 9,
+};
+
+#define KEYS_2	(KEY_NAME | KEY_MEMORY | KEY_STATE | KEY_MACHINE | KEY_QEMU | KEY_PART)
+#define KEYS_3	(KEYS_2 | KEY_GUEST | KEY_CPU | KEY_PAYLOAD | KEY_CHECK)
+
+static const struct {
+	const char *word;
+	enum key key;
+} keys[] = {
+	{ "name", KEY_NAME }, { "memory", KEY_MEMORY }, { "state", KEY_STATE },
+	{ "guest", KEY_GUEST }, { "machine", KEY_MACHINE }, { "qemu", KEY_QEMU },
+	{ "cpu", KEY_CPU }, { "payload", KEY_PAYLOAD }, { "check", KEY_CHECK },
+	{ "part", KEY_PART },
+};
+
+/**
+ * note_clear - forget what a note says
+ * @note: the note
+ */
+void note_clear(struct note *note)
+{
+	for (size_t i = 0; i < note->nr_parts; i++)
+		free(note->parts[i].path);
+	*note = (struct note){ 0 };
+}
+
+/**
+ * note_add_part - one more file of the guest's memory
+ * @note: the note
+ * @uuid: which memory it is
+ * @token: who has changed it last
+ * @path: where it is
+ *
+ * Return: false: there are too many, or it cannot be written down.
+ */
+bool note_add_part(struct note *note, const char *uuid, const char *token, const char *path)
+{
+	struct note_part *part = &note->parts[note->nr_parts];
+
+	if (note->nr_parts == NOTE_PARTS || strlen(uuid) != sizeof(part->uuid) - 1 ||
+	    strlen(token) != sizeof(part->token) - 1 || path[0] != '/' || strchr(path, '\n'))
+		return false;
+	memcpy(part->uuid, uuid, sizeof(part->uuid));
+	memcpy(part->token, token, sizeof(part->token));
+	part->path = strdup(path);
+	if (!part->path)
+		return false;
+	note->nr_parts++;
+	return true;
+}
+
+static bool parse_part(struct note *note, char *value)
+{
+	char *token = strchr(value, ' '), *path = token ? strchr(token + 1, ' ') : NULL;
+
+	if (!path)
+		return false;
+	*token++ = '\0';
+	*path++ = '\0';
+	return note_add_part(note, value, token, path);
+}
+
+static bool parse_payload(struct note *note, const char *value)
+{
+	int end = 0;
+
+	return isdigit((unsigned char)*value) &&
+	       sscanf(value, "%" SCNu64 " %8" SCNx32 "%n", &note->length, &note->crc, &end) == 2 &&
+	       !value[end];
+}
+
+/* One of two words */
+static bool choose(const char *value, const char *no, const char *yes, bool *chosen)
+{
+	*chosen = !strcmp(value, yes);
+	return *chosen || !strcmp(value, no);
+}
+
+static bool copy_word(char to[NOTE_WORD], const char *value)
+{
+	return (size_t)snprintf(to, NOTE_WORD, "%s", value) < NOTE_WORD;
+}
+
+static bool parse_value(struct note *note, enum key key, char *value, uint32_t crc)
+{
+	bool resuming, good;
+	char check[9];
+
+	switch (key) {
+	case KEY_NAME:
+		return copy_word(note->name, value);
+	case KEY_MEMORY:
+		return copy_word(note->memory, value);
+	case KEY_MACHINE:
+		return copy_word(note->machine, value);
+	case KEY_QEMU:
+		return copy_word(note->qemu, value);
+	case KEY_STATE:
+		good = choose(value, "complete", "resuming", &resuming);
+		note->state = resuming ? NOTE_RESUMING : NOTE_COMPLETE;
+		return good;
+	case KEY_GUEST:
+		return choose(value, "running", "paused", &note->paused);
+	case KEY_CPU:
+		return cpu_parse(value, &note->cpu);
+	case KEY_PAYLOAD:
+		return parse_payload(note, value);
+	case KEY_CHECK:
+		snprintf(check, sizeof(check), "%08" PRIx32, crc);
+		return !strcmp(value, check);
+	case KEY_PART:
+		return parse_part(note, value);
+	}
+	return false;
+}
+
+static uint32_t crc_of(const char *bytes, size_t length)
+{
+	return crc32(crc32(0, NULL, 0), (const unsigned char *)bytes, length);
+}
+
+/* One line, without its end; what is in @seen was there before. */
+static bool parse_line(struct note *note, char *line, uint32_t crc, unsigned int *seen)
+{
+	char *value = strchr(line, ' ');
+
+	/* Nothing follows the checksum. */
+	if (!value || *seen & KEY_CHECK)
+		return false;
+	*value++ = '\0';
+	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
+		const enum key key = keys[i].key;
+
+		if (strcmp(line, keys[i].word))
+			continue;
+		if (key != KEY_PART && *seen & key)
+			return false;
+		*seen |= key;
+		return parse_value(note, key, value, crc);
+	}
+	return false;
+}
+
+/**
+ * note_parse - read a note without trusting it
+ * @block: the first bytes of the file
+ * @note: is set; to be cleared, also if it is refused
+ * @why: why it is refused, a part of a sentence
+ *
+ * Return: false: it is refused.
+ */
+bool note_parse(const char block[NOTE_SIZE], struct note *note, const char **why)
+{
+	char copy[NOTE_SIZE + 1] = "";
+	unsigned int seen = 0;
+	char *line, *end;
+	size_t length;
+
+	*note = (struct note){ 0 };
+	*why = "is none of gmem-vm's files";
+	memcpy(copy, block, NOTE_SIZE);
+	length = strlen(copy);
+	if (!strncmp(copy, "gmem-vm 2\n", 10))
+		note->version = 2;
+	else if (!strncmp(copy, "gmem-vm 3\n", 10))
+		note->version = 3;
+	else
+		return false;
+	*why = "is damaged";
+	for (size_t i = length; i < NOTE_SIZE; i++)
+		if (block[i])
+			return false;
+	for (line = copy + 10; *line; line = end + 1) {
+		end = strchr(line, '\n');
+		if (!end)
+			return false;
+		*end = '\0';
+		if (!parse_line(note, line, crc_of(block, line - copy), &seen))
+			return false;
+	}
+	if (note->version == 2 ? seen != KEYS_2 : seen != KEYS_3)
+		return false;
+	return true;
+}
+
+static bool print_to(char block[NOTE_SIZE], size_t *length, const char *word, const char *value)
+{
+	int more = snprintf(block + *length, NOTE_SIZE - *length, "%s %s\n", word, value);
+
+	*length += more;
+	return *length < NOTE_SIZE;
+}
+
+/**
+ * note_print - write a note, of format 3
+ * @note: the note
+ * @block: where to
+ * @why: why it cannot be written, a part of a sentence
+ *
+ * Return: false: it cannot.
+ */
+bool note_print(const struct note *note, char block[NOTE_SIZE], const char **why)
+{
+	char cpu[NOTE_SIZE / 2], value[NOTE_SIZE];
+	size_t length = 0;
+	bool fits;
+
+	memset(block, 0, NOTE_SIZE);
+	*why = "its memory is too many files";
+	fits = print_to(block, &length, "gmem-vm", "3") &&
+	       print_to(block, &length, "name", note->name) &&
+	       print_to(block, &length, "memory", note->memory) &&
+	       print_to(block, &length, "state",
+			note->state == NOTE_RESUMING ? "resuming" : "complete") &&
+	       print_to(block, &length, "guest", note->paused ? "paused" : "running") &&
+	       print_to(block, &length, "machine", note->machine) &&
+	       print_to(block, &length, "qemu", note->qemu) &&
+	       cpu_print(&note->cpu, cpu, sizeof(cpu)) < (int)sizeof(cpu) &&
+	       print_to(block, &length, "cpu", cpu);
+	snprintf(value, sizeof(value), "%" PRIu64 " %08" PRIx32, note->length, note->crc);
+	fits = fits && print_to(block, &length, "payload", value);
+	for (size_t i = 0; i < note->nr_parts && fits; i++) {
+		const struct note_part *part = &note->parts[i];
+
+		snprintf(value, sizeof(value), "%s %s %s", part->uuid, part->token, part->path);
+		fits = print_to(block, &length, "part", value);
+	}
+	if (!fits)
+		return false;
+	snprintf(value, sizeof(value), "%08" PRIx32, crc_of(block, length));
+	return print_to(block, &length, "check", value);
+}

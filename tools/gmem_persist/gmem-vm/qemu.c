@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * QEMU as a process.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "vm.h"
+
+/* By number: libc has it since 2.36. */
+static int open_process(pid_t pid)
+{
+	return syscall(SYS_pidfd_open, pid, 0);
+}
+
+/**
+ * qemu_pid - the process that runs the VM
+ * @vm: the VM
+ *
+ * QEMU locks its pidfile before it touches memory, and until it ends; the kernel tells who has
+ * locked it. So this is never another process that has got the number since.
+ *
+ * Return: its number; 0: there is none.
+ */
+pid_t qemu_pid(const struct vm *vm)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int fd = open(vm->pidfile, O_RDWR | O_CLOEXEC);
+	pid_t pid = 0;
+
+	if (fd < 0)
+		return 0;
+	if (!fcntl(fd, F_GETLK, &lock) && lock.l_type != F_UNLCK)
+		pid = lock.l_pid;
+	close(fd);
+	return pid;
+}
+
+/* The words of QEMU's command line, by which it starts and waits */
+static char **command_line(const struct vm *vm, const char *machine, bool incoming)
+{
+	const struct conf *conf = &vm->conf;
+	const char *fixed[19] = {
+		conf->qemu, "-name", vm->name, "-daemonize", "-pidfile", vm->pidfile,
+		"-accel", "kvm", "-cpu", conf->cpu, "-m", conf->memory,
+		"-machine", text("%s,memory-backend=ram0", machine),
+		"-object", text("memory-backend-file,id=ram0,size=%s,mem-path=%s,share=on,align=%s",
+				conf->memory, vm->memory, conf->granule),
+		"-qmp", text("unix:%s,server=on,wait=off", vm->socket), "-S",
+	};
+	const size_t nr = sizeof(fixed) / sizeof(*fixed);
+	const char **words = calloc(nr + conf->nr_args + 3, sizeof(*words));
+	size_t at = nr;
+
+	if (!words)
+		return NULL;
+	memcpy(words, fixed, sizeof(fixed));
+	if (incoming) {
+		words[at++] = "-incoming";
+		words[at++] = "defer";
+	}
+	memcpy(words + at, conf->args, conf->nr_args * sizeof(*words));
+	return (char **)words;
+}
+
+/* The exit status of a process that we have started, 1 if a signal has ended it */
+static int wait_for_child(pid_t pid)
+{
+	int status;
+
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return 1;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+/*
+ * Start QEMU and wait until it is up, in a process of its own, which keeps the lock for so long,
+ * also if we are killed meanwhile: nobody shall start a second QEMU while one comes up.
+ */
+static void __attribute__((noreturn)) launcher(struct vm *vm, char **words)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		signal(SIGPIPE, SIG_DFL);
+		execvp(words[0], words);
+		complain(vm, "%s: %m", words[0]);
+		_exit(127);
+	}
+	/* Nobody shall wait for the end of what we say. */
+	for (int fd = 0; fd < 3; fd++)
+		close(fd);
+	_exit(pid < 0 ? 1 : wait_for_child(pid));
+}
+
+/**
+ * qemu_launch - start QEMU, with a guest that does not run yet
+ * @vm: the VM, whose lock is held
+ * @machine: which machine it is, with its settings
+ * @incoming: it waits for what was saved
+ *
+ * QEMU says on our standard error what is wrong.
+ *
+ * Return: its exit status, 0 if it is up.
+ */
+int qemu_launch(struct vm *vm, const char *machine, bool incoming)
+{
+	char **words = command_line(vm, machine, incoming);
+	pid_t pid = words ? fork() : -1;
+
+	if (!pid)
+		launcher(vm, words);
+	free(words);
+	return pid < 0 ? 1 : wait_for_child(pid);
+}
+
+/**
+ * qemu_wait - wait for the end of a process
+ * @pid: its number, which qemu_pid() has just told
+ * @seconds: at most so long
+ *
+ * Return: false: it is still there.
+ */
+bool qemu_wait(pid_t pid, int seconds)
+{
+	struct pollfd poll_fd = { .fd = open_process(pid), .events = POLLIN };
+	const int64_t deadline = now_ms() + seconds * 1000LL;
+	int64_t left;
+	int nr = 0;
+
+	if (poll_fd.fd < 0)
+		return errno == ESRCH;
+	while ((left = deadline - now_ms()) > 0) {
+		nr = poll(&poll_fd, 1, left);
+		if (nr > 0 || (nr < 0 && errno != EINTR))
+			break;
+	}
+	close(poll_fd.fd);
+	return nr > 0;
+}
+
+/**
+ * qemu_end - let QEMU end, whose guest does not run, or shall not
+ * @vm: the VM
+ * @qmp: the session with it
+ * @pid: its process
+ *
+ * Return: false: it is still there.
+ */
+bool qemu_end(struct vm *vm, struct qmp *qmp, pid_t pid)
+{
+	qmp->interruptible = false;
+	if (qmp_do(qmp, "quit", NULL) && qemu_wait(pid, vm->conf.patience))
+		return true;
+	if (qemu_pid(vm) != pid)
+		return true;
+	complain(vm, "QEMU does not end by itself and is killed");
+	kill(pid, SIGKILL);
+	return qemu_wait(pid, vm->conf.patience);
+}

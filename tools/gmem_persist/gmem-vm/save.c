@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Saving a guest. DOC: steps in settle.c tells what becomes of it if we are killed.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "vm.h"
+
+/* What QEMU writes, on its way into the room */
+struct stream {
+	int from;
+	int to;
+	uint64_t length;
+	uint32_t crc;
+	bool ended;
+};
+
+static bool write_all(struct stream *stream, const unsigned char *bytes, size_t length)
+{
+	while (length) {
+		ssize_t done = pwrite(stream->to, bytes, length, NOTE_SIZE + stream->length);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0)
+			return false;
+		stream->crc = crc32(stream->crc, bytes, done);
+		stream->length += done;
+		bytes += done;
+		length -= done;
+	}
+	return true;
+}
+
+/* Take what is there. False, and a reason: it cannot be kept. */
+static bool take(struct vm *vm, struct stream *stream, struct why *why)
+{
+	static unsigned char buffer[256 << 10];
+	ssize_t got = recv(stream->from, buffer, sizeof(buffer), MSG_DONTWAIT);
+
+	if (got < 0 && (errno == EINTR || errno == EAGAIN))
+		return true;
+	if (got < 0) {
+		WHY(why, "what QEMU writes cannot be read: %m");
+		return false;
+	}
+	stream->ended = !got;
+	if (write_all(stream, buffer, got))
+		return true;
+	WHY(why, "cannot write %s after %" PRIu64 " bytes: %m", vm->room, stream->length);
+	return false;
+}
+
+/* Until QEMU has said that this is all, or that it has failed */
+static bool take_all(struct vm *vm, struct qmp *qmp, struct stream *stream, struct why *why)
+{
+	int64_t deadline = qmp_deadline(qmp), left;
+	struct pollfd fds[2] = {
+		{ .fd = qmp->fd, .events = POLLIN },
+		{ .fd = stream->from, .events = POLLIN },
+	};
+
+	while (!stream->ended || qmp->migration == MIGRATION_NONE) {
+		char status[32];
+
+		if (qmp->migration == MIGRATION_FAILED) {
+			if (!guest_migration_state(qmp, status, why) || !why->text[0])
+				WHY(why, "QEMU could not save it");
+			return false;
+		}
+		left = deadline - now_ms();
+		if (left <= 0) {
+			WHY(why, "QEMU does not come to an end with saving it");
+			return false;
+		}
+		/* What has ended is always ready. */
+		if (poll(fds, stream->ended ? 1 : 2, left) < 0 && errno != EINTR) {
+			WHY(why, "poll: %m");
+			return false;
+		}
+		if (!stream->ended && fds[1].revents) {
+			if (!take(vm, stream, why))
+				return false;
+			deadline = qmp_deadline(qmp);
+		}
+		if (fds[0].revents && !qmp_pump(qmp)) {
+			*why = qmp->why;
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Let QEMU write it, and us keep it. What it writes to is closed then. */
+static bool migrate(struct vm *vm, struct qmp *qmp, struct stream *stream, struct why *why)
+{
+	json_t *taken;
+	int ends[2];
+	bool done;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends)) {
+		WHY(why, "socketpair: %m");
+		return false;
+	}
+	stream->from = ends[0];
+	taken = qmp_call_with(qmp, "getfd", json_pack("{s:s}", "fdname", "gmem-vm"), ends[1]);
+	close(ends[1]);
+	qmp->migration = MIGRATION_NONE;
+	done = taken && qmp_do(qmp, "migrate", json_pack("{s:s}", "uri", "fd:gmem-vm"));
+	json_decref(taken);
+	if (!done)
+		*why = qmp->why;
+	else
+		done = take_all(vm, qmp, stream, why);
+	close(ends[0]);
+	return done;
+}
+
+/* What can be said of it while it runs, and room */
+static bool get_ready(struct vm *vm, struct scene *scene, struct note *note, struct why *why)
+{
+	struct qmp *qmp = &scene->qmp;
+	uint64_t shared, bytes;
+	char status[32];
+
+	snprintf(note->name, sizeof(note->name), "%s", vm->name);
+	snprintf(note->memory, sizeof(note->memory), "%s", vm->conf.memory);
+	snprintf(note->qemu, sizeof(note->qemu), "%s", qmp->version);
+	if (!memory_parts(vm, scene->pid, note, &shared, why))
+		return false;
+	if (!guest_can_be_saved(qmp) || !guest_status(qmp, status) ||
+	    !guest_machine(qmp, note->machine) || !guest_cpu(qmp, &note->cpu) ||
+	    !guest_state_bytes(qmp, shared, &bytes)) {
+		*why = qmp->why;
+		return false;
+	}
+	note->paused = !strcmp(status, "paused");
+	return file_reserve(vm, bytes, why);
+}
+
+/* What its memory is known by now, when the guest is stopped, is what counts. */
+static bool note_parts(struct vm *vm, struct scene *scene, struct note *note, struct why *why)
+{
+	uint64_t shared;
+
+	while (note->nr_parts)
+		free(note->parts[--note->nr_parts].path);
+	return memory_parts(vm, scene->pid, note, &shared, why);
+}
+
+static bool save_to_room(struct vm *vm, struct scene *scene, struct note *note, struct why *why)
+{
+	struct stream stream = { .to = file_open_room(vm, why), .crc = crc32(0, NULL, 0) };
+	bool done;
+
+	if (stream.to < 0)
+		return false;
+	done = migrate(vm, &scene->qmp, &stream, why) && note_parts(vm, scene, note, why);
+	note->length = stream.length;
+	note->crc = stream.crc;
+	done = done && file_commit(vm, stream.to, note, why);
+	close(stream.to);
+	return done;
+}
+
+/* It is saved, so QEMU is not needed any more. */
+static void report_and_end(struct vm *vm, struct scene *scene, const struct note *note)
+{
+	json_t *counters = qmp_call(&scene->qmp, "query-migrate", NULL);
+	char *line = counters ? json_dumps(counters, 0) : NULL;
+	bool ended = qemu_end(vm, &scene->qmp, scene->pid);
+
+	json_decref(counters);
+	say(vm, "saved, %" PRIu64 " bytes", NOTE_SIZE + note->length);
+	if (line)
+		puts(line);
+	free(line);
+	if (!ended)
+		complain(vm, "QEMU, process %d, does not end", (int)scene->pid);
+}
+
+/**
+ * save_running - save a guest
+ * @vm: the VM
+ * @scene: with THERE_RUNNING
+ *
+ * Return: false: it could not be saved, and goes on, unless that was said, too.
+ */
+bool save_running(struct vm *vm, struct scene *scene)
+{
+	struct qmp *qmp = &scene->qmp;
+	struct note note = { 0 };
+	struct why why = { "" };
+	bool saved = false;
+
+	if (!get_ready(vm, scene, &note, &why)) {
+		complain(vm, "%s", why.text);
+	} else if (!guest_restart_mode(qmp, true) || !save_to_room(vm, scene, &note, &why)) {
+		complain(vm, "%s", why.text[0] ? why.text : qmp->why.text);
+		if (!guest_call_off(qmp, !note.paused))
+			complain(vm, "and QEMU does not go on: %s", qmp->why.text);
+	} else {
+		saved = true;
+		report_and_end(vm, scene, &note);
+	}
+	if (!saved)
+		complain(vm, "it could not be saved and goes on");
+	note_clear(&note);
+	return saved;
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What is there of a VM; and what an earlier call left half done, because it was killed, is
+ * brought to an end.
+ */
+
+/**
+ * DOC: steps
+ *
+ * Saving and going on are steps, after each of which we may be gone. Two things are looked at
+ * then: NAME.state, which is there as a whole or not at all, and QEMU.
+ *
+ *	what is done			NAME.state	QEMU			and so
+ *   save
+ *	the guest runs			-		running
+ *	QEMU writes, we to NAME.room	-		cpr-reboot mode		called off
+ *	QEMU has written		-		cpr-reboot mode		called off
+ *	NAME.room is NAME.state		complete	postmigrate		QEMU ends
+ *	QEMU ends			complete	-			saved
+ *   go on
+ *	QEMU starts			complete	inmigrate		QEMU ends
+ *	QEMU has read it		complete	paused			QEMU ends
+ *	it is marked			resuming	paused			the guest goes on
+ *	the guest goes on		resuming	running			it is running
+ *	NAME.state is NAME.room		-		running
+ *   start anew
+ *	QEMU starts			-		prelaunch		it starts
+ *
+ * With "resuming" and no QEMU, the memory's tokens tell whether the guest has run: if nobody
+ * has written to its memory, it has not, and what was saved is good. Else it has run, and has
+ * died with QEMU as any guest does whose QEMU is killed.
+ *
+ * So a guest runs in one place only, and there is always one from which it can go on.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "vm.h"
+
+/**
+ * scene_close - done with it
+ * @scene: the scene
+ */
+void scene_close(struct scene *scene)
+{
+	qmp_close(&scene->qmp);
+	note_clear(&scene->note);
+}
+
+static void stale(struct scene *scene, bool overridable, const char *why)
+{
+	scene->there = THERE_STALE;
+	scene->overridable = overridable;
+	if (why != scene->why.text)
+		WHY(&scene->why, "%s", why);
+}
+
+/* May what was saved be used, without QEMU? */
+static void judge_saved(struct vm *vm, struct scene *scene)
+{
+	const struct note *note = &scene->note;
+	enum parts parts;
+	char why[1100];
+
+	if (strcmp(note->name, vm->name)) {
+		snprintf(why, sizeof(why), "it is of another VM, %s", note->name);
+		stale(scene, false, why);
+		return;
+	}
+	if (strcmp(note->memory, vm->conf.memory)) {
+		snprintf(why, sizeof(why), "it is of a VM with MEMORY=%s", note->memory);
+		stale(scene, false, why);
+		return;
+	}
+	parts = memory_compare(note, &scene->why);
+	if (parts == PARTS_FRESH)
+		scene->there = THERE_SAVED;
+	else if (note->state == NOTE_RESUMING && parts == PARTS_WRITTEN)
+		scene->there = THERE_NONE;	/* it has run */
+	else
+		stale(scene, parts != PARTS_GONE, scene->why.text);
+}
+
+/**
+ * look - what is there, without changing or asking anything
+ * @vm: the VM
+ * @scene: is set; to be closed
+ *
+ * There is no session with QEMU then.
+ */
+void look(struct vm *vm, struct scene *scene)
+{
+	*scene = (struct scene){ .qmp = { .fd = -1 } };
+	scene->pid = qemu_pid(vm);
+	if (scene->pid)
+		scene->there = THERE_RUNNING;
+	else if (file_read(vm, &scene->note, &scene->why))
+		judge_saved(vm, scene);
+	else if (scene->why.text[0])
+		stale(scene, false, text("%s %s", vm->state, scene->why.text));
+}
+
+static void unclear(struct scene *scene, const char *why)
+{
+	scene->there = THERE_UNCLEAR;
+	WHY(&scene->why, "%s", why);
+}
+
+/* The guest goes on, or has done so: what was saved is used up. */
+static bool goes_on(struct vm *vm, struct scene *scene)
+{
+	scene->there = THERE_RUNNING;
+	if (file_use_up(vm, &scene->why))
+		return true;
+	scene->there = THERE_UNCLEAR;
+	return false;
+}
+
+/* QEMU runs, and nothing was saved. */
+static void settle_running(struct vm *vm, struct scene *scene, const char *status)
+{
+	struct qmp *qmp = &scene->qmp;
+	bool saving;
+
+	scene->there = THERE_RUNNING;
+	if (!guest_in_restart_mode(qmp, &saving)) {
+		unclear(scene, qmp->why.text);
+	} else if (!strcmp(status, "inmigrate")) {
+		unclear(scene, "QEMU waits for what was saved, and that is gone");
+	} else if (saving) {
+		complain(vm, "saving it did not come to an end: it goes on");
+		scene->finished = guest_call_off(qmp, true);
+		if (!scene->finished)
+			unclear(scene, qmp->why.text);
+	} else if (!strcmp(status, "prelaunch") && !conf_has_word(&vm->conf, "-S")) {
+		scene->finished = guest_cont(qmp);
+		if (!scene->finished)
+			unclear(scene, qmp->why.text);
+	}
+}
+
+/* QEMU runs, and what was saved is there: complete, so the guest does not run on from it. */
+static void settle_complete(struct vm *vm, struct scene *scene, const char *status)
+{
+	if (!strcmp(status, "running")) {
+		/* Somebody has let it go on by other means. */
+		complain(vm, "it runs: what was saved of it is used up");
+		goes_on(vm, scene);
+		return;
+	}
+	if (memory_compare(&scene->note, &scene->why) != PARTS_FRESH) {
+		char why[1100];
+
+		snprintf(why, sizeof(why), "QEMU has it, stopped, and %s", scene->why.text);
+		unclear(scene, why);
+		return;
+	}
+	complain(vm, "it is saved, and a QEMU that was in the middle of that ends");
+	if (!qemu_end(vm, &scene->qmp, scene->pid)) {
+		unclear(scene, "QEMU does not end");
+		return;
+	}
+	scene->pid = 0;
+	scene->finished = true;
+	judge_saved(vm, scene);
+}
+
+/* QEMU had read it all when somebody was about to let it go on. */
+static void settle_resuming(struct vm *vm, struct scene *scene, const char *status)
+{
+	if (!strcmp(status, "inmigrate")) {
+		settle_complete(vm, scene, status);
+		return;
+	}
+	if (!scene->note.paused && !guest_cont(&scene->qmp)) {
+		unclear(scene, scene->qmp.why.text);
+		return;
+	}
+	if (goes_on(vm, scene))
+		scene->finished = true;
+}
+
+/**
+ * settle - what is there, put in order
+ * @vm: the VM, whose lock is held
+ * @scene: is set; to be closed. With THERE_RUNNING there is a session with QEMU
+ */
+void settle(struct vm *vm, struct scene *scene)
+{
+	char status[32];
+	bool read;
+
+	*scene = (struct scene){ .qmp = { .fd = -1 } };
+	scene->pid = qemu_pid(vm);
+	if (!scene->pid) {
+		look(vm, scene);
+		return;
+	}
+	if (!qmp_open(&scene->qmp, vm) || !guest_status(&scene->qmp, status)) {
+		unclear(scene, scene->qmp.why.text);
+		if (qemu_pid(vm))
+			return;
+		/* It has just ended. */
+		scene_close(scene);
+		look(vm, scene);
+		return;
+	}
+	read = file_read(vm, &scene->note, &scene->why);
+	if (!read && scene->why.text[0])
+		complain(vm, "%s %s", vm->state, scene->why.text);
+	if (!read)
+		settle_running(vm, scene, status);
+	else if (scene->note.state == NOTE_RESUMING)
+		settle_resuming(vm, scene, status);
+	else
+		settle_complete(vm, scene, status);
+}

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Starting a guest: a new one, or one that goes on where it was. DOC: steps in settle.c tells
+ * what becomes of it if we are killed.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vm.h"
+
+/* So much is reserved before QEMU can tell how much it may be. */
+#define ROOM_AT_LEAST	(2 << 20)
+
+/* Nothing of the guest has run, and nothing was lost: end QEMU, and say why. */
+static int give_up(struct vm *vm, struct scene *scene, const char *why)
+{
+	scene->pid = qemu_pid(vm);
+	if (scene->pid)
+		qemu_end(vm, &scene->qmp, scene->pid);
+	complain(vm, "%s", why);
+	return STATUS_FAILED;
+}
+
+/* Room for all that saving it may take */
+static bool reserve(struct vm *vm, struct scene *scene, struct why *why)
+{
+	struct note parts = { 0 };
+	uint64_t shared, bytes;
+	bool told = memory_parts(vm, scene->pid, &parts, &shared, why);
+
+	note_clear(&parts);
+	if (!told)
+		return false;
+	if (!guest_state_bytes(&scene->qmp, shared, &bytes)) {
+		*why = scene->qmp.why;
+		return false;
+	}
+	return file_reserve(vm, bytes, why);
+}
+
+/* QEMU is up, and can do what is needed. */
+static bool launch(struct vm *vm, struct scene *scene, const char *machine, bool incoming,
+		   struct why *why)
+{
+	struct qmp *qmp = &scene->qmp;
+
+	qmp_close(qmp);
+	if (qemu_launch(vm, machine, incoming)) {
+		WHY(why, "QEMU did not start");
+		return false;
+	}
+	scene->pid = qemu_pid(vm);
+	if (!scene->pid) {
+		WHY(why, "QEMU has ended again");
+		return false;
+	}
+	if (!qmp_open(qmp, vm) || !guest_can_be_saved(qmp)) {
+		*why = qmp->why;
+		return false;
+	}
+	qmp->interruptible = true;
+	return true;
+}
+
+/* A new guest; if it is not to run, QEMU is to end. */
+static bool begin(struct vm *vm, struct scene *scene, struct why *why)
+{
+	if (!file_reserve(vm, ROOM_AT_LEAST, why) ||
+	    !launch(vm, scene, vm->conf.machine, false, why) || !reserve(vm, scene, why))
+		return false;
+	if (interrupted) {
+		WHY(why, "interrupted");
+		return false;
+	}
+	scene->qmp.interruptible = false;
+	if (conf_has_word(&vm->conf, "-S") || guest_cont(&scene->qmp))
+		return true;
+	*why = scene->qmp.why;
+	return false;
+}
+
+static int start_anew(struct vm *vm, struct scene *scene)
+{
+	struct why why;
+
+	if (!(vm->keep_memory ? memory_keep(vm, &why) : memory_renew(vm, &why))) {
+		complain(vm, "%s", why.text);
+		return STATUS_FAILED;
+	}
+	if (!begin(vm, scene, &why))
+		return give_up(vm, scene, why.text);
+	say(vm, "started");
+	return STATUS_OK;
+}
+
+/* The machine that it was, with the settings that it has now */
+static char *machine_of(const struct vm *vm, const struct note *note)
+{
+	const char *settings = strchrnul(vm->conf.machine, ',');
+
+	if (!note->machine[0])
+		return text("%s", vm->conf.machine);
+	return text("%s%s", note->machine, settings);
+}
+
+/* Does this host, with this kernel and QEMU, offer what the guest knows that its CPU can do? */
+static bool cpu_suffices(struct vm *vm, struct scene *scene, struct why *why)
+{
+	char names[800], message[900];
+	struct cpu cpu;
+
+	if (!scene->note.cpu.nr)
+		return true;
+	if (!guest_cpu(&scene->qmp, &cpu)) {
+		*why = scene->qmp.why;
+		return false;
+	}
+	if (!cpu_missing(&scene->note.cpu, &cpu, names, sizeof(names)))
+		return true;
+	snprintf(message, sizeof(message), "its CPU had what there is not here: %s", names);
+	if (vm->override) {
+		log_override(vm, message);
+		return true;
+	}
+	WHY(why, "%s", message);
+	return false;
+}
+
+/* Since it was saved, until now, when nobody else can write to it any more */
+static bool memory_fresh(struct vm *vm, struct scene *scene, struct why *why)
+{
+	struct why found;
+	enum parts parts = memory_compare(&scene->note, &found);
+
+	if (parts == PARTS_FRESH || (vm->override && parts != PARTS_GONE))
+		return true;
+	WHY(why, "it has just become stale: %s", found.text);
+	return false;
+}
+
+static bool load(struct vm *vm, struct qmp *qmp, struct why *why)
+{
+	char *uri = text("file:%s,offset=%d", vm->state, NOTE_SIZE), status[32];
+	json_t *arguments = json_pack("{s:s}", "uri", uri);
+	struct why words;
+
+	free(uri);
+	/* Since 9.1 QEMU can live to tell what was wrong. */
+	if (qmp->major > 9 || (qmp->major == 9 && qmp->minor >= 1))
+		json_object_set_new(arguments, "exit-on-error", json_false());
+	qmp->migration = MIGRATION_NONE;
+	if (!qmp_do(qmp, "migrate-incoming", arguments)) {
+		*why = qmp->why;
+		return false;
+	}
+	while (qmp->migration == MIGRATION_NONE) {
+		if (!qmp_hear(qmp)) {
+			*why = qmp->why;
+			return false;
+		}
+	}
+	if (qmp->migration == MIGRATION_COMPLETED)
+		return true;
+	if (!guest_migration_state(qmp, status, &words))
+		*why = qmp->why;
+	else
+		WHY(why, "QEMU says: %s", words.text[0] ? words.text : status);
+	return false;
+}
+
+/* Up to the last moment in which nothing has changed */
+static bool bring_back(struct vm *vm, struct scene *scene, const char *machine, struct why *why)
+{
+	struct qmp *qmp = &scene->qmp;
+
+	if (!launch(vm, scene, machine, true, why) || !cpu_suffices(vm, scene, why) ||
+	    !memory_fresh(vm, scene, why))
+		return false;
+	if (!guest_restart_mode(qmp, true)) {
+		*why = qmp->why;
+		return false;
+	}
+	if (!load(vm, qmp, why))
+		return false;
+	if (!guest_restart_mode(qmp, false)) {
+		*why = qmp->why;
+		return false;
+	}
+	if (!interrupted)
+		return true;
+	WHY(why, "interrupted");
+	return false;
+}
+
+/* From here on there is no way back. */
+static int let_go_on(struct vm *vm, struct scene *scene)
+{
+	struct note *note = &scene->note;
+	struct why why;
+
+	scene->qmp.interruptible = false;
+	note->state = NOTE_RESUMING;
+	if (!file_note(vm, note, &why))
+		return give_up(vm, scene, why.text);
+	if (!note->paused && !guest_cont(&scene->qmp)) {
+		complain(vm, "%s", scene->qmp.why.text);
+		complain(vm, "QEMU has it, and does not let it go on: start it again");
+		return STATUS_FAILED;
+	}
+	if (!file_use_up(vm, &why))
+		complain(vm, "%s", why.text);
+	else if (!reserve(vm, scene, &why))
+		complain(vm, "saving it may fail: %s", why.text);
+	say(vm, note->paused ? "is as it was, paused" : "goes on");
+	return STATUS_OK;
+}
+
+static int resume(struct vm *vm, struct scene *scene)
+{
+	char *machine = machine_of(vm, &scene->note);
+	struct why why;
+	bool ready = bring_back(vm, scene, machine, &why);
+
+	free(machine);
+	if (ready)
+		return let_go_on(vm, scene);
+	give_up(vm, scene, why.text);
+	complain(vm, "it is a %s saved by QEMU %s, and is kept",
+		 scene->note.machine[0] ? scene->note.machine : "machine", scene->note.qemu);
+	return STATUS_FAILED;
+}
+
+static int resume_stale(struct vm *vm, struct scene *scene)
+{
+	if (vm->override && scene->overridable) {
+		log_override(vm, scene->why.text);
+		return resume(vm, scene);
+	}
+	complain(vm, "what was saved cannot be used: %s (see \"drop\"%s)", scene->why.text,
+		 scene->overridable ? " and --override" : "");
+	return STATUS_STALE;
+}
+
+static int start_what_is_there(struct vm *vm, struct scene *scene)
+{
+	struct why why;
+
+	switch (scene->there) {
+	case THERE_RUNNING:
+		if (!scene->finished) {
+			complain(vm, "it is running");
+			return STATUS_FAILED;
+		}
+		if (!reserve(vm, scene, &why))
+			complain(vm, "saving it may fail: %s", why.text);
+		say(vm, "goes on");
+		return STATUS_OK;
+	case THERE_UNCLEAR:
+		complain(vm, "%s", scene->why.text);
+		return STATUS_FAILED;
+	case THERE_STALE:
+		return resume_stale(vm, scene);
+	case THERE_SAVED:
+		return resume(vm, scene);
+	case THERE_NONE:
+		break;
+	}
+	if (scene->note.state == NOTE_RESUMING && scene->note.nr_parts)
+		complain(vm, "it had gone on, and its QEMU has ended since: it boots anew");
+	if (file_use_up(vm, &why))
+		return start_anew(vm, scene);
+	complain(vm, "%s", why.text);
+	return STATUS_FAILED;
+}
+
+/**
+ * start - start a VM
+ * @vm: the VM
+ *
+ * Return: an exit status.
+ */
+int start(struct vm *vm)
+{
+	struct scene scene;
+	int status = prepare(vm, false);
+
+	if (status)
+		return status;
+	settle(vm, &scene);
+	status = start_what_is_there(vm, &scene);
+	scene_close(&scene);
+	return status;
+}

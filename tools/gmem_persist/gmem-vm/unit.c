@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Tests of what needs neither QEMU nor a pool: settings, the note, features of CPUs. Each test
+ * runs in a process of its own. The output is KTAP.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "conf.h"
+#include "cpu.h"
+#include "note.h"
+#include "parse.h"
+
+#define CHECK(cond) do {						\
+	if (!(cond)) {							\
+		printf("# %s:%d: not true: %s\n", __FILE__, __LINE__, #cond); \
+		fflush(stdout);						\
+		_exit(1);						\
+	}								\
+} while (0)
+
+#define UUID	"01234567-89ab-cdef-0123-456789abcdef"
+#define TOKEN	"00112233445566778899aabbccddeeff"
+
+static const char *why;
+
+/*
+ * Settings
+ */
+
+static const char answer[] = "qemu\0q35\0host\0002M\0004G\00060\0003\0-smp\0\0a b\0end";
+
+static void conf_good(void)
+{
+	char copy[sizeof(answer)];
+	struct conf conf;
+
+	memcpy(copy, answer, sizeof(answer));
+	CHECK(conf_parse(copy, sizeof(answer), &conf, &why));
+	CHECK(!strcmp(conf.memory, "4G") && conf.patience == 60 && conf.nr_args == 3);
+	CHECK(!strcmp(conf.args[0], "-smp") && !*conf.args[1] && !strcmp(conf.args[2], "a b"));
+	CHECK(!conf.args[3]);
+	CHECK(conf_has_word(&conf, "-smp") && !conf_has_word(&conf, "-S"));
+}
+
+/* Half an answer is none: not even the last byte may be missing, and nothing may follow. */
+static void conf_half(void)
+{
+	char copy[sizeof(answer) + 1];
+	struct conf conf;
+
+	for (size_t length = 0; length < sizeof(answer); length++) {
+		memcpy(copy, answer, sizeof(answer));
+		CHECK(!conf_parse(copy, length, &conf, &why));
+	}
+	memcpy(copy, answer, sizeof(answer));
+	copy[sizeof(answer)] = 'x';
+	CHECK(!conf_parse(copy, sizeof(copy), &conf, &why));
+}
+
+static bool conf_of(const char *memory, const char *patience)
+{
+	char copy[256];
+	struct conf conf;
+	int length = snprintf(copy, sizeof(copy), "q%cq%cc%c2M%c%s%c%s%c0%cend", 0, 0, 0, 0,
+			      memory, 0, patience, 0, 0);
+
+	return conf_parse(copy, length + 1, &conf, &why);
+}
+
+static void conf_values(void)
+{
+	CHECK(conf_of("512M", "1") && conf_of("1024", "86400") && conf_of("1T", "60"));
+	CHECK(!conf_of("", "60") && !strcmp(why, "has no MEMORY="));
+	CHECK(!conf_of("4GiB", "60") && !conf_of("G", "60") && !conf_of("4G,slots=2", "60"));
+	CHECK(!conf_of("4\nG", "60"));
+	CHECK(!conf_of("4G", "0") && !conf_of("4G", "") && !conf_of("4G", "-1"));
+	CHECK(!conf_of("4G", "1.5") && !conf_of("4G", "99999999999999"));
+}
+
+static int read_file(const char *text, struct conf *conf)
+{
+	char path[] = "/tmp/gmem-vm-unit-XXXXXX";
+	int fd = mkstemp(path), status;
+
+	CHECK(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+	close(fd);
+	status = conf_read(path, conf, &why);
+	unlink(path);
+	return status;
+}
+
+/* By a real shell */
+static void conf_shell(void)
+{
+	struct conf conf;
+
+	setenv("GMEM_VM_UNIT", "from outside", 1);
+	CHECK(!read_file("MEMORY=1G\nCPU=EPYC\necho noise\n"
+			 "QEMU_ARGS=\"-smp 2\n\t-append 'a  b=\\\"c\\\"' -name $GMEM_VM_UNIT\"\n", &conf));
+	CHECK(!strcmp(conf.memory, "1G") && !strcmp(conf.cpu, "EPYC"));
+	CHECK(!strcmp(conf.machine, "q35") && !strcmp(conf.granule, "2M") && conf.patience == 60);
+	CHECK(conf.nr_args == 7 && !strcmp(conf.args[3], "a  b=\"c\""));
+	CHECK(!strcmp(conf.args[6], "outside"));
+	CHECK(!read_file("MEMORY=1G\n", &conf) && !conf.nr_args);
+	CHECK(read_file("MEMORY=1G\nfi\n", &conf));
+	CHECK(read_file("MEMORY=1G\nQEMU_ARGS=\"-append 'a\"\n", &conf));
+	CHECK(read_file("MEMORY=1G\nexit 0\n", &conf));
+	CHECK(read_file("QEMU_ARGS=x\n", &conf));
+}
+
+static void conf_paths(void)
+{
+	char *args[8] = {
+		"-object", "memory-backend-file,id=a,mem-path=/gmem/a,,b,share=on",
+		"-append", "xmem-path=/no", "mem-path=/gmem/c",
+		"{\"mem-path\": \"/gmem/d,e\", \"mem-path\":\"/f\"}", "mem-path", "\"mem-path\":1",
+	};
+	struct conf conf = { .args = args, .nr_args = sizeof(args) / sizeof(*args) };
+	static const char * const paths[] = { "/gmem/a,b", "/gmem/c", "/gmem/d,e", "/f" };
+	size_t arg = 0, offset = 0;
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++) {
+		char *path = conf_next_path(&conf, &arg, &offset);
+
+		CHECK(path && !strcmp(path, paths[i]));
+		free(path);
+	}
+	CHECK(!conf_next_path(&conf, &arg, &offset));
+}
+
+static void conf_names(void)
+{
+	char longest[202];
+
+	memset(longest, 'a', sizeof(longest) - 1);
+	longest[201] = '\0';
+	CHECK(conf_name_good("vm0") && conf_name_good("a b") && conf_name_good(longest + 1));
+	CHECK(!conf_name_good(longest) && !conf_name_good("") && !conf_name_good(".x"));
+	CHECK(!conf_name_good("a/b") && !conf_name_good("a,b") && !conf_name_good("a\nb"));
+	CHECK(!conf_name_good("vm0.state") && !conf_name_good("vm0.room"));
+	CHECK(conf_name_good("state") && conf_name_good("vm.states"));
+}
+
+/*
+ * Features of CPUs
+ */
+
+static const struct cpu cpu = {
+	.nr = 3,
+	.words = {
+		{ 1, 0, CPU_ECX, 0x90000001 },
+		{ 7, 0, CPU_EBX, 0 },
+		{ 0x80000001, 0, CPU_ECX, 0x4 },
+	},
+};
+
+static void cpu_text(void)
+{
+	struct cpu read;
+	char text[128];
+
+	CHECK(cpu_print(&cpu, text, sizeof(text)) == (int)strlen(text));
+	CHECK(!strcmp(text, "1.0.ecx=90000001 80000001.0.ecx=4"));
+	CHECK(cpu_parse(text, &read) && read.nr == 2 && read.words[1].bits == 4);
+	CHECK(cpu_parse("", &read) && !read.nr);
+	CHECK(cpu_print(&cpu, text, 5) == 33);
+}
+
+static void cpu_bad_text(void)
+{
+	static const char * const bad[] = {
+		" ", "1.0.ecx=1 ", " 1.0.ecx=1", "1.0.ecx=1  2.0.ecx=1", "1.0.fcx=1", "1.0.ecx",
+		"1.0.ecx=", "1.0=1", "1.ecx=1", "1.0.ecx=g", "1.0.ecx=123456789", "-1.0.ecx=1",
+		"1.0.ecx=0x1", "1.0.ecx=1 1.0.ecx=2", "1.0.ecx= 1",
+	};
+	struct cpu read;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		CHECK(!cpu_parse(bad[i], &read));
+}
+
+static void cpu_compare(void)
+{
+	struct cpu now = cpu;
+	char names[64];
+
+	CHECK(!cpu_missing(&cpu, &now, names, sizeof(names)) && !*names);
+	now.words[0].bits |= 2;		/* More is no harm. */
+	CHECK(!cpu_missing(&cpu, &now, names, sizeof(names)));
+	now.words[0].bits &= ~0x90000000;
+	CHECK(cpu_missing(&cpu, &now, names, sizeof(names)) == 2);
+	CHECK(!strcmp(names, "avx guest_status"));
+	now.nr = 0;			/* A word that is not known has no features. */
+	CHECK(cpu_missing(&cpu, &now, names, sizeof(names)) == 4);
+	CHECK(!strcmp(names, "pni avx guest_status svm"));
+	CHECK(cpu_missing(&cpu, &now, names, 16) == 4 && strlen(names) < 16);
+	CHECK(!strcmp(names, "pni avx ..."));
+	CHECK(!cpu_missing(&now, &cpu, names, sizeof(names)));
+}
+
+/* Each bit of each word has a name of its own, or says where it is. */
+static void cpu_all_names(void)
+{
+	static const struct cpu none;
+	struct cpu one = { .nr = 1, .words = { { 0x40000001, 0, CPU_EAX, 1 << 5 } } };
+	char names[64];
+
+	CHECK(cpu_missing(&one, &none, names, sizeof(names)) == 1);
+	CHECK(!strcmp(names, "CPUID.40000001H.0:eax[5]"));
+	CHECK(nr_cpu_names > 300);
+}
+
+/*
+ * The note
+ */
+
+static struct note example(void)
+{
+	struct note note = {
+		.version = 3, .name = "vm0", .memory = "4G", .machine = "pc-q35-10.0",
+		.qemu = "10.0.2", .length = 297123, .crc = 0xabcdef01, .cpu = cpu,
+	};
+
+	CHECK(note_add_part(&note, UUID, TOKEN, "/gmem/vm0"));
+	CHECK(note_add_part(&note, UUID, TOKEN, "/gmem/a dimm"));
+	return note;
+}
+
+static void note_round(void)
+{
+	struct note note = example(), read;
+	char block[NOTE_SIZE], again[NOTE_SIZE];
+
+	note.state = NOTE_RESUMING;
+	note.paused = true;
+	CHECK(note_print(&note, block, &why));
+	CHECK(note_parse(block, &read, &why));
+	CHECK(read.state == NOTE_RESUMING && read.paused && read.length == 297123);
+	CHECK(read.crc == 0xabcdef01 && read.nr_parts == 2 && read.cpu.nr == 2);
+	CHECK(!strcmp(read.parts[1].path, "/gmem/a dimm") && !strcmp(read.parts[1].token, TOKEN));
+	CHECK(note_print(&read, again, &why) && !memcmp(block, again, NOTE_SIZE));
+	note_clear(&read);
+	note_clear(&note);
+}
+
+/* Any byte that is another one is noticed, and so is a block that ends early. */
+static void note_damage(void)
+{
+	struct note note = example(), read;
+	char block[NOTE_SIZE];
+
+	CHECK(note_print(&note, block, &why));
+	note_clear(&note);
+	for (size_t i = 0; i < NOTE_SIZE; i++) {
+		for (unsigned int mask = 1; mask < 256; mask++) {
+			block[i] ^= mask;
+			if (note_parse(block, &read, &why))
+				printf("# byte %zu ^ %#x\n", i, mask);
+			CHECK(!note_parse(block, &read, &why));
+			note_clear(&read);
+			block[i] ^= mask;
+		}
+	}
+	for (size_t i = strlen(block); i; i--) {
+		block[i - 1] = '\0';
+		CHECK(!note_parse(block, &read, &why));
+		note_clear(&read);
+	}
+	memset(block, 'x', NOTE_SIZE);
+	CHECK(!note_parse(block, &read, &why));
+}
+
+static bool parses(const char *text, struct note *note)
+{
+	char block[NOTE_SIZE] = "";
+
+	memcpy(block, text, strlen(text));
+	return note_parse(block, note, &why);
+}
+
+/* Format 2, of the script */
+static void note_before(void)
+{
+	static const char head[] = "gmem-vm 2\nname vm0\nmemory 64M\nstate complete\n";
+	static const char tail[] = "machine\x20\nqemu 10.0.2\npart " UUID " " TOKEN " /gmem/vm0\n";
+	struct note note;
+	char text[512];
+
+	sprintf(text, "%s%s", head, tail);
+	CHECK(parses(text, &note) && note.version == 2 && !note.cpu.nr && !note.machine[0]);
+	note_clear(&note);
+	CHECK(!parses(head, &note));
+	sprintf(text, "%scpu\x20\n%s", head, tail);
+	CHECK(!parses(text, &note));
+	sprintf(text, "%sname vm0\n%s", head, tail);
+	CHECK(!parses(text, &note));
+	sprintf(text, "gmem-vm 3%s%s", head + 9, tail);
+	CHECK(!parses(text, &note));
+	note_clear(&note);
+	sprintf(text, "gmem-vm 2\nname vm0\nmemory 64M\nstate incomplete\n%s", tail);
+	CHECK(!parses(text, &note));
+}
+
+static void note_limits(void)
+{
+	struct note note = example();
+	char block[NOTE_SIZE], path[2100];
+
+	CHECK(!note_add_part(&note, UUID, TOKEN, "relative"));
+	CHECK(!note_add_part(&note, UUID, TOKEN, "/line\nbreak"));
+	CHECK(!note_add_part(&note, UUID "x", TOKEN, "/x"));
+	memset(path, '/', sizeof(path));
+	path[sizeof(path) - 1] = '\0';
+	CHECK(note_add_part(&note, UUID, TOKEN, path) && note_print(&note, block, &why));
+	CHECK(note_add_part(&note, UUID, TOKEN, path) && !note_print(&note, block, &why));
+	while (note.nr_parts < NOTE_PARTS)
+		CHECK(note_add_part(&note, UUID, TOKEN, "/x"));
+	CHECK(!note_add_part(&note, UUID, TOKEN, "/x"));
+	note_clear(&note);
+}
+
+/*
+ * What others say
+ */
+
+static void parse_maps(void)
+{
+	struct mapping mapping;
+
+	CHECK(parse_mapping("7f0-8f0 rw-s 00000000 00:2a 17                  /gmem/a b (x)\n", &mapping));
+	CHECK(mapping.size == 0x100 && mapping.dev == makedev(0, 0x2a) && mapping.ino == 17);
+	CHECK(!strcmp(mapping.path, "/gmem/a b (x)"));
+	CHECK(!parse_mapping("7f0-8f0 rw-p 00000000 00:2a 17   /gmem/a\n", &mapping));
+	CHECK(!parse_mapping("7f0-8f0 rw-s 00000000 00:0d 17   anon_inode:kvm-vcpu:0\n", &mapping));
+	CHECK(!parse_mapping("7f0-8f0 rw-s 00000000 00:00 0\x20\n", &mapping));
+	CHECK(!parse_mapping("7f0-8f0 rw-s 00000000 00:00", &mapping));
+	CHECK(!parse_mapping("", &mapping) && !parse_mapping("\n", &mapping));
+}
+
+/* As QEMU 8.2 to 11 write it */
+static void parse_ram(void)
+{
+	static const char table[] =
+"              Block Name    PSize              Offset               Used              Total\n"
+"                    ram0    2 MiB  0x0000000000000000 0x0000000004000000 0x0000000004000000\n"
+"    /rom@etc/acpi/tables    4 KiB  0x0000000004080000 0x0000000000020000 0x0000000000200000 0x7f6c00000000  ro\n";
+
+	CHECK(parse_blocks(table) == 0x4020000);
+	CHECK(!parse_blocks("") && !parse_blocks("no 0x1 table\n 0x2 0x3"));
+}
+
+static void parse_jobs(void)
+{
+	static const char jobs[] = " 12 gmem-vm@vm0.service stop  running\n"
+		"345 kexec.target        start waiting\n346 reboot.target       stop waiting";
+
+	CHECK(parse_starts(jobs, "kexec.target") && !parse_starts(jobs, "reboot.target"));
+	CHECK(!parse_starts(jobs, "gmem-vm@vm0.service") && !parse_starts("", "kexec.target"));
+	CHECK(!parse_starts("kexec.target start", "kexec.target"));
+	CHECK(!parse_starts("1 not-kexec.target start waiting", "kexec.target"));
+}
+
+#define TEST(function)	{ #function, function }
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+} tests[] = {
+	TEST(conf_good), TEST(conf_half), TEST(conf_values), TEST(conf_shell), TEST(conf_paths),
+	TEST(conf_names), TEST(cpu_text), TEST(cpu_bad_text), TEST(cpu_compare),
+	TEST(cpu_all_names), TEST(note_round), TEST(note_damage), TEST(note_before),
+	TEST(note_limits), TEST(parse_maps), TEST(parse_ram), TEST(parse_jobs),
+};
+
+int main(void)
+{
+	const int nr = sizeof(tests) / sizeof(*tests);
+	int failed = 0;
+
+	printf("TAP version 13\n1..%d\n", nr);
+	for (int i = 0; i < nr; i++) {
+		int status;
+		pid_t pid;
+
+		fflush(stdout);
+		pid = fork();
+		if (!pid) {
+			tests[i].run();
+			fflush(stdout);
+			_exit(0);
+		}
+		waitpid(pid, &status, 0);
+		failed += !!status;
+		printf("%sok %d gmem_vm.%s\n", status ? "not " : "", i + 1, tests[i].name);
+	}
+	return !!failed;
+}
