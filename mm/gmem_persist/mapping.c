@@ -158,7 +158,7 @@ static int gmem_mapping_punch(struct gmem_object *obj, u64 offset, u64 size)
  * Context: process context; takes the object's invalidate lock, for some MiB at a
  * time. The caller holds a view.
  * Return: 0, -EBUSY (the pool is frozen), -EINTR (a signal; a first part has been
- * cleared), -ENOMEM (no kernel memory for a mapping).
+ * cleared).
  */
 int gmem_object_punch(struct gmem_object *obj, u64 offset, u64 size)
 {
