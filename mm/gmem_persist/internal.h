@@ -138,6 +138,7 @@ struct kiocb;
 struct kstat;
 struct mnt_idmap;
 struct obj_cgroup;
+struct pageless_hold;
 struct path;
 struct vfsmount;
 
@@ -624,6 +625,9 @@ void gmem_poison_retire(u64 base, u64 size);
 bool gmem_poison_hit(u64 base, u64 size);
 u64 gmem_poison_good_run(struct gmem_object *obj, u64 offset, u64 size);
 bool gmem_poison_find(const struct gmem_object *obj, u64 addr, pgoff_t *index);
+
+/* hold.c */
+int gmem_hold_vma(struct vm_area_struct *vma, bool write, struct pageless_hold *hold);
 
 /* mmap.c */
 int gmem_vma_pgoff(struct vm_area_struct *vma, unsigned long pfn, pgoff_t *pgoff);

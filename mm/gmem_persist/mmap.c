@@ -14,6 +14,7 @@
 #include <linux/fs.h>
 #include <linux/kvm_types.h>
 #include <linux/mm.h>
+#include <linux/pageless.h>
 #include <linux/pagemap.h>
 #include <linux/vmalloc.h>
 
@@ -123,6 +124,7 @@ static bool gmem_mmap_counts(const struct vm_area_struct *vma)
 /* It was counted, so this cannot be refused. */
 static void gmem_mmap_open(struct vm_area_struct *vma)
 {
+	mm_flags_set(MMF_PAGELESS, vma->vm_mm);
 	if (gmem_mmap_counts(vma))
 		gmem_view_map(vma->vm_private_data, false);
 }
@@ -148,6 +150,7 @@ static const struct vm_operations_struct gmem_mmap_vm_ops = {
 	.huge_fault = gmem_mmap_huge_fault,
 #endif
 	.pfn_mkwrite = gmem_mmap_mkwrite,
+	.hold = gmem_hold_vma,
 };
 
 /**
@@ -194,6 +197,7 @@ int gmem_view_mmap(struct gmem_view *view, struct vm_area_struct *vma)
 	if (err)
 		return err;
 
+	mm_flags_set(MMF_PAGELESS, vma->vm_mm);
 	vm_flags_set(vma, VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
 	vma->vm_private_data = view;
 	vma->vm_ops = &gmem_mmap_vm_ops;

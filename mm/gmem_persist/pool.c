@@ -73,7 +73,7 @@ bool gmem_persist_is_pool_pfn(unsigned long pfn)
 {
 	return gmem_ranges_contain(&gmem_pool.ranges, PFN_PHYS(pfn), PAGE_SIZE);
 }
-EXPORT_SYMBOL_FOR_MODULES(gmem_persist_is_pool_pfn, "kvm,kvm-*,vfio_iommu_type1");
+EXPORT_SYMBOL_FOR_KVM(gmem_persist_is_pool_pfn);
 
 /**
  * gmem_persist_overlaps - does any of a range of memory belong to the pool

@@ -30,6 +30,7 @@
 enum slot_kind {
 	SLOT_BOUND,	/* to the guest_memfd, which is mapped at userspace_addr, too */
 	SLOT_MAPPED,	/* the mapping at userspace_addr, and nothing else */
+	SLOT_FILE,	/* the same, and the mapping is of a file of gmemfs */
 	SLOT_BLIND,	/* bound, and nothing at userspace_addr */
 };
 
@@ -79,6 +80,20 @@ static u64 main_size(struct kvm_vm *vm)
 	return memslot2region(vm, MAIN_SLOT)->region.memory_size;
 }
 
+static int create_memory(struct kvm_vm *vm, enum slot_kind kind, const char *name, u64 size,
+			 u64 granule)
+{
+	if (kind == SLOT_FILE)
+		return gmem_create_file(name, size, granule);
+	return __gmem_create(vm, name, size, granule, FLAGS_SHARED);
+}
+
+/* A slot is what is at userspace_addr, or is bound. */
+static u32 slot_flags(enum slot_kind kind)
+{
+	return kind == SLOT_MAPPED || kind == SLOT_FILE ? 0 : KVM_MEM_GUEST_MEMFD;
+}
+
 /* The library goes on using the addresses that it has for the VM's memory. */
 static void map_main(struct kvm_vm *vm, int fd)
 {
@@ -94,7 +109,7 @@ static int persist_main(struct kvm_vm *vm, enum slot_kind kind)
 	struct userspace_mem_region *region = memslot2region(vm, MAIN_SLOT);
 	u64 size = main_size(vm);
 	void *hva = region->host_mem;
-	int fd = __gmem_create(vm, MAIN_NAME, align_up(size, SZ_2M), 0, FLAGS_SHARED);
+	int fd = create_memory(vm, kind, MAIN_NAME, align_up(size, SZ_2M), SZ_2M);
 	void *mem = gmem_map(fd, size);
 
 	memcpy(mem, hva, size);
@@ -104,9 +119,7 @@ static int persist_main(struct kvm_vm *vm, enum slot_kind kind)
 	if (kind == SLOT_BLIND)
 		hva = kvm_mmap(size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 	vm_set_user_memory_region2(vm, MAIN_SLOT, 0, 0, 0, NULL, -1, 0);
-	vm_set_user_memory_region2(vm, MAIN_SLOT,
-				   kind == SLOT_MAPPED ? 0 : KVM_MEM_GUEST_MEMFD, 0,
-				   size, hva, fd, 0);
+	vm_set_user_memory_region2(vm, MAIN_SLOT, slot_flags(kind), 0, size, hva, fd, 0);
 	return fd;
 }
 
@@ -131,11 +144,10 @@ static void map_l2_reversed(struct kvm_vm *vm, u64 size)
 static void add_data(struct nested_vm *n, enum slot_kind kind, u64 size, u64 granule)
 {
 	n->data_size = size;
-	n->data_fd = __gmem_create(n->vm, DATA_NAME, size, granule, FLAGS_SHARED);
+	n->data_fd = create_memory(n->vm, kind, DATA_NAME, size, granule);
 	n->data = gmem_map_at(n->data_fd, size, SZ_1G, 0);
-	vm_set_user_memory_region2(n->vm, GUEST_SLOT,
-				   kind == SLOT_MAPPED ? 0 : KVM_MEM_GUEST_MEMFD,
-				   L1_BASE, size, n->data, n->data_fd, 0);
+	vm_set_user_memory_region2(n->vm, GUEST_SLOT, slot_flags(kind), L1_BASE, size,
+				   n->data, n->data_fd, 0);
 }
 
 /*
@@ -234,6 +246,11 @@ static void test_bound(void)
 static void test_mapped(void)
 {
 	check_levels(SLOT_MAPPED);
+}
+
+static void test_file(void)
+{
+	check_levels(SLOT_FILE);
 }
 
 /*
@@ -476,6 +493,7 @@ static const struct gmem_test tests[] = {
 	{ "the guest maps 4 KiB pages in reverse order", test_reversed_own },
 	{ "L2 in slots that are bound", test_bound },
 	{ "L2 in slots of a mapping", test_mapped },
+	{ "L2 in slots of a mapping of files", test_file },
 	{ "L1 maps 4 KiB pages to L2 in reverse order", test_reversed },
 	{ "L2 does not see what else is at userspace_addr", test_other_at_userspace_addr },
 	{ "nothing at userspace_addr", test_blind },

@@ -108,6 +108,7 @@ int gmem_open_object(struct kvm_vm *vm, struct kvm_gmem_persist *args);
 int __gmem_create(struct kvm_vm *vm, const char *name, u64 size, u64 granule,
 		  u64 flags);
 int gmem_create(struct kvm_vm *vm, const char *name, u64 flags);
+int gmem_create_file(const char *name, u64 size, u64 granule);
 int gmem_reclaim(struct kvm_vm *vm, const char *name, u64 flags);
 void gmem_expect_refused(struct kvm_vm *vm, const struct kvm_gmem_persist *args,
 			 int error, const char *what);

@@ -412,6 +412,23 @@ void *gmem_map(int fd, u64 size)
 }
 
 /* Map at an address that lies @skew bytes behind a multiple of @align. */
+/* A file of gmemfs, which is mounted for the moment only. Its name is discarded as others are. */
+int gmem_create_file(const char *name, u64 size, u64 granule)
+{
+	char dir[] = "/tmp/gmemfs-XXXXXX", path[128];
+	int fd;
+
+	TEST_ASSERT(mkdtemp(dir), "mkdtemp");
+	TEST_ASSERT(!mount("none", dir, "gmemfs", 0,
+			   granule == SZ_1G ? "granule=1G" : "granule=2M"), "mount");
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
+	TEST_ASSERT(fd >= 0, "open %s", path);
+	TEST_ASSERT(!ftruncate(fd, size), "ftruncate");
+	TEST_ASSERT(!umount2(dir, MNT_DETACH) && !rmdir(dir), "umount");
+	return fd;
+}
+
 void *gmem_map_at(int fd, u64 size, u64 align, u64 skew)
 {
 	void *area = kvm_mmap(size + 2 * align, PROT_NONE,

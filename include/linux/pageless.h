@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * RAM without struct page, and how others than its owner may use it.
+ */
+#ifndef _LINUX_PAGELESS_H
+#define _LINUX_PAGELESS_H
+
+#include <linux/errno.h>
+#include <linux/mm.h>
+
+/**
+ * DOC: memory without struct page
+ *
+ * A VM_PFNMAP mapping shows memory that nobody can take a reference to: get_user_pages()
+ * refuses it, since nothing tells for how long it stays what it is. Whoever owns RAM
+ * without struct page may know better: that it never moves, and is nobody else's as long
+ * as a file is open. He offers vm_operations_struct.hold, which is all that makes a mapping
+ * *page-less* here.
+ *
+ * A *hold* takes the place of the references of get_user_pages(). As long as there is one,
+ * the memory at an offset of the mapped file stays where it is and belongs to whom it
+ * belongs, whatever becomes of the mapping. It keeps nobody from changing the contents, as a
+ * reference does not.
+ *
+ * A process that has had such a mapping has MMF_PAGELESS, so that for all others a test of
+ * that bit is all that they pay.
+ */
+
+struct pageless_hold;
+
+/**
+ * struct pageless_ops - what can be done with memory that is held
+ * @range: tell where the byte at @offset of the file is, and how many of @size bytes lie
+ *	there in a row; 0 if nobody may access it, as there was a memory error, or it is behind
+ *	the end of the file. Any context
+ * @write: copy from memory of the kernel to @offset of the file; process context, may sleep;
+ *	needs a hold for writing. Returns 0 or -EFAULT (not all of it can be accessed)
+ * @release: end the hold; process context, may sleep
+ */
+struct pageless_ops {
+	size_t (*range)(const struct pageless_hold *hold, u64 offset, size_t size,
+			phys_addr_t *phys);
+	int (*write)(const struct pageless_hold *hold, u64 offset, const void *from,
+		     size_t size);
+	void (*release)(struct pageless_hold *hold);
+};
+
+/**
+ * struct pageless_hold - memory that stays where it is, and whose it is
+ * @ops: of its owner; NULL: nothing is held
+ * @ref: what the owner has a reference to
+ * @data: of the owner
+ * @write: it is to be written to
+ */
+struct pageless_hold {
+	const struct pageless_ops *ops;
+	void *ref;
+	void *data;
+	bool write;
+};
+
+#ifdef CONFIG_PAGELESS
+
+static inline bool vma_is_pageless(const struct vm_area_struct *vma)
+{
+	return vma->vm_flags & VM_PFNMAP && vma->vm_ops && vma->vm_ops->hold;
+}
+
+/**
+ * pageless_hold - hold the memory that a mapping shows
+ * @vma: the mapping; vma_is_pageless()
+ * @write: the holder will write to it
+ * @hold: to be given to pageless_release()
+ *
+ * What the process at hand may do with the mapping is to be checked by the caller.
+ *
+ * Context: process context, the mmap lock or that of @vma is held; may sleep if @write.
+ * Return: 0 or, if @write only, -EBUSY: the owner admits no writer now.
+ */
+static inline int pageless_hold(struct vm_area_struct *vma, bool write,
+				struct pageless_hold *hold)
+{
+	return vma->vm_ops->hold(vma, write, hold);
+}
+
+/**
+ * pageless_release - hold it no more
+ * @hold: what pageless_hold() made, or one with no ops, for which nothing is done
+ *
+ * Context: process context, may sleep.
+ */
+static inline void pageless_release(struct pageless_hold *hold)
+{
+	if (!hold->ops)
+		return;
+	hold->ops->release(hold);
+	hold->ops = NULL;
+}
+
+#else
+
+static inline bool vma_is_pageless(const struct vm_area_struct *vma)
+{
+	return false;
+}
+
+static inline int pageless_hold(struct vm_area_struct *vma, bool write,
+				struct pageless_hold *hold)
+{
+	return -EINVAL;
+}
+
+static inline void pageless_release(struct pageless_hold *hold)
+{
+}
+
+#endif /* CONFIG_PAGELESS */
+
+/**
+ * vma_file_offset - where an address of a mapping is in its file
+ * @vma: the mapping
+ * @addr: lies in it
+ *
+ * Return: the offset in bytes.
+ */
+static inline u64 vma_file_offset(const struct vm_area_struct *vma, unsigned long addr)
+{
+	return ((u64)vma->vm_pgoff << PAGE_SHIFT) + (addr - vma->vm_start);
+}
+
+#endif /* _LINUX_PAGELESS_H */

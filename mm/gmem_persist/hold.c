@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Objects that somebody holds who has no mapping of them, or had one: see
+ * include/linux/pageless.h.
+ *
+ * What a mapping shows by a file of gmemfs is held by that file, and with it the view, which
+ * is a writer as long as a hold for writing lasts. A guest_memfd is held by its inode, since
+ * its file would hold the VM; the inode keeps its view as long as it is there.
+ */
+#include "internal.h"
+
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/pageless.h>
+
+static size_t gmem_hold_range(const struct inode *inode, const struct pageless_hold *hold,
+			      u64 offset, size_t size, phys_addr_t *phys)
+{
+	const struct gmem_view *view = hold->data;
+	const u64 page = PAGE_ALIGN_DOWN(offset);
+	const u64 end = i_size_read(inode);
+	u64 good;
+
+	if (offset >= end)
+		return 0;
+	size = min_t(u64, size, end - offset);
+	/* All of it is in one granule, and so in a row. */
+	size = min_t(u64, size, SZ_2M - (offset & (SZ_2M - 1)));
+	good = gmem_poison_good_run(view->obj, page, PAGE_ALIGN(offset + size) - page);
+	if (!good)
+		return 0;
+	*phys = PFN_PHYS(gmem_object_pfn(view->obj, offset >> PAGE_SHIFT, NULL)) +
+		offset_in_page(offset);
+	return min_t(u64, size, page + good - offset);
+}
+
+static int gmem_hold_write(const struct pageless_hold *hold, u64 offset, const void *from,
+			   size_t size)
+{
+	if (WARN_ON_ONCE(!hold->write))
+		return -EFAULT;
+	while (size) {
+		phys_addr_t phys;
+		const size_t len = hold->ops->range(hold, offset, size, &phys);
+
+		if (!len)
+			return -EFAULT;
+		gmem_window_write(phys, from, len);
+		offset += len;
+		from += len;
+		size -= len;
+	}
+	return 0;
+}
+
+static size_t gmem_hold_file_range(const struct pageless_hold *hold, u64 offset, size_t size,
+				   phys_addr_t *phys)
+{
+	const struct file *file = hold->ref;
+
+	return gmem_hold_range(file_inode(file), hold, offset, size, phys);
+}
+
+static size_t gmem_hold_inode_range(const struct pageless_hold *hold, u64 offset, size_t size,
+				    phys_addr_t *phys)
+{
+	return gmem_hold_range(hold->ref, hold, offset, size, phys);
+}
+
+static void gmem_hold_release_file(struct pageless_hold *hold)
+{
+	/* If its mapping is gone, it was the last that made the view a writer. */
+	if (hold->write)
+		gmem_view_unmap(hold->data);
+	fput(hold->ref);
+}
+
+static void gmem_hold_release_inode(struct pageless_hold *hold)
+{
+	if (hold->write)
+		gmem_view_unmap(hold->data);
+	iput(hold->ref);
+}
+
+static const struct pageless_ops gmem_hold_file_ops = {
+	.range = gmem_hold_file_range,
+	.write = gmem_hold_write,
+	.release = gmem_hold_release_file,
+};
+
+static const struct pageless_ops gmem_hold_inode_ops = {
+	.range = gmem_hold_inode_range,
+	.write = gmem_hold_write,
+	.release = gmem_hold_release_inode,
+};
+
+/**
+ * gmem_hold_vma - hold what a mapping shows
+ * @vma: a mapping of an object
+ * @write: it will be written to; it has the view's token when this returns
+ * @hold: the hold
+ *
+ * Context: as pageless_hold(); takes the object's writers_lock if @write. The release of that
+ * takes the object's invalidate lock.
+ * Return: 0 or, if @write only, -EBUSY: there is another writer.
+ */
+int gmem_hold_vma(struct vm_area_struct *vma, bool write, struct pageless_hold *hold)
+{
+	struct gmem_view *view = vma->vm_private_data;
+	struct inode *inode;
+	int err = write ? gmem_view_begin_write(view) : 0;
+
+	if (err)
+		return err;
+	hold->data = view;
+	hold->write = write;
+	if (vma->vm_file->f_op == &gmem_file_fops) {
+		hold->ref = get_file(vma->vm_file);
+		hold->ops = &gmem_hold_file_ops;
+	} else {
+		inode = file_inode(vma->vm_file);
+		ihold(inode);
+		hold->ref = inode;
+		hold->ops = &gmem_hold_inode_ops;
+	}
+	return 0;
+}
