@@ -42,6 +42,8 @@ KEYS = {
     "firmware": ("uefi: boot by OVMF and the kernel's EFI stub, not by BIOS", ""),
     "disk": ("further disks, for the VM's root: build/NAME.img, which scripts/NAME makes if it is "
              "not there or too old; if one cannot be made, the test finds none of them", ""),
+    "scratch": ("size, in MiB, of a disk that can be written to and is empty; it is found by its "
+                "serial number, \"scratch\"", ""),
     "expects": ("a line of a kernel that must come, as a regular expression; also after the "
                 "test's last word in that kernel", ""),
     "panics": ("there must be one kernel panic, with just that reason; its call trace is no "

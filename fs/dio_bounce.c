@@ -1,0 +1,456 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Direct I/O into and out of memory that has no struct page.
+ */
+
+/**
+ * DOC: bounced direct I/O
+ *
+ * Direct I/O takes references to the pages of its buffer, and page-less memory (see
+ * include/linux/pageless.h) has none. A file system would fail with -EFAULT, some of them
+ * after a part of the transfer, and asynchronously. So whoever reads or writes for user space
+ * comes here first if the process may have such memory. A transfer that touches any is done
+ * by way of pages of the kernel: the file system gets an iterator over these, as from a loop
+ * device, and does direct I/O as ever.
+ *
+ * * A *synchronous* transfer is done in pieces of %DIO_BOUNCE_PIECE, each of them copied in
+ *   the context of the caller, so that anything may be mapped at the buffer, of which only a
+ *   part need be page-less.
+ * * An *asynchronous write* is copied before it begins, and needs no more of the caller.
+ * * An *asynchronous read* ends where there is no user space, and the buffer may be mapped no
+ *   more. So the memory is held, and written to by its owner, from a workqueue. It never waits
+ *   for user space there, which might make it wait for ever. If a part of the buffer is
+ *   ordinary memory, or consists of too many mappings, or if the transfer is larger than
+ *   %DIO_BOUNCE_ASYNC, then it is done synchronously, by which the caller waits; with IOCB_NOWAIT
+ *   he gets -EAGAIN, and io_uring does it from one of its workers.
+ *
+ * The pages are accounted to the caller's memory cgroup. Their alignment is better than that
+ * of any buffer, so what fails with ordinary memory for the sake of that alone works here.
+ */
+#include <linux/bvec.h>
+#include <linux/dio_bounce.h>
+#include <linux/gfp.h>
+#include <linux/init.h>
+#include <linux/mm.h>
+#include <linux/pageless.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+#include <linux/uio.h>
+#include <linux/workqueue.h>
+
+/* So much is transferred at a time, and the largest chunk of contiguous pages for it */
+#define DIO_BOUNCE_PIECE	SZ_1M
+#define DIO_BOUNCE_CHUNK	SZ_64K
+
+/* The largest transfer that is asynchronous, and how many mappings it may be from */
+#define DIO_BOUNCE_ASYNC	SZ_4M
+#define DIO_BOUNCE_HOLDS	4
+
+/**
+ * struct dio_bounce_dest - where a part of what is read goes to
+ * @hold: whose memory
+ * @offset: where in there, in bytes
+ * @size: in bytes
+ */
+struct dio_bounce_dest {
+	const struct pageless_hold *hold;
+	u64 offset;
+	size_t size;
+};
+
+/**
+ * struct dio_bounce - a transfer, or a piece of one
+ * @iocb: what the file system sees
+ * @orig: whose transfer it is
+ * @work: ends an asynchronous read
+ * @ret: its result
+ * @hold: what it holds for that
+ * @nr_holds: how many of these there are
+ * @dest: the parts of the buffer, in their order
+ * @nr_dests: how many there are
+ * @size: of all pages, in bytes
+ * @nr_vecs: how many chunks of pages there are
+ * @vec: the chunks
+ */
+struct dio_bounce {
+	struct kiocb iocb;
+	struct kiocb *orig;
+	struct work_struct work;
+	ssize_t ret;
+	struct pageless_hold hold[DIO_BOUNCE_HOLDS];
+	unsigned int nr_holds;
+	struct dio_bounce_dest *dest;
+	unsigned int nr_dests;
+	size_t size;
+	unsigned int nr_vecs;
+	struct bio_vec vec[];
+};
+
+static struct workqueue_struct *dio_bounce_wq;
+
+static void dio_bounce_free(struct dio_bounce *b)
+{
+	unsigned int i;
+
+	for (i = 0; i < b->nr_holds; i++)
+		pageless_release(&b->hold[i]);
+	for (i = 0; i < b->nr_vecs; i++)
+		folio_put(bvec_folio(&b->vec[i]));
+	kfree(b->dest);
+	kfree(b);
+}
+
+static int dio_bounce_alloc(struct dio_bounce *b, size_t size)
+{
+	unsigned int order = get_order(DIO_BOUNCE_CHUNK);
+	struct folio *folio;
+
+	while (b->size < size) {
+		const size_t left = size - b->size;
+		gfp_t gfp = GFP_KERNEL_ACCOUNT;
+
+		order = min_t(unsigned int, order, get_order(left));
+		if (order)
+			gfp |= __GFP_NORETRY | __GFP_NOWARN;
+		folio = folio_alloc(gfp, order);
+		if (!folio && order) {
+			order--;
+			continue;
+		}
+		if (!folio)
+			return -ENOMEM;
+		bvec_set_folio(&b->vec[b->nr_vecs], folio, min(left, PAGE_SIZE << order), 0);
+		b->size += b->vec[b->nr_vecs++].bv_len;
+	}
+	return 0;
+}
+
+static struct dio_bounce *dio_bounce_new(struct kiocb *iocb, size_t size)
+{
+	struct dio_bounce *b = kzalloc_flex(*b, vec, DIV_ROUND_UP(size, PAGE_SIZE),
+					    GFP_KERNEL_ACCOUNT);
+
+	if (!b)
+		return NULL;
+	b->orig = iocb;
+	b->iocb = *iocb;
+	b->iocb.ki_complete = NULL;
+	b->iocb.private = NULL;
+	/* Who polls does so for the other iocb, which will be completed from here. */
+	b->iocb.ki_flags &= ~IOCB_HIPRI;
+	if (dio_bounce_alloc(b, size)) {
+		dio_bounce_free(b);
+		return NULL;
+	}
+	return b;
+}
+
+static int dio_bounce_copy_in(struct dio_bounce *b, struct iov_iter *iter)
+{
+	size_t done = 0;
+	unsigned int i;
+
+	for (i = 0; i < b->nr_vecs; i++)
+		done += copy_folio_from_iter(bvec_folio(&b->vec[i]), 0, b->vec[i].bv_len,
+					     iter);
+	if (done == b->size)
+		return 0;
+	iov_iter_revert(iter, done);
+	return -EFAULT;
+}
+
+/* In the context of who wants to have it */
+static int dio_bounce_copy_out(struct dio_bounce *b, size_t size, struct iov_iter *iter)
+{
+	size_t done = 0;
+	unsigned int i;
+
+	for (i = 0; done < size; i++) {
+		const size_t len = min_t(size_t, b->vec[i].bv_len, size - done);
+		const size_t now = copy_folio_to_iter(bvec_folio(&b->vec[i]), 0, len, iter);
+
+		done += now;
+		if (now < len) {
+			iov_iter_revert(iter, done);
+			return -EFAULT;
+		}
+	}
+	return 0;
+}
+
+/* In any process: by the owners of the memory */
+static int dio_bounce_deliver(struct dio_bounce *b, size_t size)
+{
+	const struct dio_bounce_dest *dest = b->dest;
+	struct bio_vec *vec = b->vec;
+	size_t in_dest = 0, in_vec = 0;
+
+	while (size) {
+		const size_t len = min3(size, dest->size - in_dest,
+					(size_t)vec->bv_len - in_vec);
+		int err = dest->hold->ops->write(dest->hold, dest->offset + in_dest,
+						 bvec_virt(vec) + in_vec, len);
+
+		if (err)
+			return err;
+		size -= len;
+		in_dest += len;
+		in_vec += len;
+		if (in_dest == dest->size) {
+			in_dest = 0;
+			dest++;
+		}
+		if (in_vec == vec->bv_len) {
+			in_vec = 0;
+			vec++;
+		}
+	}
+	return 0;
+}
+
+static ssize_t dio_bounce_call(struct dio_bounce *b, unsigned int direction)
+{
+	const struct file_operations *fop = b->iocb.ki_filp->f_op;
+	struct iov_iter iter;
+
+	iov_iter_bvec(&iter, direction, b->vec, b->nr_vecs, b->size);
+	if (direction == ITER_SOURCE)
+		return fop->write_iter(&b->iocb, &iter);
+	return fop->read_iter(&b->iocb, &iter);
+}
+
+static void dio_bounce_complete(struct dio_bounce *b)
+{
+	struct kiocb *orig = b->orig;
+	ssize_t ret = b->ret;
+
+	orig->ki_pos = b->iocb.ki_pos;
+	dio_bounce_free(b);
+	orig->ki_complete(orig, ret);
+}
+
+static void dio_bounce_work(struct work_struct *work)
+{
+	struct dio_bounce *b = container_of(work, struct dio_bounce, work);
+
+	if (b->ret > 0)
+		b->ret = dio_bounce_deliver(b, b->ret) ?: b->ret;
+	dio_bounce_complete(b);
+}
+
+/* The file system is at its end, in any context. */
+static void dio_bounce_end_io(struct kiocb *iocb, long ret)
+{
+	struct dio_bounce *b = container_of(iocb, struct dio_bounce, iocb);
+
+	b->ret = ret;
+	if (b->nr_holds) {
+		INIT_WORK(&b->work, dio_bounce_work);
+		queue_work(dio_bounce_wq, &b->work);
+	} else {
+		dio_bounce_complete(b);
+	}
+}
+
+/* The next part of a buffer that is in one mapping; NULL: nothing is mapped there */
+static struct vm_area_struct *dio_bounce_next(struct iov_iter *iter, unsigned long *addr,
+					      size_t *size)
+{
+	struct vm_area_struct *vma;
+
+	/* A segment may be empty. */
+	while (!iter_iov_len(iter))
+		iov_iter_advance(iter, 0);
+	*addr = untagged_addr((unsigned long)iter_iov_addr(iter));
+	vma = vma_lookup(current->mm, *addr);
+	if (!vma)
+		return NULL;
+	*size = min3(iter_iov_len(iter), iov_iter_count(iter), vma->vm_end - *addr);
+	iov_iter_advance(iter, *size);
+	return vma;
+}
+
+/* Is any of the buffer page-less? */
+static bool dio_bounce_needed(const struct kiocb *iocb, const struct iov_iter *iter)
+{
+	const struct inode *inode = file_inode(iocb->ki_filp);
+	struct iov_iter i = *iter;
+	struct vm_area_struct *vma;
+	unsigned long addr;
+	size_t size;
+	bool found = false;
+
+	/* A pipe means something else by IOCB_DIRECT, and metadata is at iocb->private. */
+	if ((!S_ISREG(inode->i_mode) && !S_ISBLK(inode->i_mode)) ||
+	    iocb->ki_flags & IOCB_HAS_METADATA)
+		return false;
+	mmap_read_lock(current->mm);
+	while (!found && iov_iter_count(&i)) {
+		vma = dio_bounce_next(&i, &addr, &size);
+		if (!vma)
+			break;
+		found = vma_is_pageless(vma);
+	}
+	mmap_read_unlock(current->mm);
+	return found;
+}
+
+/* The hold of a mapping: one that is there already, or a new one; NULL: there cannot be one */
+static const struct pageless_hold *dio_bounce_hold(struct dio_bounce *b,
+						   struct vm_area_struct *vma)
+{
+	struct pageless_hold hold;
+	unsigned int i;
+
+	if (!vma_is_pageless(vma) || !(vma->vm_flags & VM_WRITE) ||
+	    pageless_hold(vma, true, &hold))
+		return NULL;
+	for (i = 0; i < b->nr_holds; i++)
+		if (b->hold[i].ref == hold.ref && b->hold[i].data == hold.data)
+			break;
+	if (i < b->nr_holds || i == DIO_BOUNCE_HOLDS) {
+		pageless_release(&hold);
+		return i < b->nr_holds ? &b->hold[i] : NULL;
+	}
+	b->hold[b->nr_holds++] = hold;
+	return &b->hold[i];
+}
+
+/* Hold all of the buffer, if that can be. */
+static bool dio_bounce_hold_all(struct dio_bounce *b, const struct iov_iter *iter)
+{
+	const unsigned int room = (iter_is_ubuf(iter) ? 1 : iter->nr_segs) + DIO_BOUNCE_HOLDS;
+	const struct pageless_hold *hold = NULL;
+	struct iov_iter i = *iter;
+	struct vm_area_struct *vma, *last = NULL;
+	unsigned long addr;
+	bool all = false;
+	size_t size;
+
+	b->dest = kmalloc_objs(*b->dest, room, GFP_KERNEL_ACCOUNT);
+	if (!b->dest)
+		return false;
+	mmap_read_lock(current->mm);
+	while (!all) {
+		vma = dio_bounce_next(&i, &addr, &size);
+		if (vma && vma != last)
+			hold = dio_bounce_hold(b, vma);
+		if (!vma || !hold || b->nr_dests == room)
+			break;
+		last = vma;
+		all = !iov_iter_count(&i);
+		b->dest[b->nr_dests++] = (struct dio_bounce_dest) {
+			.hold = hold,
+			.offset = vma_file_offset(vma, addr),
+			.size = size,
+		};
+	}
+	mmap_read_unlock(current->mm);
+	return all;
+}
+
+/* All at once. If it is queued, it ends in dio_bounce_end_io(). */
+static ssize_t dio_bounce_begin(struct dio_bounce *b, struct iov_iter *iter)
+{
+	const bool write = iov_iter_rw(iter) == ITER_SOURCE;
+	ssize_t ret = 0;
+
+	if (write)
+		ret = dio_bounce_copy_in(b, iter);
+	if (!ret) {
+		ret = dio_bounce_call(b, iov_iter_rw(iter));
+		if (ret == -EIOCBQUEUED)
+			return ret;
+		if (write)
+			iov_iter_revert(iter, b->size - max(ret, 0));
+		else if (ret > 0)
+			ret = dio_bounce_copy_out(b, ret, iter) ?: ret;
+	}
+	if (ret > 0)
+		b->orig->ki_pos = b->iocb.ki_pos;
+	dio_bounce_free(b);
+	return ret;
+}
+
+/* One piece, for which the caller waits */
+static ssize_t dio_bounce_piece(struct kiocb *iocb, struct iov_iter *iter, size_t size)
+{
+	struct dio_bounce *b = dio_bounce_new(iocb, size);
+
+	return b ? dio_bounce_begin(b, iter) : -ENOMEM;
+}
+
+static ssize_t dio_bounce_sync(struct kiocb *iocb, struct iov_iter *iter)
+{
+	ssize_t done = 0;
+
+	while (iov_iter_count(iter)) {
+		/* What is to be written as a whole cannot be in pieces. */
+		const size_t size = iocb->ki_flags & IOCB_ATOMIC ? iov_iter_count(iter) :
+				    min_t(size_t, iov_iter_count(iter), DIO_BOUNCE_PIECE);
+		const ssize_t ret = dio_bounce_piece(iocb, iter, size);
+
+		if (ret <= 0)
+			return done ?: ret;
+		done += ret;
+		if (ret < size)
+			break;
+	}
+	return done;
+}
+
+static ssize_t dio_bounce(struct kiocb *iocb, struct iov_iter *iter)
+{
+	const size_t size = iov_iter_count(iter);
+	struct dio_bounce *b;
+
+	if (iocb->ki_flags & IOCB_ATOMIC && size > DIO_BOUNCE_ASYNC)
+		return -EINVAL;
+	if (is_sync_kiocb(iocb))
+		return dio_bounce_sync(iocb, iter);
+	if (size <= DIO_BOUNCE_ASYNC) {
+		b = dio_bounce_new(iocb, size);
+		if (!b)
+			return -ENOMEM;
+		b->iocb.ki_complete = dio_bounce_end_io;
+		if (iov_iter_rw(iter) == ITER_SOURCE || dio_bounce_hold_all(b, iter))
+			return dio_bounce_begin(b, iter);
+		dio_bounce_free(b);
+	}
+	return iocb->ki_flags & IOCB_NOWAIT ? -EAGAIN : dio_bounce_sync(iocb, iter);
+}
+
+/**
+ * dio_bounce_read_iter - ->read_iter(), possibly to memory without struct page
+ * @iocb: of direct I/O; its file has ->read_iter()
+ * @iter: memory of user space
+ *
+ * Return: what ->read_iter() says, or -ENOMEM, -EFAULT, -EAGAIN (see above).
+ */
+ssize_t dio_bounce_read_iter(struct kiocb *iocb, struct iov_iter *iter)
+{
+	if (dio_bounce_needed(iocb, iter))
+		return dio_bounce(iocb, iter);
+	return iocb->ki_filp->f_op->read_iter(iocb, iter);
+}
+
+/**
+ * dio_bounce_write_iter - ->write_iter(), possibly from memory without struct page
+ * @iocb: of direct I/O; its file has ->write_iter()
+ * @iter: memory of user space
+ *
+ * Return: what ->write_iter() says, or -ENOMEM, -EFAULT, -EAGAIN (see above).
+ */
+ssize_t dio_bounce_write_iter(struct kiocb *iocb, struct iov_iter *iter)
+{
+	if (dio_bounce_needed(iocb, iter))
+		return dio_bounce(iocb, iter);
+	return iocb->ki_filp->f_op->write_iter(iocb, iter);
+}
+
+static int __init dio_bounce_init(void)
+{
+	dio_bounce_wq = alloc_workqueue("dio_bounce", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	return dio_bounce_wq ? 0 : -ENOMEM;
+}
+fs_initcall(dio_bounce_init);

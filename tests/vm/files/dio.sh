@@ -1,0 +1,112 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=dash
+# vm: mem=8G timeout=1500 append="gmem_persist=2G,zeroed kho=on" disk=suites scratch=512 flavours="release debug"
+# vm: qemu="-blockdev driver=null-co,node-name=nothing,size=16777216,read-zeroes=on -blockdev driver=blkdebug,node-name=broken,image=nothing,inject-error.0.event=none,inject-error.0.errno=5,inject-error.0.iotype=write -device virtio-blk-pci,drive=broken,serial=broken,rerror=report,werror=report"
+#
+# Direct I/O into and out of memory of the pool, on a block device, ext4 and xfs: fio with
+# verification, and vectors of all kinds beside what ordinary memory gives; errors; processes
+# that die in the middle of it.
+. /tests/lib/test.sh
+. /tests/lib/pool.sh
+fs=/gmem
+. /tests/lib/files.sh
+
+[ -e /bin/fio ] || skip_all "no suites (scripts/suites)"
+
+# disk SERIAL: the device of that serial number
+disk() {
+	local serial
+	for serial in /sys/block/*/serial; do
+		[ "$(cat "$serial")" = "$1" ] || continue
+		serial=${serial%/serial}
+		echo "/dev/${serial##*/}"
+	done
+}
+
+# job TARGET ENGINE RW WORD...: fio, which writes 8 MiB of checksummed blocks and reads them
+# again; its buffers are in a file of the pool, which it removes
+job() {
+	local target=$1 engine=$2 rw=$3
+	shift 3
+	truncate -s 16M $fs/buffers
+	check "fio: $engine $rw $* on ${target##*/}" fio --name=job --filename="$target" --direct=1 \
+		--ioengine="$engine" --rw="$rw" --size=8m --iodepth=8 --thread \
+		--mem=mmapshared:$fs/buffers --verify=crc32c --verify_fatal=1 \
+		--minimal --output=/dev/null --eta=never "$@"
+	rm -f $fs/buffers
+}
+
+# transfers TARGET: all that is done by fio and by our own program
+transfers() {
+	local target=$1 engine
+	for engine in psync pvsync libaio io_uring; do
+		job "$target" $engine randwrite --bs=4k
+		job "$target" $engine randrw --bsrange=512-128k
+	done
+	job "$target" libaio write --bs=1m --iodepth=4
+	job "$target" io_uring write --bs=1m --iodepth=4
+	truncate -s 16M $fs/mem
+	check "vectors of all kinds on ${target##*/}" \
+		gmem-dio "$target" $fs/mem seed=$$ random="$vectors"
+	check "large ones" gmem-dio "$target" $fs/mem large
+	check "errors" gmem-dio "$target" $fs/mem errors
+	check "memory that is unmapped meanwhile" gmem-dio "$target" $fs/mem unmapped
+	rm $fs/mem
+}
+
+# on KIND: the same on a file of that file system
+on() {
+	local kind=$1
+	shift
+	require "make $kind" "mkfs.$kind" "$@" "$scratch"
+	require "mount $kind" mount -t "$kind" "$scratch" /mnt
+	truncate -s 20M /mnt/file
+	transfers /mnt/file
+	umount /mnt
+}
+
+# killed: a process dies with reads into the pool in flight
+killed() {
+	truncate -s 16M $fs/mem
+	: > /tmp/streaming
+	gmem-dio "$scratch" $fs/mem stream > /tmp/streaming &
+	until grep -q streaming /tmp/streaming; do
+		kill -0 $! || return 1
+	done
+	kill -9 $!
+	wait $!
+	rm $fs/mem
+}
+
+scratch=$(disk scratch)
+broken=$(disk broken)
+vectors=300
+mkdir -p /mnt
+require "a disk to write to" test -b "$scratch"
+
+transfers "$scratch"
+on ext4 -q -F
+on xfs -q -f
+
+# A disk that can be read, and of which no write succeeds
+require "a broken disk" test -b "$broken"
+truncate -s 16M $fs/mem
+check "an error of the disk is one of the transfer" gmem-dio "$broken" $fs/mem eio
+rm $fs/mem
+
+# shellcheck disable=SC2034
+for i in 1 2 3 4 5 6 7 8; do
+	killed || fail "stream"
+done
+ok "processes that are killed"
+
+truncate -s 16M $fs/buffers
+check "fio: registered buffers are refused" sh -c "fio --name=job --filename=$scratch --direct=1 \
+	--ioengine=io_uring --fixedbufs=1 --rw=read --size=1m --bs=4k --thread \
+	--mem=mmapshared:$fs/buffers --output=/tmp/fio --eta=never; grep -q 'Bad address' /tmp/fio"
+rm -f $fs/buffers
+
+check "no object is left" no_objects
+check "all memory is free" sh -c "until [ \$(cat $pool/used_bytes) = 0 ]; do :; done"
+check "the pool adds up" adds_up

@@ -1,0 +1,560 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Direct I/O between a file, or block device, and memory of the pool, compared byte for byte
+ * with what ordinary memory gives.
+ *
+ *   gmem-dio TARGET MEMORY ACTION...
+ *
+ * TARGET is a file or block device of 16 MiB or more, which is overwritten; MEMORY a file of
+ * gmemfs of 16 MiB or more, which is mapped. Actions, in the order given:
+ *   random=N        N transfers of random vectors, whose segments are in the pool, in ordinary
+ *                   memory or in both, at random alignments; by preadv() and pwritev(), by
+ *                   libaio and by io_uring. Each is done with ordinary memory only, too: the
+ *                   results must be the same, but that it may work where ordinary memory
+ *                   must be aligned
+ *   large           transfers of more than what is bounced at a time
+ *   errors          bad addresses, memory that may not be written to, the end of the file,
+ *                   buffers that are registered
+ *   unmapped        memory that is mapped no more when a read ends
+ *   eio             TARGET gives EIO for each write
+ *   stream          read from TARGET into the pool without an end
+ *   cost            print what transfers of 1 MiB and 4 KiB cost, in ns, in either memory; with -
+ *                   for MEMORY, in ordinary memory only, by a process that never had any other
+ *   seed=N          of what is random
+ *
+ * Exit status: 0; 1 if something is not as it should be, which is said; 2 for a usage error.
+ */
+#define _GNU_SOURCE
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/aio_abi.h>
+#include <linux/io_uring.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#define KIB		1024UL
+#define MIB		(1024 * KIB)
+#define AREA		(16 * MIB)
+#define SECTOR		512UL
+/* Of random vectors: where segments begin, and what is filled */
+#define USED		(4 * MIB)
+#define FILLED		(USED + 2 * MIB)
+#define MAX_SEGMENTS	24
+
+enum way { SYNC, AIO, URING, NR_WAYS };
+
+static const char * const way_name[] = { "preadv/pwritev", "libaio", "io_uring" };
+
+/* One transfer: each segment is at an offset of the pool's area, or of the ordinary one. */
+struct transfer {
+	bool write;
+	off_t at;
+	size_t size;
+	int nr;
+	size_t offset[MAX_SEGMENTS];
+	size_t len[MAX_SEGMENTS];
+	bool pool[MAX_SEGMENTS];
+};
+
+static int target;
+static int memory;
+static char *pool, *plain, *oracle, *wanted, *found;
+static aio_context_t aio;
+static struct ring {
+	int fd;
+	unsigned int *sq_tail, *cq_head, *cq_tail, *sq_array, mask, cq_mask;
+	struct io_uring_sqe *sqes;
+	struct io_uring_cqe *cqes;
+} ring;
+
+static uint64_t seed = 1;
+
+static uint64_t random_number(uint64_t below)
+{
+	seed = seed * 6364136223846793005UL + 1442695040888963407UL;
+	return (seed >> 33) % below;
+}
+
+static void fill(char *at, size_t size)
+{
+	for (size_t i = 0; i + 8 <= size; i += 8) {
+		const uint64_t word = random_number(1UL << 31) * 0x9e3779b97f4a7c15UL;
+
+		memcpy(at + i, &word, 8);
+	}
+}
+
+/*
+ * The three ways
+ */
+
+static void open_ring(void)
+{
+	struct io_uring_params p = {};
+	char *sq, *cq;
+
+	ring.fd = syscall(SYS_io_uring_setup, 4, &p);
+	if (ring.fd < 0)
+		err(1, "io_uring_setup");
+	sq = mmap(NULL, p.sq_off.array + p.sq_entries * 4, PROT_READ | PROT_WRITE,
+		  MAP_SHARED | MAP_POPULATE, ring.fd, IORING_OFF_SQ_RING);
+	cq = mmap(NULL, p.cq_off.cqes + p.cq_entries * sizeof(*ring.cqes),
+		  PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring.fd,
+		  IORING_OFF_CQ_RING);
+	ring.sqes = mmap(NULL, p.sq_entries * sizeof(*ring.sqes), PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_POPULATE, ring.fd, IORING_OFF_SQES);
+	if (sq == MAP_FAILED || cq == MAP_FAILED || ring.sqes == MAP_FAILED)
+		err(1, "mmap of io_uring");
+	ring.sq_tail = (void *)(sq + p.sq_off.tail);
+	ring.mask = *(unsigned int *)(sq + p.sq_off.ring_mask);
+	ring.sq_array = (void *)(sq + p.sq_off.array);
+	ring.cq_head = (void *)(cq + p.cq_off.head);
+	ring.cq_tail = (void *)(cq + p.cq_off.tail);
+	ring.cq_mask = *(unsigned int *)(cq + p.cq_off.ring_mask);
+	ring.cqes = (void *)(cq + p.cq_off.cqes);
+}
+
+static void uring_submit(bool write, const struct iovec *iov, int nr, off_t at)
+{
+	const unsigned int tail = *ring.sq_tail, index = tail & ring.mask;
+
+	ring.sqes[index] = (struct io_uring_sqe) {
+		.opcode = write ? IORING_OP_WRITEV : IORING_OP_READV,
+		.fd = target, .addr = (uintptr_t)iov, .len = nr, .off = at,
+	};
+	ring.sq_array[index] = index;
+	__atomic_store_n(ring.sq_tail, tail + 1, __ATOMIC_RELEASE);
+	if (syscall(SYS_io_uring_enter, ring.fd, 1, 0, 0, NULL, 0) != 1)
+		err(1, "io_uring_enter");
+}
+
+static long uring_wait(void)
+{
+	const unsigned int head = *ring.cq_head;
+	long res;
+
+	while (__atomic_load_n(ring.cq_tail, __ATOMIC_ACQUIRE) == head)
+		syscall(SYS_io_uring_enter, ring.fd, 0, 1, IORING_ENTER_GETEVENTS, NULL, 0);
+	res = ring.cqes[head & ring.cq_mask].res;
+	__atomic_store_n(ring.cq_head, head + 1, __ATOMIC_RELEASE);
+	return res;
+}
+
+/* Returns false if that has failed already, with errno. */
+static bool aio_submit(bool write, const struct iovec *iov, int nr, off_t at)
+{
+	struct iocb cb = {
+		.aio_lio_opcode = write ? IOCB_CMD_PWRITEV : IOCB_CMD_PREADV,
+		.aio_fildes = target, .aio_buf = (uintptr_t)iov, .aio_nbytes = nr,
+		.aio_offset = at,
+	}, *list = &cb;
+
+	return syscall(SYS_io_submit, aio, 1L, &list) == 1;
+}
+
+static long aio_wait(void)
+{
+	struct io_event event;
+
+	if (syscall(SYS_io_getevents, aio, 1L, 1L, &event, NULL) != 1)
+		err(1, "io_getevents");
+	return event.res;
+}
+
+/* Returns how many bytes, or -errno. */
+static long transfer(enum way way, bool write, const struct iovec *iov, int nr, off_t at)
+{
+	long r;
+
+	switch (way) {
+	case AIO:
+		return aio_submit(write, iov, nr, at) ? aio_wait() : -errno;
+	case URING:
+		uring_submit(write, iov, nr, at);
+		return uring_wait();
+	default:
+		r = write ? pwritev(target, iov, nr, at) : preadv(target, iov, nr, at);
+		return r < 0 ? -errno : r;
+	}
+}
+
+/*
+ * Random vectors
+ */
+
+/* Cut @size into segments: of sectors, of words, or of bytes. */
+static void make_transfer(struct transfer *t)
+{
+	static const size_t units[] = { 4096, 512, 512, 4, 1 };
+	const size_t unit = units[random_number(5)];
+	const int kind = random_number(3);
+	size_t left;
+
+	t->write = random_number(2);
+	t->size = (1 + random_number(random_number(8) ? 64 : 2048)) * SECTOR;
+	t->at = random_number((AREA - t->size) / SECTOR) * SECTOR;
+	left = t->size;
+	for (t->nr = 0; left; t->nr++) {
+		size_t len = (1 + random_number(left / unit + 1)) * unit;
+
+		if (len > left || t->nr == MAX_SEGMENTS - 1)
+			len = left;
+		t->len[t->nr] = len;
+		/* No two of them overlap: what would be read there is undefined. */
+		t->offset[t->nr] = ((t->size - left) * 2 + random_number(len / unit + 1) * unit +
+				    random_number(2) * 2 * MIB) % USED;
+		t->pool[t->nr] = kind == 0 || (kind == 1 && random_number(2));
+		left -= len;
+	}
+}
+
+static bool overlapping(const struct transfer *t)
+{
+	for (int i = 0; i < t->nr; i++)
+		for (int j = 0; j < i; j++)
+			if (t->offset[i] < t->offset[j] + t->len[j] &&
+			    t->offset[j] < t->offset[i] + t->len[i])
+				return true;
+	return false;
+}
+
+static void make_vector(const struct transfer *t, struct iovec *iov, bool ordinary)
+{
+	for (int i = 0; i < t->nr; i++) {
+		char *base = ordinary ? oracle : t->pool[i] ? pool : plain;
+
+		iov[i] = (struct iovec) { base + t->offset[i], t->len[i] };
+	}
+}
+
+static int complain(const struct transfer *t, enum way way, const char *what, long r, long r0)
+{
+	printf("%s: %s of %zu at %lld by %s: %ld, ordinary memory %ld\n", what,
+	       t->write ? "write" : "read", t->size, (long long)t->at, way_name[way], r, r0);
+	for (int i = 0; i < t->nr; i++)
+		printf("  %s %#zx + %zu\n", t->pool[i] ? "pool" : "plain", t->offset[i],
+		       t->len[i]);
+	return 1;
+}
+
+static void look(char *at, const struct transfer *t)
+{
+	if (pread(target, at, t->size, t->at) != (ssize_t)t->size)
+		err(1, "pread");
+}
+
+/* What was read must be in the segments, and nothing beside them may have changed. */
+static bool as_read(const struct transfer *t, bool in_pool)
+{
+	memcpy(found, wanted, FILLED);
+	for (int i = 0; i < t->nr; i++)
+		if (t->pool[i] == in_pool)
+			memcpy(found + t->offset[i], oracle + t->offset[i], t->len[i]);
+	return !memcmp(found, in_pool ? pool : plain, FILLED);
+}
+
+static int one_random(void)
+{
+	struct iovec iov[MAX_SEGMENTS], ref[MAX_SEGMENTS];
+	const enum way way = random_number(NR_WAYS);
+	struct transfer t;
+	long r0, r;
+
+	do
+		make_transfer(&t);
+	while (overlapping(&t));
+	fill(oracle, FILLED);
+	memcpy(pool, oracle, FILLED);
+	memcpy(plain, oracle, FILLED);
+	memcpy(wanted, oracle, FILLED);
+	make_vector(&t, iov, false);
+	make_vector(&t, ref, true);
+
+	r0 = transfer(way, t.write, ref, t.nr, t.at);
+	if (t.write && r0 > 0) {
+		look(wanted, &t);
+		/* Something else, that this must overwrite */
+		fill(found, t.size);
+		if (pwrite(target, found, t.size, t.at) != (ssize_t)t.size)
+			err(1, "pwrite");
+	}
+	r = transfer(way, t.write, iov, t.nr, t.at);
+	if (r != r0 && !(r0 == -EINVAL && r == (long)t.size))
+		return complain(&t, way, "result", r, r0);
+	if (r <= 0 || r0 <= 0)
+		return 0;
+	if (!t.write)
+		return as_read(&t, true) && as_read(&t, false) ? 0 :
+		       complain(&t, way, "contents", r, r0);
+	look(found, &t);
+	return memcmp(wanted, found, t.size) ? complain(&t, way, "contents", r, r0) : 0;
+}
+
+static int random_transfers(unsigned long n)
+{
+	int bad = 0;
+
+	while (n-- && !bad)
+		bad = one_random();
+	return bad;
+}
+
+/*
+ * What is special
+ */
+
+static int expect(const char *what, enum way way, long r, long want)
+{
+	if (r == want)
+		return 0;
+	printf("%s by %s: %ld, not %ld\n", what, way_name[way], r, want);
+	return 1;
+}
+
+static int large(void)
+{
+	static const size_t sizes[] = { MIB, 3 * MIB + SECTOR, 4 * MIB, 4 * MIB + SECTOR,
+					9 * MIB + 4096 };
+	int bad = 0;
+
+	for (enum way way = SYNC; way < NR_WAYS; way++) {
+		for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+			const size_t size = sizes[i];
+			struct iovec in = { pool + 4096, size }, out = { pool + 4096, size };
+
+			fill(pool + 4096, size);
+			memcpy(oracle, pool + 4096, size);
+			bad += expect("a large write", way, transfer(way, true, &out, 1, 0), size);
+			memset(pool + 4096, 0, size);
+			bad += expect("a large read", way, transfer(way, false, &in, 1, 0), size);
+			if (memcmp(oracle, pool + 4096, size))
+				bad += expect("contents of a large read", way, 0, 1);
+		}
+	}
+	return bad;
+}
+
+/* What ordinary memory gives */
+static int as_ordinary(const char *what, enum way way, size_t size, off_t at)
+{
+	struct iovec iov = { pool, size }, ref = { plain, size };
+
+	return expect(what, way, transfer(way, false, &iov, 1, at),
+		      transfer(way, false, &ref, 1, at));
+}
+
+static int errors(void)
+{
+	char *no = mmap(NULL, MIB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *ro = mmap(NULL, 4 * MIB, PROT_READ, MAP_SHARED, memory, 0);
+	struct iovec partly[] = { { pool, 4096 }, { no, 4096 } };
+	struct iovec only = { ro, 4096 }, good = { pool, 8192 };
+	const off_t end = lseek(target, 0, SEEK_END);
+	long r;
+	int bad = 0;
+
+	if (no == MAP_FAILED || ro == MAP_FAILED)
+		err(1, "mmap");
+	for (enum way way = SYNC; way < NR_WAYS; way++) {
+		bad += expect("a read to nowhere", way, transfer(way, false, partly, 2, 0), -EFAULT);
+		bad += expect("a write from nowhere", way, transfer(way, true, partly, 2, 0),
+			      -EFAULT);
+		bad += expect("a read to a read-only mapping", way,
+			      transfer(way, false, &only, 1, 0), -EFAULT);
+		bad += expect("a write from one", way, transfer(way, true, &only, 1, 0), 4096);
+		bad += as_ordinary("a read at an odd place", way, 8192, 7);
+		bad += as_ordinary("a read of an odd size", way, 4097, 0);
+		bad += as_ordinary("a read across the end", way, 8192, end - 4096);
+		bad += as_ordinary("a read at the end", way, 8192, end);
+	}
+	r = syscall(SYS_io_uring_register, ring.fd, IORING_REGISTER_BUFFERS, &good, 1);
+	bad += expect("registering a buffer", URING, r < 0 ? -errno : r, -EFAULT);
+	munmap(ro, 4 * MIB);
+	return bad;
+}
+
+/* The mapping goes while the disk is at work; what is read is in the file all the same. */
+static int unmapped(void)
+{
+	const size_t size = 2 * MIB;
+	struct iovec iov = { NULL, size };
+	int bad = 0;
+
+	fill(oracle, size);
+	if (pwrite(target, oracle, size, 0) != (ssize_t)size)
+		err(1, "pwrite");
+	for (enum way way = AIO; way < NR_WAYS; way++) {
+		memset(pool, 0, size);
+		iov.iov_base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+		if (iov.iov_base == MAP_FAILED)
+			err(1, "mmap");
+		if (way == URING)
+			uring_submit(false, &iov, 1, 0);
+		else if (!aio_submit(false, &iov, 1, 0))
+			err(1, "io_submit");
+		munmap(iov.iov_base, size);
+		bad += expect("a read to what was unmapped", way,
+			      way == URING ? uring_wait() : aio_wait(), size);
+		if (memcmp(oracle, pool, size))
+			bad += expect("contents of that", way, 0, 1);
+	}
+	return bad;
+}
+
+static int eio(void)
+{
+	struct iovec iov = { pool, 8192 };
+	int bad = 0;
+
+	for (enum way way = SYNC; way < NR_WAYS; way++) {
+		bad += expect("a read", way, transfer(way, false, &iov, 1, 0), 8192);
+		bad += expect("a write of bad sectors", way, transfer(way, true, &iov, 1, 0), -EIO);
+	}
+	return bad;
+}
+
+/* Reads in flight, for who ends the process in the middle of it */
+static int stream(void)
+{
+	struct iovec iov[] = { { pool, MIB }, { pool + 2 * MIB, MIB } };
+
+	printf("streaming\n");
+	fflush(stdout);
+	while (ring.fd >= 0) {
+		aio_submit(false, &iov[0], 1, 0);
+		uring_submit(false, &iov[1], 1, MIB);
+		aio_wait();
+		uring_wait();
+	}
+	return 1;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000UL + t.tv_nsec;
+}
+
+/* One transfer: the least of some, as the first ones find things missing */
+static uint64_t cost_of(char *at, bool write, size_t size)
+{
+	uint64_t least = UINT64_MAX;
+
+	for (int i = 0; i < 16; i++) {
+		const uint64_t start = now_ns();
+		const ssize_t done = write ? pwrite(target, at, size, 0) :
+					     pread(target, at, size, 0);
+		const uint64_t took = now_ns() - start;
+
+		if (done != (ssize_t)size)
+			err(1, "%s", write ? "pwrite" : "pread");
+		least = took < least ? took : least;
+	}
+	return least;
+}
+
+/* As the kernel does it, on a CPU whose "rep movsb" is fast */
+static uint64_t cost_of_copy(void)
+{
+	const uint64_t start = now_ns();
+	char *to = oracle, *from = plain;
+	size_t size = MIB;
+
+	asm volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(size) : : "memory");
+	return now_ns() - start;
+}
+
+static int cost(void)
+{
+	static const struct { const char *name; size_t size; } sizes[] = {
+		{ "1m", MIB }, { "4k", 4096 }
+	};
+
+	memset(plain, 1, MIB);
+	memset(oracle, 1, MIB);
+	for (int pooled = 0; pooled <= !!pool; pooled++)
+		for (int write = 0; write < 2; write++)
+			for (int i = 0; i < 2; i++)
+				printf("%s_%s_%s=%llu\n", pooled ? "pool" : "plain",
+				       write ? "write" : "read", sizes[i].name,
+				       (unsigned long long)cost_of(pooled ? pool : plain, write,
+								   sizes[i].size));
+	printf("copy_1m=%llu\n", (unsigned long long)cost_of_copy());
+	return 0;
+}
+
+static int act(const char *action)
+{
+	if (!strncmp(action, "seed=", 5)) {
+		seed = strtoull(action + 5, NULL, 0);
+		return 0;
+	}
+	if (!strncmp(action, "random=", 7))
+		return random_transfers(strtoul(action + 7, NULL, 0));
+	if (!strcmp(action, "large"))
+		return large();
+	if (!strcmp(action, "errors"))
+		return errors();
+	if (!strcmp(action, "unmapped"))
+		return unmapped();
+	if (!strcmp(action, "eio"))
+		return eio();
+	if (!strcmp(action, "cost"))
+		return cost();
+	if (!strcmp(action, "stream"))
+		return stream();
+	errx(2, "no such action: %s", action);
+}
+
+static char *anonymous(void)
+{
+	char *p = mmap(NULL, AREA, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		err(1, "mmap");
+	return p;
+}
+
+static void map_pool(const char *path)
+{
+	memory = open(path, O_RDWR);
+	if (memory < 0)
+		err(1, "%s", path);
+	pool = mmap(NULL, AREA, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+	if (pool == MAP_FAILED)
+		err(1, "mmap of %s", path);
+}
+
+int main(int argc, char **argv)
+{
+	int bad = 0;
+
+	if (argc < 4)
+		errx(2, "usage: %s TARGET MEMORY ACTION...", argv[0]);
+	target = open(argv[1], O_RDWR | O_DIRECT);
+	if (target < 0)
+		err(1, "%s", argv[1]);
+	if (strcmp(argv[2], "-"))
+		map_pool(argv[2]);
+	plain = anonymous();
+	oracle = anonymous();
+	wanted = anonymous();
+	found = anonymous();
+	if (syscall(SYS_io_setup, 8, &aio))
+		err(1, "io_setup");
+	open_ring();
+	for (int i = 3; i < argc && !bad; i++)
+		bad = act(argv[i]);
+	return !!bad;
+}
