@@ -459,12 +459,55 @@ static void test_hole_in_leaf(void)
 	kvm_vm_free(vm);
 }
 
+/* Leaves that MADV_DONTNEED drops come back, as large as they were. */
+static void test_dropped_leaves(void)
+{
+	struct leaves before, after;
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm;
+	void *mem;
+	int fd;
+
+	vm = gmem_create_default_vm(&vcpu);
+	fd = create_1g(vm, PREFIX "drop");
+	mem = gmem_map_at(fd, SIZE, SZ_1G, 0);
+	vm_set_user_memory_region2(vm, GUEST_SLOT, 0, GUEST_BASE, SIZE, mem, -1, 0);
+	gmem_run_job(vcpu, &(struct gmem_guest_job){ GUEST_FILL, GUEST_BASE, 0, SIZE,
+		     STEP, SEED_GUEST });
+	before = count_leaves(vm);
+	assert_mapped(mem, SIZE, SIZE, 0, 0);
+
+	/* A page in the middle of the first leaf takes all of it along, in both. */
+	kvm_madvise(mem + SZ_2M, SZ_4K, MADV_DONTNEED);
+	assert_mapped(mem, SIZE, SZ_1G, 0, 0);
+	after = count_leaves(vm);
+	if (kvm_is_tdp_enabled())
+		TEST_ASSERT_EQ(before.nr_1g - after.nr_1g, 1);
+
+	gmem_run_job(vcpu, &(struct gmem_guest_job){ GUEST_CHECK, GUEST_BASE, 0, SIZE,
+		     STEP, SEED_GUEST });
+	gmem_check(mem, 0, SIZE, STEP, SEED_GUEST);
+	assert_mapped(mem, SIZE, SIZE, 0, 0);
+	after = count_leaves(vm);
+	TEST_ASSERT_EQ(after.nr_1g, before.nr_1g);
+	TEST_ASSERT_EQ(after.nr_4k, before.nr_4k);
+
+	/* All of it */
+	kvm_madvise(mem, SIZE, MADV_DONTNEED);
+	assert_mapped(mem, SIZE, 0, 0, 0);
+	gmem_check(mem, 0, SIZE, STEP, SEED_GUEST);
+	assert_mapped(mem, SIZE, SIZE, 0, 0);
+	kvm_vm_free(vm);
+	close(fd);
+}
+
 static const struct gmem_test tests[] = {
 	{ "leaves in user space", test_user_leaves },
 	{ "leaves in user space that are cut and moved", test_cut_user_leaves },
 	{ "leaves of a guest, bound slots", test_bound_slots },
 	{ "leaves of a guest, slots of user memory", test_user_memory_slots },
 	{ "a hole in leaves that are in use", test_hole_in_leaf },
+	{ "leaves that are dropped", test_dropped_leaves },
 };
 
 int main(int argc, char *argv[])

@@ -38,6 +38,9 @@
 #include "gmem_persist_util.h"
 
 /* Values that not every C library knows yet */
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED	24
+#endif
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE	25
 #endif
@@ -291,7 +294,8 @@ static void test_madvise(void)
 		{ MADV_NOHUGEPAGE,	0 },
 		{ MADV_DONTFORK,	0 },
 		{ MADV_DONTDUMP,	0 },
-		{ MADV_DONTNEED,	EINVAL },
+		{ MADV_DONTNEED,	0 },
+		{ MADV_DONTNEED_LOCKED,	0 },
 		{ MADV_FREE,		EINVAL },
 		{ MADV_COLD,		EINVAL },
 		{ MADV_PAGEOUT,		EINVAL },
