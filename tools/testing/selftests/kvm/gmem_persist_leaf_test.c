@@ -12,6 +12,7 @@
 
 #include <linux/falloc.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 
 #include "gmem_persist_util.h"
 
@@ -501,6 +502,28 @@ static void test_dropped_leaves(void)
 	close(fd);
 }
 
+/* PR_SET_THP_DISABLE is about pages, of which there are none. */
+static void test_thp_disabled(void)
+{
+	struct kvm_vm *vm = vm_create_barebones();
+	int fd = create_1g(vm, PREFIX "thp");
+	void *mem;
+
+	TEST_ASSERT(!prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0), "PR_SET_THP_DISABLE");
+	mem = gmem_map_at(fd, SIZE, SZ_1G, 0);
+	gmem_fill(mem, 0, SIZE, STEP, SEED_HOST);
+	assert_mapped(mem, SIZE, SIZE, 0, 0);
+	kvm_munmap(mem, SIZE);
+
+	/* What is said of the mapping itself is obeyed. */
+	mem = gmem_map_at(fd, SIZE, SZ_1G, 0);
+	kvm_madvise(mem, SIZE, MADV_NOHUGEPAGE);
+	gmem_check(mem, 0, SIZE, STEP, SEED_HOST);
+	assert_mapped(mem, SIZE, 0, 0, NR_STEPS(SIZE) * SZ_4K);
+	close(fd);
+	kvm_vm_free(vm);
+}
+
 static const struct gmem_test tests[] = {
 	{ "leaves in user space", test_user_leaves },
 	{ "leaves in user space that are cut and moved", test_cut_user_leaves },
@@ -508,6 +531,7 @@ static const struct gmem_test tests[] = {
 	{ "leaves of a guest, slots of user memory", test_user_memory_slots },
 	{ "a hole in leaves that are in use", test_hole_in_leaf },
 	{ "leaves that are dropped", test_dropped_leaves },
+	{ "leaves with PR_SET_THP_DISABLE", test_thp_disabled },
 };
 
 int main(int argc, char *argv[])
