@@ -157,6 +157,7 @@ const struct file_operations gmem_file_fops = {
 	.unlocked_ioctl = gmem_file_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 	.mmap = gmem_file_mmap,
+	.get_unmapped_area = gmem_mmap_get_unmapped_area,
 	/* All is where it has to be. */
 	.fsync = noop_fsync,
 	.fallocate = gmem_file_fallocate,

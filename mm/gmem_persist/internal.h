@@ -263,6 +263,7 @@ static inline bool gmem_object_is_data(const struct gmem_object *obj)
  * @shares: it may be a writer beside others; never taken back
  * @writer: it can write now, and is among the object's writers
  * @wrote: it has done so, and has taken its token; while it is a writer
+ * @misaligned: the log tells of a mapping that cannot have large leaves
  */
 struct gmem_view {
 	struct gmem_object *obj;
@@ -275,6 +276,7 @@ struct gmem_view {
 	bool shares;
 	bool writer;
 	bool wrote;
+	bool misaligned;
 };
 
 /* The memory map has room for so many, beside its own entries. */
@@ -630,6 +632,9 @@ bool gmem_poison_find(const struct gmem_object *obj, u64 addr, pgoff_t *index);
 int gmem_hold_vma(struct vm_area_struct *vma, bool write, struct pageless_hold *hold);
 
 /* mmap.c */
+unsigned long gmem_mmap_get_unmapped_area(struct file *file, unsigned long addr,
+					  unsigned long len, unsigned long pgoff,
+					  unsigned long flags);
 int gmem_vma_pgoff(struct vm_area_struct *vma, unsigned long pfn, pgoff_t *pgoff);
 
 /* view.c */

@@ -14,8 +14,10 @@
 #include <linux/fs.h>
 #include <linux/kvm_types.h>
 #include <linux/mm.h>
+#include <linux/mman.h>
 #include <linux/pageless.h>
 #include <linux/pagemap.h>
+#include <linux/sched/mm.h>
 #include <linux/vmalloc.h>
 
 static vm_fault_t gmem_mmap_insert(struct vm_fault *vmf, unsigned long pfn,
@@ -173,6 +175,61 @@ int gmem_vma_pgoff(struct vm_area_struct *vma, unsigned long pfn, pgoff_t *pgoff
 	return *pgoff - vma->vm_pgoff < vma_pages(vma) ? 0 : -EFAULT;
 }
 
+/*
+ * Where the kernel may choose the address: one that is aligned to @size like the offset. 0: it
+ * can not be had.
+ */
+static unsigned long gmem_mmap_aligned(struct file *file, unsigned long len, u64 offset,
+				       unsigned long flags, unsigned long size)
+{
+	unsigned long addr;
+
+	/* Is there a whole leaf in it? */
+	if (ALIGN(offset, size) + size > offset + len || len + size < len)
+		return 0;
+	addr = mm_get_unmapped_area(file, 0, len + size, 0, flags);
+	if (IS_ERR_VALUE(addr))
+		return 0;
+	return addr + ((offset - addr) & (size - 1));
+}
+
+/**
+ * gmem_mmap_get_unmapped_area - choose the address of a mapping
+ * @file: of gmemfs
+ * @addr: where user space wants it; 0: anywhere
+ * @len: length in bytes
+ * @pgoff: offset in the file, in pages
+ * @flags: MAP_FIXED and others
+ *
+ * Context: called from mmap().
+ * Return: the address, such that leaves can be as large as possible if @addr is 0, or -errno.
+ */
+unsigned long gmem_mmap_get_unmapped_area(struct file *file, unsigned long addr,
+					  unsigned long len, unsigned long pgoff,
+					  unsigned long flags)
+{
+	const u64 offset = (u64)pgoff << PAGE_SHIFT;
+	unsigned long found = 0;
+
+	if (!addr && !(flags & MAP_FIXED)) {
+		found = gmem_mmap_aligned(file, len, offset, flags, PUD_SIZE);
+		if (!found)
+			found = gmem_mmap_aligned(file, len, offset, flags, PMD_SIZE);
+	}
+	return found ?: mm_get_unmapped_area(file, addr, len, pgoff, flags);
+}
+
+/* Large leaves are what this memory is for; whoever does without may not know it. */
+static void gmem_mmap_check_alignment(struct gmem_view *view, const struct vm_area_struct *vma)
+{
+	if (vma->vm_end - vma->vm_start < PMD_SIZE || READ_ONCE(view->misaligned) ||
+	    !((vma->vm_start ^ vma_file_offset(vma, vma->vm_start)) & (PMD_SIZE - 1)))
+		return;
+	WRITE_ONCE(view->misaligned, true);
+	pr_notice_ratelimited("%s[%d] maps memory at an address that is not aligned to 2 MiB: there can be no large leaves\n",
+			      current->comm, task_tgid_nr(current));
+}
+
 /**
  * gmem_view_mmap - let user space map an object
  * @view: by which view
@@ -197,6 +254,7 @@ int gmem_view_mmap(struct gmem_view *view, struct vm_area_struct *vma)
 	if (err)
 		return err;
 
+	gmem_mmap_check_alignment(view, vma);
 	mm_flags_set(MMF_PAGELESS, vma->vm_mm);
 	vm_flags_set(vma, VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
 	vma->vm_private_data = view;

@@ -15,6 +15,7 @@
  *   allocate=SIZE   fallocate(), the same
  *   map             mmap() all of it, shared, for reading and, if it is so opened, writing
  *   mapro           the same for reading only; protect makes that a mapping for writing
+ *   mapat=SKEW      map it so much behind an address that is a multiple of 1 GiB
  *   unmap           munmap() that
  *   share           say that other writers do no harm
  *   token           print uuid, token and own token
@@ -117,7 +118,7 @@ static bool get_ranges(void)
 	return !ioctl(file, GMEM_PERSIST_GET_RANGES, &list) && list.nr == 1;
 }
 
-static bool map(bool write)
+static bool map(bool write, char *at)
 {
 	int prot = PROT_READ;
 	struct stat st;
@@ -127,8 +128,23 @@ static bool map(bool write)
 	if (fstat(file, &st))
 		return false;
 	size = st.st_size;
-	memory = mmap(NULL, size ?: 4096, prot, MAP_SHARED, file, 0);
+	memory = mmap(at, size ?: 4096, prot, MAP_SHARED | (at ? MAP_FIXED : 0), file, 0);
 	return memory != MAP_FAILED;
+}
+
+static bool map_at(uint64_t skew)
+{
+	const uint64_t gib = 1UL << 30;
+	struct stat st;
+	char *area;
+
+	if (fstat(file, &st))
+		return false;
+	area = mmap(NULL, st.st_size + 2 * gib, PROT_NONE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (area == MAP_FAILED)
+		return false;
+	return map(true, (char *)(((uintptr_t)area + gib - 1) & -gib) + skew);
 }
 
 static void fill(uint64_t seed)
@@ -314,9 +330,11 @@ static bool act(const char *action)
 	if (IS("exchange="))
 		return !renameat2(AT_FDCWD, path, AT_FDCWD, value, RENAME_EXCHANGE);
 	if (IS("map"))
-		return map(true);
+		return map(true, NULL);
 	if (IS("mapro"))
-		return map(false);
+		return map(false, NULL);
+	if (IS("mapat="))
+		return map_at(parse_size(value));
 	if (IS("protect"))
 		return !mprotect(memory, size, PROT_READ | PROT_WRITE);
 	if (IS("unmap"))
