@@ -9,13 +9,15 @@
  * block of a file in its tmpfs, compares all words of them with what it wrote there
  * before, and writes others. Then it says so on its console:
  *
- *   tick N up=SECONDS sweeps=N bad=N
+ *   tick N up=SECONDS sweeps=N disks=N mem=MIB bad=N
  *
- * up is CLOCK_BOOTTIME. All of the working set was compared once more when sweeps has
+ * up is CLOCK_BOOTTIME, disks how many disks (/dev/vda and so on) it has, of which it overwrites
+ * and compares the first 4 MiB, by direct I/O; mem is all memory that its kernel has. All of the working set was compared once more when sweeps has
  * gone up by two. What is found wrong is said in lines "bad: ...", and what the guest's
  * kernel has to complain about (warnings and worse, after the first tick) in lines
  * "log: ...".
  */
+#define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -24,6 +26,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -31,6 +34,9 @@
 
 #define PAGE		4096UL
 #define FILE_PAGES	64
+#define MAX_DISKS	4
+#define DISK_BLOCKS	64
+#define BLOCK_PAGES	16
 #define TICK_NS		100000000
 /* Of the working set, at each tick */
 #define TICKS_PER_SWEEP	16
@@ -66,6 +72,61 @@ static void compare(const char *what, const uint64_t *page, uint64_t index,
 		       (unsigned long long)want);
 		return;
 	}
+}
+
+struct disk {
+	int fd;
+	uint32_t version[DISK_BLOCKS];
+};
+
+static struct disk disks[MAX_DISKS];
+static unsigned int nr_disks;
+
+static void open_disks(void)
+{
+	char path[] = "/dev/vda";
+
+	while (nr_disks < MAX_DISKS) {
+		path[sizeof(path) - 2] = 'a' + nr_disks;
+		disks[nr_disks].fd = open(path, O_RDWR | O_DIRECT);
+		if (disks[nr_disks].fd < 0)
+			break;
+		nr_disks++;
+	}
+}
+
+/* The next block of each disk: what was written to it before, and something else */
+static void use_disks(unsigned long tick)
+{
+	static _Alignas(PAGE) uint64_t data[BLOCK_PAGES][PAGE / sizeof(uint64_t)];
+	const unsigned long block = tick % DISK_BLOCKS;
+	const off_t at = block * sizeof(data);
+
+	for (unsigned int n = 0; n < nr_disks; n++) {
+		struct disk *disk = &disks[n];
+		uint32_t *version = &disk->version[block];
+		ssize_t size = sizeof(data);
+
+		if (*version)
+			size = pread(disk->fd, data, sizeof(data), at);
+		for (unsigned int i = 0; i < BLOCK_PAGES; i++) {
+			if (*version)
+				compare("disk", data[i], block * BLOCK_PAGES + i, *version);
+			fill(data[i], block * BLOCK_PAGES + i, *version + 1);
+		}
+		(*version)++;
+		if (size != sizeof(data) || pwrite(disk->fd, data, sizeof(data), at) != size) {
+			bad++;
+			printf("bad: disk %u: %m\n", n);
+		}
+	}
+}
+
+static unsigned long mib_of_memory(void)
+{
+	struct sysinfo info;
+
+	return sysinfo(&info) ? 0 : info.totalram * info.mem_unit >> 20;
 }
 
 static unsigned long mib_of_cmdline(void)
@@ -118,6 +179,7 @@ int main(void)
 	set = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE,
 		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	version = calloc(pages, sizeof(*version));
+	open_disks();
 	if (log < 0 || file < 0 || set == MAP_FAILED || !version) {
 		printf("bad: start: %m\n");
 		pause();
@@ -154,10 +216,13 @@ int main(void)
 		if (pwrite(file, block, PAGE, i * PAGE) != PAGE)
 			printf("bad: write: %m\n");
 
+		use_disks(tick);
+
 		tell_log(log, 0);
 		clock_gettime(CLOCK_BOOTTIME, &up);
-		printf("tick %lu up=%ld.%03ld sweeps=%lu bad=%lu\n", tick,
-		       (long)up.tv_sec, up.tv_nsec / 1000000, sweeps, bad);
+		printf("tick %lu up=%ld.%03ld sweeps=%lu disks=%u mem=%lu bad=%lu\n", tick,
+		       (long)up.tv_sec, up.tv_nsec / 1000000, sweeps, nr_disks,
+		       mib_of_memory(), bad);
 		nanosleep(&wait, NULL);
 	}
 }

@@ -1,0 +1,106 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=dash
+# vm: mem=7G virtual=1 smp=1 timeout=900 append="gmem_persist=1G,zeroed kho=on" disk="guest suites" scratch=512 flavours="release"
+#
+# Stock QEMU with a Linux guest in memory of the pool, as people run it: disks with cache=none,
+# by each of QEMU's ways to do I/O, on a block device, ext4 and xfs; a balloon and free page
+# reporting; and a virtio-mem device, for which QEMU discards all of its memory at the start. No
+# memory is plugged: a kernel that lets tests read /dev/mem has no driver for it.
+. /tests/lib/test.sh
+. /tests/lib/pool.sh
+. /tests/lib/guest.sh
+
+# monitor COMMAND: to QEMU's monitor; prints the answer
+monitor() { echo "$1" | socat -t 10 - UNIX-CONNECT:/tmp/vm0.monitor | tr -d '\r'; }
+
+# says COMMAND TEXT: wait until the monitor's answer contains that
+says() {
+	until monitor "$1" | grep -q "$2"; do
+		[ -d "/proc/$qemu_pid" ] || return 1
+		sleep 0.5
+	done
+}
+
+# last KEY: of the guest's last tick
+last() { sed -n "s/.* tick .* $1=\([0-9]*\).* bad=[0-9]*$/\1/p" /tmp/vm0.log | tail -n 1; }
+
+# reaches KEY OPERATOR NUMBER: wait for a tick of which that is true
+reaches() {
+	until test "$(last "$1")" "$2" "$3"; do
+		ticks_on vm0
+	done
+}
+
+# image FILE: for a disk
+image() { truncate -s 8M "$1" && sync; }
+
+[ -e /bin/mkfs.xfs ] || skip_all "no suites (scripts/suites)"
+guest_setup
+for serial in /sys/block/*/serial; do
+	[ "$(cat "$serial")" != scratch ] || scratch=$(basename "${serial%/serial}")
+done
+require "a disk to write to" test -b "/dev/$scratch"
+mkdir -p /mnt/xfs /mnt/ext4
+require "xfs" sh -c "mkfs.xfs -q -f /dev/$scratch && mount -t xfs /dev/$scratch /mnt/xfs"
+require "ext4" sh -c "truncate -s 64M /mnt/xfs/ext4.img && mkfs.ext4 -q -F /mnt/xfs/ext4.img &&
+	mount -t ext4 -o loop /mnt/xfs/ext4.img /mnt/ext4"
+image /mnt/xfs/disk
+image /mnt/xfs/disk2
+image /mnt/ext4/disk
+image /mnt/xfs/device
+losetup /dev/loop7 /mnt/xfs/device
+
+truncate -s 256M "$fs/vm0"
+truncate -s 256M "$fs/plug"
+console vm0
+"/qemu/$qemu/qemu-system-x86_64" -name vm0 -accel kvm -cpu max \
+	-nodefaults -no-user-config -display none -vga none -nic none -smp 1 -L /usr/share/qemu \
+	-machine pc,memory-backend=ram0 -m 256M,maxmem=1G,slots=1 \
+	-object memory-backend-file,id=ram0,size=256M,mem-path="$fs/vm0",share=on,align=2M \
+	-object memory-backend-file,id=ram1,size=256M,mem-path="$fs/plug",share=on,align=2M \
+	-device virtio-mem-pci,id=plug0,memdev=ram1,requested-size=0 \
+	-device virtio-balloon-pci,free-page-reporting=on \
+	-drive file=/dev/loop7,if=virtio,format=raw,cache=none,aio=native \
+	-drive file=/mnt/ext4/disk,if=virtio,format=raw,cache=none,aio=threads \
+	-drive file=/mnt/xfs/disk,if=virtio,format=raw,cache=none,aio=io_uring \
+	-drive file=/mnt/xfs/disk2,if=virtio,format=raw,cache=directsync,aio=native \
+	-serial file:/tmp/vm0.console -monitor unix:/tmp/vm0.monitor,server=on,wait=off \
+	-kernel /guest/bzImage -initrd /guest/initrd \
+	-append "$(guest_words 32)" 2> /tmp/vm0.said &
+qemu_pid=$!
+require "QEMU starts" says "info status" running
+require "the guest works" swept vm0
+check "with all of its disks" test "$(last disks)" = 4
+check "and is fine" guest_fine vm0
+
+# leaves: how much of what is mapped into the guest is by leaves of 2 MiB or more, in percent
+leaves() {
+	local small large
+	small=$(cat /sys/kernel/debug/kvm/pages_4k)
+	large=$(($(cat /sys/kernel/debug/kvm/pages_2m) + 512 * $(cat /sys/kernel/debug/kvm/pages_1g)))
+	echo $((large * 51200 / (large * 512 + small)))
+}
+result leaves_after_boot "$(leaves)"
+check "large leaves" test "$(leaves)" -ge 95
+
+monitor "balloon 128" > /dev/null
+check "the balloon takes 128 MiB" says "info balloon" "actual=128"
+check "of the guest" reaches mem -lt 160
+check "which is fine" guest_fine vm0
+monitor "balloon 256" > /dev/null
+check "the balloon gives it back" says "info balloon" "actual=256"
+check "to the guest" reaches mem -gt 160
+require "which goes on" swept vm0
+check "and is fine" guest_fine vm0
+result leaves_after_balloon "$(leaves)"
+check "large leaves came back" test "$(leaves)" -ge 95
+
+check "nothing of virtio-mem's is plugged" says "info memory-devices" " size: 0"
+cat /tmp/vm0.said
+check "QEMU has nothing to complain of" sh -c '! grep . /tmp/vm0.said'
+monitor quit > /dev/null
+wait $qemu_pid
+rm "$fs/vm0" "$fs/plug"
+check "all memory is free" sh -c "until [ \$(cat $pool/used_bytes) = 0 ]; do :; done"
+check "the pool adds up" adds_up
