@@ -20,7 +20,7 @@ export PYTHONDONTWRITEBYTECODE = 1
 .NOTPARALLEL:
 
 .PHONY: again bench-restart help deps linux config build unit frag fuzz mutants selftests initramfs demo test test-vm \
-	stress sweep boots bench-pool bench-kvm bench-scale check shell series clean distclean
+	stress sweep boots bench-pool bench-kvm bench-io bench-scale check shell series clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +76,10 @@ bench-pool: ## how fast memory is cleared and given out (build/results/pool.json
 bench-kvm: ## what memory costs a VMM and its guest, beside today's guest_memfd (build/results/kvm.json)
 	@$(MAKE) build FLAVOUR=release
 	@scripts/bench-kvm
+
+bench-io: ## direct I/O into memory of the pool, beside ordinary memory (build/results/io.json)
+	@$(MAKE) build FLAVOUR=release
+	@scripts/bench-io
 
 bench-scale: ## operations beside 65,536 objects, and a kexec with them (build/results/scale.json; BEFORE=commit: keep the figures)
 	@$(MAKE) build FLAVOUR=release
