@@ -22,7 +22,7 @@ ORDER = """
 	charge clean
 	poison quarantine mapping keep backing
 	handle quotactl object name grow use create
-	view mmap info data
+	view hold mmap info data
 	fs file dir named vm
 	restore attach handover leave
 	sysfs debugfs start
