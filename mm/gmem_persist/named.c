@@ -165,12 +165,16 @@ void gmem_named_forget(struct gmem_object *obj)
 
 static int gmem_named_discard_it(struct dentry *dentry)
 {
+	const struct path root = gmem_named_root();
 	struct inode *inode = d_inode(dentry);
 	struct gmem_object *obj = gmem_fs_inode_object(inode);
 	int err;
 
 	if (d_is_dir(dentry))
 		return -EISDIR;
+	err = security_path_unlink(&root, dentry);
+	if (err)
+		return err;
 	ihold(inode);
 	err = gmem_object_open(obj, false, true);
 	if (!err) {
