@@ -67,6 +67,7 @@ check "all of it is dirty" [ "$(cat $sysfs/dirty_bytes)" = $pool ]
 
 selftest gmem_persist_test
 selftest gmem_persist_leaf_test
+selftest gmem_persist_dirty_test
 selftest gmem_persist_life_test
 selftest gmem_persist_view_test
 selftest gmem_persist_name_test
