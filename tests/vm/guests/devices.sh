@@ -12,7 +12,10 @@
 . /tests/lib/guest.sh
 
 # monitor COMMAND: to QEMU's monitor; prints the answer
-monitor() { echo "$1" | socat -t 10 - UNIX-CONNECT:/tmp/vm0.monitor | tr -d '\r'; }
+monitor() {
+	gmem-qmp /tmp/vm0.qmp \
+		"{\"execute\":\"human-monitor-command\",\"arguments\":{\"command-line\":\"$1\"}}"
+}
 
 # says COMMAND TEXT: wait until the monitor's answer contains that
 says() {
@@ -65,7 +68,7 @@ console vm0
 	-drive file=/mnt/ext4/disk,if=virtio,format=raw,cache=none,aio=threads \
 	-drive file=/mnt/xfs/disk,if=virtio,format=raw,cache=none,aio=io_uring \
 	-drive file=/mnt/xfs/disk2,if=virtio,format=raw,cache=directsync,aio=native \
-	-serial file:/tmp/vm0.console -monitor unix:/tmp/vm0.monitor,server=on,wait=off \
+	-serial file:/tmp/vm0.console -qmp unix:/tmp/vm0.qmp,server=on,wait=off \
 	-kernel /guest/bzImage -initrd /guest/initrd \
 	-append "$(guest_words 32)" 2> /tmp/vm0.said &
 qemu_pid=$!
