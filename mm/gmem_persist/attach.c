@@ -59,6 +59,9 @@ static int gmem_attach_add_range(struct gmem_ranges *list,
 	    entry->size > U64_MAX - entry->base || entry->offset != *offset ||
 	    entry->size > MAX_LFS_FILESIZE - *offset || entry->reserved)
 		return -EINVAL;
+	/* Before anybody is charged for it, or looks for its node */
+	if (!gmem_ranges_contain(&gmem_pool.ranges, entry->base, entry->size))
+		return -ENOENT;
 	*offset += entry->size;
 	return gmem_ranges_append(list, entry->base, entry->size);
 }

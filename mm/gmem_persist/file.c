@@ -163,7 +163,7 @@ const struct file_operations gmem_file_fops = {
 	.fallocate = gmem_file_fallocate,
 };
 
-/* By its path, and so with no handle that would keep it from being freed meanwhile */
+/* By its path, and so with no view that would keep it from being freed meanwhile */
 static int gmem_file_set_size_by_path(struct inode *inode, loff_t size)
 {
 	struct gmem_object *obj = gmem_fs_inode_object(inode);
@@ -186,11 +186,12 @@ static int gmem_file_set_owner(struct inode *inode, const struct iattr *attr)
 		uid = from_vfsuid(&nop_mnt_idmap, &init_user_ns, attr->ia_vfsuid);
 	if (attr->ia_valid & ATTR_GID)
 		gid = from_vfsgid(&nop_mnt_idmap, &init_user_ns, attr->ia_vfsgid);
-	if (attr->ia_valid & ATTR_MODE)
+	if (attr->ia_valid & ATTR_MODE) {
 		mode = attr->ia_mode;
-	/* As setattr_copy() has it */
-	if (!in_group_or_capable(&nop_mnt_idmap, inode, VFSGIDT_INIT(gid)))
-		mode &= ~S_ISGID;
+		/* As setattr_copy() has it */
+		if (!in_group_or_capable(&nop_mnt_idmap, inode, VFSGIDT_INIT(gid)))
+			mode &= ~S_ISGID;
+	}
 	return gmem_object_set_attr(gmem_fs_inode_object(inode), uid, gid, mode);
 }
 
@@ -236,8 +237,12 @@ int gmem_fs_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr
 		gmem_file_copy_attr(idmap, inode, attr, recorded);
 	}
 	if (attr->ia_valid & ATTR_SIZE) {
-		err = attr->ia_valid & ATTR_FILE ? gmem_file_set_size(inode, attr->ia_size) :
-						   gmem_file_set_size_by_path(inode, attr->ia_size);
+		/* With O_TRUNC, the file may be one that is no view. */
+		const bool by_view = attr->ia_valid & ATTR_FILE &&
+				     gmem_file_is_view(attr->ia_file);
+
+		err = by_view ? gmem_file_set_size(inode, attr->ia_size) :
+				gmem_file_set_size_by_path(inode, attr->ia_size);
 		if (err)
 			return err;
 	}

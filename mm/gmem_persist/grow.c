@@ -150,11 +150,8 @@ static int gmem_grow_take_over(const struct gmem_attach *a, struct gmem_backing 
 	if (!gmem_object_named(a->obj))
 		return -ESTALE;
 	swap(gmem_pool.quarantined, *rest);
-	for (i = 0; i < b->ranges.nr; i++) {
+	for (i = 0; i < b->ranges.nr; i++)
 		gmem_pool_count_quarantined(b->ranges.r[i].base, b->ranges.r[i].size, false);
-		gmem_arena_set_dirty(&gmem_pool.arena, b->ranges.r[i].base,
-				     b->ranges.r[i].size);
-	}
 	ser->kind = a->kind;
 	ser->granule = a->granule;
 	ser->flags = a->flags;
@@ -190,6 +187,28 @@ static int gmem_grow_take(const struct gmem_attach *a, struct gmem_backing *b,
 	return err;
 }
 
+/* The lock of the inode is held, so nobody else counts for it or gives it memory. */
+static int gmem_grow_take_quarantined(const struct gmem_attach *a, struct gmem_backing *b,
+				      u64 size)
+{
+	struct gmem_ranges rest = {};
+	int err;
+
+	if (a->obj->ranges.nr)
+		return -EEXIST;
+	err = gmem_quotactl_take(a->obj, size);
+	if (err)
+		return err;
+	err = gmem_quarantine_without(&b->ranges, &rest);
+	if (!err) {
+		err = gmem_grow_take(a, b, &rest);
+		kvfree(rest.r);
+	}
+	if (err)
+		gmem_quotactl_give(a->obj, size);
+	return err;
+}
+
 /**
  * gmem_object_attach_memory - let an object have memory that is quarantined, with its contents
  * @a: the object and the memory; the array of that is freed or used
@@ -200,31 +219,26 @@ static int gmem_grow_take(const struct gmem_attach *a, struct gmem_backing *b,
  * object's inode, its invalidate lock and gmem_pool.lock.
  * Return: 0, -EEXIST (it has memory), -ENOENT (not all of the memory is quarantined, or some is
  * named twice), -ESTALE (the object has no name any more), -EDQUOT (a limit of the caller's dmem
- * cgroup, or of one above it, or of a directory that it is in, would be exceeded), -EBUSY (the
- * pool is frozen), -ENOMEM.
+ * cgroup, or of one above it, or of a directory that it is in, would be exceeded), -ENOSPC (more
+ * than such a limit could ever be), -EBUSY (the pool is frozen, or somebody is just writing to
+ * the object), -ENOMEM.
  */
 int gmem_object_attach_memory(const struct gmem_attach *a)
 {
 	struct inode *inode = a->obj->inode;
 	const u64 size = gmem_ranges_bytes(&a->ranges);
-	struct gmem_ranges rest = {};
 	struct gmem_backing *b;
 	int err;
 
 	b = gmem_backing_of(&a->ranges);
 	if (IS_ERR(b))
 		return PTR_ERR(b);
-	err = gmem_quotactl_take(a->obj, size);
-	if (err) {
+	/* Who writes to it may be waiting for user space, and all of quarantine with us. */
+	if (!inode_trylock(inode)) {
 		gmem_backing_let_go(b);
-		return err;
+		return -EBUSY;
 	}
-	inode_lock(inode);
-	err = a->obj->ranges.nr ? -EEXIST : gmem_quarantine_without(&b->ranges, &rest);
-	if (!err) {
-		err = gmem_grow_take(a, b, &rest);
-		kvfree(rest.r);
-	}
+	err = gmem_grow_take_quarantined(a, b, size);
 	if (!err) {
 		gmem_backing_done(b, a->obj);
 		gmem_poison_look_again(a->obj);
@@ -235,10 +249,8 @@ int gmem_object_attach_memory(const struct gmem_attach *a)
 			  a->obj->ser->name, a->obj->ser->size >> 20);
 	}
 	inode_unlock(inode);
-	if (err) {
+	if (err)
 		gmem_backing_let_go(b);
-		gmem_quotactl_give(a->obj, size);
-	}
 	return err;
 }
 
@@ -277,7 +289,8 @@ static bool gmem_grow_cut(struct gmem_object *obj, u64 size)
 	gmem_backing_cut_step(obj, size, &step);
 	filemap_invalidate_lock(mapping);
 	scoped_guard(spinlock, &gmem_pool.lock) {
-		if (gmem_pool.holders)
+		/* What has ended has no memory, whatever it still says. */
+		if (gmem_pool.holders || WARN_ON_ONCE(obj->state != GMEM_LIVE))
 			break;
 		if (!step.size)
 			obj->ser->kind = GMEM_PERSIST_KIND_MEMORY;

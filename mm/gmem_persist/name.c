@@ -79,6 +79,9 @@ int gmem_name_give(struct gmem_object *obj, struct gmem_object *dir, const char 
 {
 	int err;
 
+	/* What is kept before it is known whose all the rest is would be quarantined. */
+	if (gmem_restore_pending())
+		return -EBUSY;
 	do {
 		err = gmem_keep_all(&obj->keeping);
 		if (!err)

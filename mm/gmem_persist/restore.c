@@ -341,14 +341,15 @@ static const char *gmem_restore_name(const struct gmem_object_ser *slot)
 }
 
 /* It stands in nobody's way from now on, unless the record stands still. */
-static void gmem_restore_mark(struct gmem_object_ser *slot)
+static int gmem_restore_mark(struct gmem_object_ser *slot)
 {
 	guard(spinlock)(&gmem_pool.lock);
 
 	if (gmem_pool.holders)
-		return;
+		return -EBUSY;
 	slot->state = GMEM_PERSIST_SLOT_REFUSED;
 	gmem_slot_seal(slot);
+	return 0;
 }
 
 /* Give a slot up that was refused, with its list. */
@@ -576,15 +577,30 @@ static void gmem_restore_forget_all(void)
 			return;
 }
 
-/* Some of their memory goes: no kernel may take them for good again. */
-static void gmem_restore_mark_all(void)
+/*
+ * Some of their memory goes, which is all quarantined: no kernel may take them for good again,
+ * or of two that want the same it would believe neither.
+ */
+static int gmem_restore_mark_all(const struct gmem_ranges *going)
 {
 	unsigned long id;
+	unsigned int i;
 	void *entry;
+	int err = 0;
 
-	xa_for_each(&left, id, entry)
+	/* Nobody else takes anything out of it. */
+	lockdep_assert_held(&restore_lock);
+	for (i = 0; i < going->nr; i++)
+		if (!gmem_ranges_contain(&gmem_pool.quarantined, going->r[i].base,
+					 going->r[i].size))
+			return -ENOENT;
+	xa_for_each(&left, id, entry) {
 		if (entry == LEFT_REFUSED && gmem_slot_sealed(gmem_slot(id)))
-			gmem_restore_mark(gmem_slot(id));
+			err = gmem_restore_mark(gmem_slot(id));
+		if (err)
+			break;
+	}
+	return err;
 }
 
 /* May memory leave the quarantine? A hint, as far as freezing is concerned */
@@ -615,6 +631,8 @@ static int gmem_restore_may_take(void)
  */
 int gmem_restore_release(u64 base, u64 size)
 {
+	struct gmem_range range = { base, size };
+	const struct gmem_ranges going = { .r = &range, .nr = 1 };
 	int err;
 
 	if (!IS_ALIGNED(base | size, SZ_2M))
@@ -626,9 +644,11 @@ int gmem_restore_release(u64 base, u64 size)
 	if (err)
 		return err;
 	if (size)
-		gmem_restore_mark_all();
+		err = gmem_restore_mark_all(&going);
 	else
 		gmem_restore_forget_all();
+	if (err)
+		return err;
 	return gmem_quarantine_release(base, size);
 }
 
@@ -638,7 +658,8 @@ int gmem_restore_release(u64 base, u64 size)
  * @slot: number of a slot that was refused and told of it, plus 1: it is given up; 0: none
  *
  * Context: process context; takes a mutex, then the locks of gmem_object_attach_memory().
- * Return: 0, -ENXIO (that slot is none that was refused), -EBUSY (the pool is frozen), -EAGAIN
+ * Return: 0, -ENXIO (that slot is none that was refused), -ENOENT (not all of the memory is
+ * quarantined), -EBUSY (the pool is frozen), -EAGAIN
  * (which memory is whose is not known yet: restore first), or an error of
  * gmem_object_attach_memory().
  */
@@ -652,11 +673,12 @@ int gmem_restore_attach(const struct gmem_attach *attach, u64 slot)
 	if (!err && slot &&
 	    (slot > gmem_slot_count() || xa_load(&left, slot - 1) != LEFT_REFUSED))
 		err = -ENXIO;
+	if (!err)
+		err = gmem_restore_mark_all(&attach->ranges);
 	if (err) {
 		kvfree(attach->ranges.r);
 		return err;
 	}
-	gmem_restore_mark_all();
 	err = gmem_object_attach_memory(attach);
 	/* In a pool that has just been frozen it stays, and is refused again. */
 	if (!err && slot)

@@ -255,6 +255,9 @@ static ssize_t gmem_sysfs_discard_store(struct kobject *kobj, struct kobj_attrib
 
 	if (!capable(CAP_SYS_ADMIN))
 		return -EPERM;
+	/* There is no instance of gmemfs yet. */
+	if (!gmem_persist_enabled())
+		return -EAGAIN;
 	if (count > GMEM_NAME_SIZE)
 		return -EINVAL;
 	strscpy(name, buf);

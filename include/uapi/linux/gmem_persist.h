@@ -242,7 +242,8 @@ struct gmem_persist_attach {
  * ENXIO   the slot is none that was refused
  * EDQUOT  a limit of the caller's dmem cgroup, or of one above it, or of a directory that the file
  *         is in, would be exceeded
- * EBUSY   the pool is frozen
+ * ENOSPC  it is more than such a limit of a directory could ever be
+ * EBUSY   the pool is frozen, or somebody is just writing to the file
  * EAGAIN  which memory is whose is not known yet: write 1 to the file "restore" first
  * ENOMEM  there is no kernel memory for the bookkeeping
  */

@@ -75,8 +75,14 @@ case $STAGE in
 	check "when it is gone, not" file_fails ESTALE dead path unlink bypath=0
 	cp /tmp/large $fs/dead
 	check "nor made longer" file_fails ESTALE dead path unlink bypath=6
+	cp /tmp/large $fs/dead
+	check "by O_TRUNC, for ioctls only, it is emptied" file dead path empty
+	check "of all of it" length dead 0
+	cp /tmp/large $fs/dead
+	check "when it is gone, not" file_fails ESTALE dead path unlink empty
 	hold small excl
 	check "nor what somebody has exclusively" file_fails EBUSY small path bypath=0
+	check "nor by O_TRUNC" file_fails EBUSY small path empty
 	let_go
 	check "and all is as it was" cmp /tmp/small $fs/small
 

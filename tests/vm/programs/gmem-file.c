@@ -12,6 +12,7 @@
  *                   O_PATH
  *   truncate=SIZE   ftruncate(), in MiB, or in bytes with a B behind the number
  *   bypath=SIZE     truncate() by a path that leads to the open file
+ *   empty           open it once more by such a path, by access mode 3 and O_TRUNC
  *   allocate=SIZE   fallocate(), the same
  *   map             mmap() all of it, shared, for reading and, if it is so opened, writing
  *   mapro           the same for reading only; protect makes that a mapping for writing
@@ -91,6 +92,17 @@ static bool truncate_by_path(uint64_t bytes)
 
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", file);
 	return !truncate(link, bytes);
+}
+
+/* That mode is for ioctls, and neither reads nor writes, but O_TRUNC goes with it. */
+static bool empty_by_path(void)
+{
+	char name[32];
+	int fd;
+
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", file);
+	fd = open(name, O_ACCMODE | O_TRUNC);
+	return fd >= 0 && !close(fd);
 }
 
 static bool get_info(void)
@@ -315,6 +327,8 @@ static bool act(const char *action)
 		return get_ranges();
 	if (IS("bypath="))
 		return truncate_by_path(parse_size(value));
+	if (IS("empty"))
+		return empty_by_path();
 	if (IS("truncate="))
 		return !ftruncate(file, parse_size(value));
 	if (IS("allocate="))
