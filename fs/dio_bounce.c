@@ -24,6 +24,9 @@
  *   %DIO_BOUNCE_ASYNC, then it is done synchronously, by which the caller waits; with IOCB_NOWAIT
  *   he gets -EAGAIN, and io_uring does it from one of its workers.
  *
+ * A write of more than a piece, or of more than %DIO_BOUNCE_ASYNC at the end of a file that is
+ * open with O_APPEND, is none as a whole to others who write there.
+ *
  * The pages are accounted to the caller's memory cgroup. Their alignment is better than that
  * of any buffer, so what fails with ordinary memory for the sake of that alone works here.
  */
@@ -32,7 +35,11 @@
 #include <linux/gfp.h>
 #include <linux/init.h>
 #include <linux/mm.h>
+#include <linux/mmu_context.h>
 #include <linux/pageless.h>
+#include <linux/refcount.h>
+#include <linux/resource.h>
+#include <linux/sched/signal.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/uio.h>
@@ -62,6 +69,7 @@ struct dio_bounce_dest {
  * struct dio_bounce - a transfer, or a piece of one
  * @iocb: what the file system sees
  * @orig: whose transfer it is
+ * @ref: who uses it, as long as it is queued
  * @work: ends an asynchronous read
  * @ret: its result
  * @hold: what it holds for that
@@ -75,6 +83,7 @@ struct dio_bounce_dest {
 struct dio_bounce {
 	struct kiocb iocb;
 	struct kiocb *orig;
+	refcount_t ref;
 	struct work_struct work;
 	ssize_t ret;
 	struct pageless_hold hold[DIO_BOUNCE_HOLDS];
@@ -88,16 +97,31 @@ struct dio_bounce {
 
 static struct workqueue_struct *dio_bounce_wq;
 
-static void dio_bounce_free(struct dio_bounce *b)
+/* Also if it has been done */
+static void dio_bounce_release(struct dio_bounce *b)
 {
 	unsigned int i;
 
 	for (i = 0; i < b->nr_holds; i++)
 		pageless_release(&b->hold[i]);
+}
+
+static void dio_bounce_free(struct dio_bounce *b)
+{
+	unsigned int i;
+
+	dio_bounce_release(b);
 	for (i = 0; i < b->nr_vecs; i++)
 		folio_put(bvec_folio(&b->vec[i]));
 	kfree(b->dest);
 	kfree(b);
+}
+
+/* What is queued is used by two: the file system's end of it, and who began it. */
+static void dio_bounce_put(struct dio_bounce *b)
+{
+	if (refcount_dec_and_test(&b->ref))
+		dio_bounce_free(b);
 }
 
 static int dio_bounce_alloc(struct dio_bounce *b, size_t size)
@@ -225,7 +249,8 @@ static void dio_bounce_complete(struct dio_bounce *b)
 	ssize_t ret = b->ret;
 
 	orig->ki_pos = b->iocb.ki_pos;
-	dio_bounce_free(b);
+	dio_bounce_release(b);
+	dio_bounce_put(b);
 	orig->ki_complete(orig, ret);
 }
 
@@ -302,7 +327,9 @@ static const struct pageless_hold *dio_bounce_hold(struct dio_bounce *b,
 	struct pageless_hold hold;
 	unsigned int i;
 
+	/* What protection keys forbid, copying in the caller's context finds. */
 	if (!vma_is_pageless(vma) || !(vma->vm_flags & VM_WRITE) ||
+	    !arch_vma_access_permitted(vma, true, false, false) ||
 	    pageless_hold(vma, true, &hold))
 		return NULL;
 	for (i = 0; i < b->nr_holds; i++)
@@ -358,9 +385,13 @@ static ssize_t dio_bounce_begin(struct dio_bounce *b, struct iov_iter *iter)
 	if (write)
 		ret = dio_bounce_copy_in(b, iter);
 	if (!ret) {
+		/* A file system may look at its iocb when the transfer has ended. */
+		refcount_set(&b->ref, 2);
 		ret = dio_bounce_call(b, iov_iter_rw(iter));
-		if (ret == -EIOCBQUEUED)
+		if (ret == -EIOCBQUEUED) {
+			dio_bounce_put(b);
 			return ret;
+		}
 		if (write)
 			iov_iter_revert(iter, b->size - max(ret, 0));
 		else if (ret > 0)
@@ -380,14 +411,21 @@ static ssize_t dio_bounce_piece(struct kiocb *iocb, struct iov_iter *iter, size_
 	return b ? dio_bounce_begin(b, iter) : -ENOMEM;
 }
 
+/* A write that ends at the limit of a file's size is short; one that began there, a signal. */
+static bool dio_bounce_at_limit(const struct kiocb *iocb, const struct iov_iter *iter)
+{
+	return iov_iter_rw(iter) == ITER_SOURCE && S_ISREG(file_inode(iocb->ki_filp)->i_mode) &&
+	       (u64)iocb->ki_pos >= rlimit(RLIMIT_FSIZE);
+}
+
 static ssize_t dio_bounce_sync(struct kiocb *iocb, struct iov_iter *iter)
 {
+	/* What is appended is to be in one piece, if it can be. */
+	const size_t most = iocb->ki_flags & IOCB_APPEND ? DIO_BOUNCE_ASYNC : DIO_BOUNCE_PIECE;
 	ssize_t done = 0;
 
-	while (iov_iter_count(iter)) {
-		/* What is to be written as a whole cannot be in pieces. */
-		const size_t size = iocb->ki_flags & IOCB_ATOMIC ? iov_iter_count(iter) :
-				    min_t(size_t, iov_iter_count(iter), DIO_BOUNCE_PIECE);
+	while (iov_iter_count(iter) && !(done && dio_bounce_at_limit(iocb, iter))) {
+		const size_t size = min(iov_iter_count(iter), most);
 		const ssize_t ret = dio_bounce_piece(iocb, iter, size);
 
 		if (ret <= 0)
@@ -404,7 +442,8 @@ static ssize_t dio_bounce(struct kiocb *iocb, struct iov_iter *iter)
 	const size_t size = iov_iter_count(iter);
 	struct dio_bounce *b;
 
-	if (iocb->ki_flags & IOCB_ATOMIC && size > DIO_BOUNCE_ASYNC)
+	/* File systems take these from a single segment of user space only. */
+	if (iocb->ki_flags & IOCB_ATOMIC)
 		return -EINVAL;
 	if (is_sync_kiocb(iocb))
 		return dio_bounce_sync(iocb, iter);
@@ -439,7 +478,7 @@ ssize_t dio_bounce_read_iter(struct kiocb *iocb, struct iov_iter *iter)
  * @iocb: of direct I/O; its file has ->write_iter()
  * @iter: memory of user space
  *
- * Return: what ->write_iter() says, or -ENOMEM, -EFAULT, -EAGAIN (see above).
+ * Return: what ->write_iter() says, or -ENOMEM, -EFAULT, -EAGAIN (see above), -EINVAL: RWF_ATOMIC.
  */
 ssize_t dio_bounce_write_iter(struct kiocb *iocb, struct iov_iter *iter)
 {

@@ -50,12 +50,14 @@ struct pageless_ops {
  * @ops: of its owner; NULL: nothing is held
  * @ref: what the owner has a reference to
  * @data: of the owner
+ * @module: has a reference as long as it is held, or NULL
  * @write: it is to be written to
  */
 struct pageless_hold {
 	const struct pageless_ops *ops;
 	void *ref;
 	void *data;
+	struct module *module;
 	bool write;
 };
 

@@ -12,7 +12,10 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
+#include <linux/module.h>
 #include <linux/pageless.h>
+#include <linux/pagemap.h>
+#include <linux/sched.h>
 
 static size_t gmem_hold_range(const struct inode *inode, const struct pageless_hold *hold,
 			      u64 offset, size_t size, phys_addr_t *phys)
@@ -38,20 +41,29 @@ static size_t gmem_hold_range(const struct inode *inode, const struct pageless_h
 static int gmem_hold_write(const struct pageless_hold *hold, u64 offset, const void *from,
 			   size_t size)
 {
+	struct gmem_view *view = hold->data;
+	struct address_space *mapping = view->obj->inode->i_mapping;
+	int err = 0;
+
 	if (WARN_ON_ONCE(!hold->write))
 		return -EFAULT;
-	while (size) {
+	/* As a fault does: another view may have written since the hold began. */
+	filemap_invalidate_lock_shared(mapping);
+	gmem_view_write(view);
+	while (size && !err) {
 		phys_addr_t phys;
 		const size_t len = hold->ops->range(hold, offset, size, &phys);
 
-		if (!len)
-			return -EFAULT;
-		gmem_window_write(phys, from, len);
+		if (len)
+			gmem_window_write(phys, from, len);
+		else
+			err = -EFAULT;
 		offset += len;
 		from += len;
 		size -= len;
 	}
-	return 0;
+	filemap_invalidate_unlock_shared(mapping);
+	return err;
 }
 
 static size_t gmem_hold_file_range(const struct pageless_hold *hold, u64 offset, size_t size,
@@ -73,7 +85,11 @@ static void gmem_hold_release_file(struct pageless_hold *hold)
 	/* If its mapping is gone, it was the last that made the view a writer. */
 	if (hold->write)
 		gmem_view_unmap(hold->data);
-	fput(hold->ref);
+	/* A kernel thread's last one would come later than its release says. */
+	if (current->flags & PF_KTHREAD)
+		__fput_sync(hold->ref);
+	else
+		fput(hold->ref);
 }
 
 static void gmem_hold_release_inode(struct pageless_hold *hold)
@@ -81,6 +97,7 @@ static void gmem_hold_release_inode(struct pageless_hold *hold)
 	if (hold->write)
 		gmem_view_unmap(hold->data);
 	iput(hold->ref);
+	module_put(hold->module);
 }
 
 static const struct pageless_ops gmem_hold_file_ops = {
@@ -117,11 +134,15 @@ int gmem_hold_vma(struct vm_area_struct *vma, bool write, struct pageless_hold *
 	hold->write = write;
 	if (vma->vm_file->f_op == &gmem_file_fops) {
 		hold->ref = get_file(vma->vm_file);
+		hold->module = NULL;
 		hold->ops = &gmem_hold_file_ops;
 	} else {
 		inode = file_inode(vma->vm_file);
 		ihold(inode);
 		hold->ref = inode;
+		/* Its file system is KVM's, which the inode alone does not keep. */
+		hold->module = vma->vm_file->f_op->owner;
+		__module_get(hold->module);
 		hold->ops = &gmem_hold_inode_ops;
 	}
 	return 0;
