@@ -44,9 +44,10 @@
 #   crashkernel= reserves after the pool, and the pool leaves room for it; also under the
 #   next kernel, where it must fit into KHO's scratch areas.
 #
-# vm crashkernel-high: mem=10G append="gmem_persist=3G@0 crashkernel=512M,high kho_scratch=512M,1G,256M"
+# vm crashkernel-high: mem=10G append="gmem_persist=3G@0 crashkernel=512M,high kho_scratch=768M,1G,256M"
 #   A crash kernel high up wants memory that the pool wants; and under the next kernel it
-#   must fit into the scratch areas.
+#   must fit into the scratch areas, with 256 MiB of it in the lower one, beside a kernel in the
+#   middle of that.
 #
 # vm kho-scratch: mem=10G append="kho_scratch=256M,512M,256M gmem_persist=3G@0"
 #   The scratch areas for the next kernel come from what the pool leaves, in the size
