@@ -57,7 +57,7 @@ static void take_event(struct qmp *qmp, const json_t *message, const char *event
 /* The first line of the buffer, as JSON; NULL: there is no whole line. */
 static json_t *take_line(struct qmp *qmp)
 {
-	char *end = memchr(qmp->buffer, '\n', qmp->length);
+	char *end = qmp->length ? memchr(qmp->buffer, '\n', qmp->length) : NULL;
 	const size_t length = end ? end - qmp->buffer + 1 : 0;
 	json_error_t error;
 	json_t *message;
@@ -119,6 +119,20 @@ static bool wait_for(struct qmp *qmp, int64_t deadline)
 	}
 }
 
+/* All whole lines of the buffer, while nobody waits for an answer */
+static void take_events(struct qmp *qmp)
+{
+	const char *event;
+	json_t *message;
+
+	while ((message = take_line(qmp))) {
+		event = json_string_value(json_object_get(message, "event"));
+		if (event)
+			take_event(qmp, message, event);
+		json_decref(message);
+	}
+}
+
 /* An answer, but to a command of before, for which nobody waits any more */
 static bool is_late(const struct qmp *qmp, const json_t *message)
 {
@@ -137,10 +151,13 @@ static json_t *receive(struct qmp *qmp, int64_t deadline)
 		message = take_line(qmp);
 		if (message) {
 			event = json_string_value(json_object_get(message, "event"));
-			if (event)
+			if (event) {
 				take_event(qmp, message, event);
-			else if (!is_late(qmp, message))
+			} else if (!is_late(qmp, message)) {
+				/* poll() will not tell of what has been read behind it. */
+				take_events(qmp);
 				return message;
+			}
 			json_decref(message);
 			continue;
 		}
@@ -160,16 +177,8 @@ static json_t *receive(struct qmp *qmp, int64_t deadline)
  */
 bool qmp_pump(struct qmp *qmp)
 {
-	const char *event;
-	json_t *message;
-
 	fill(qmp);
-	while ((message = take_line(qmp))) {
-		event = json_string_value(json_object_get(message, "event"));
-		if (event)
-			take_event(qmp, message, event);
-		json_decref(message);
-	}
+	take_events(qmp);
 	if (qmp->gone)
 		WHY(&qmp->why, "QEMU is gone");
 	return !qmp->gone;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Tests of what needs neither QEMU nor a pool: settings, the note, features of CPUs. Each test
- * runs in a process of its own. The output is KTAP.
+ * Tests of what needs neither QEMU nor a pool: settings, the note, features of CPUs, what comes
+ * in from a socket. Each test runs in a process of its own. The output is KTAP.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include "cpu.h"
 #include "note.h"
 #include "parse.h"
+#include "vm.h"
 
 #define CHECK(cond) do {						\
 	if (!(cond)) {							\
@@ -28,6 +30,8 @@
 #define TOKEN	"00112233445566778899aabbccddeeff"
 
 static const char *why;
+
+volatile sig_atomic_t interrupted;
 
 /*
  * Settings
@@ -366,6 +370,36 @@ static void parse_jobs(void)
 	CHECK(!parse_starts("1 not-kexec.target start waiting", "kexec.target"));
 }
 
+/*
+ * What QEMU says
+ */
+
+#define EVENT	"{\"event\": \"MIGRATION\", \"data\": {\"status\": \"completed\"}}\r\n"
+
+/* A session whose other end has said that already */
+static struct qmp said(const char *lines)
+{
+	struct qmp qmp = { .patience = 1 };
+	int ends[2];
+
+	CHECK(!socketpair(AF_UNIX, SOCK_STREAM, 0, ends));
+	CHECK(write(ends[1], lines, strlen(lines)) == (ssize_t)strlen(lines));
+	qmp.fd = ends[0];
+	return qmp;
+}
+
+/* An event is taken in before, and also behind an answer that is read together with it. */
+static void qmp_event(void)
+{
+	struct qmp qmp = said(EVENT "{\"return\": {}, \"id\": 1}\r\n");
+
+	CHECK(qmp_do(&qmp, "x", NULL) && qmp.migration == MIGRATION_COMPLETED);
+	qmp_close(&qmp);
+	qmp = said("{\"return\": {}, \"id\": 1}\r\n" EVENT);
+	CHECK(qmp_do(&qmp, "x", NULL) && qmp.migration == MIGRATION_COMPLETED);
+	qmp_close(&qmp);
+}
+
 #define TEST(function)	{ #function, function }
 
 static const struct {
@@ -376,6 +410,7 @@ static const struct {
 	TEST(conf_names), TEST(cpu_text), TEST(cpu_bad_text), TEST(cpu_compare),
 	TEST(cpu_all_names), TEST(note_round), TEST(note_damage), TEST(note_before),
 	TEST(note_limits), TEST(parse_maps), TEST(parse_ram), TEST(parse_jobs),
+	TEST(qmp_event),
 };
 
 int main(void)
