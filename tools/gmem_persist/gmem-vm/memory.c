@@ -121,7 +121,7 @@ static bool add_mapping(struct search *search, const struct mapping *mapping)
  * memory_parts - note what a guest's memory consists of, and is known by now
  * @vm: the VM
  * @pid: its QEMU
- * @note: gets the parts
+ * @note: gets the parts, in place of those that it has
  * @shared: is set to how many bytes of QEMU's memory are in files
  * @why: why not
  *
@@ -142,6 +142,7 @@ bool memory_parts(const struct vm *vm, pid_t pid, struct note *note, uint64_t *s
 		WHY(why, "%s: %m", vm->memory);
 		return false;
 	}
+	note_clear_parts(note);
 	search.gmemfs = status.st_dev;
 	search.main = status.st_ino;
 	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);

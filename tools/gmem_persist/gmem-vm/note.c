@@ -55,13 +55,22 @@ static const struct {
 };
 
 /**
+ * note_clear_parts - forget what a note says of the memory
+ * @note: the note
+ */
+void note_clear_parts(struct note *note)
+{
+	while (note->nr_parts)
+		free(note->parts[--note->nr_parts].path);
+}
+
+/**
  * note_clear - forget what a note says
  * @note: the note
  */
 void note_clear(struct note *note)
 {
-	for (size_t i = 0; i < note->nr_parts; i++)
-		free(note->parts[i].path);
+	note_clear_parts(note);
 	*note = (struct note){ 0 };
 }
 

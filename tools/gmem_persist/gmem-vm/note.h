@@ -69,6 +69,7 @@ struct note {
 bool note_parse(const char block[NOTE_SIZE], struct note *note, const char **why);
 bool note_print(const struct note *note, char block[NOTE_SIZE], const char **why);
 bool note_add_part(struct note *note, const char *uuid, const char *token, const char *path);
+void note_clear_parts(struct note *note);
 void note_clear(struct note *note);
 
 #endif /* GMEM_VM_NOTE_H */

@@ -236,6 +236,7 @@ static json_t *answer(struct qmp *qmp, const char *command)
 	const char *class = "", *words = "no words";
 	json_t *message = receive(qmp, qmp_deadline(qmp)), *result;
 
+	qmp->refused = message && !json_object_get(message, "return");
 	if (!message) {
 		const struct why was = qmp->why;
 

@@ -147,24 +147,17 @@ static bool get_ready(struct vm *vm, struct scene *scene, struct note *note, str
 	return file_reserve(vm, bytes, why);
 }
 
-/* What its memory is known by now, when the guest is stopped, is what counts. */
-static bool note_parts(struct vm *vm, struct scene *scene, struct note *note, struct why *why)
-{
-	uint64_t shared;
-
-	while (note->nr_parts)
-		free(note->parts[--note->nr_parts].path);
-	return memory_parts(vm, scene->pid, note, &shared, why);
-}
-
 static bool save_to_room(struct vm *vm, struct scene *scene, struct note *note, struct why *why)
 {
 	struct stream stream = { .to = file_open_room(vm, why), .crc = crc32(0, NULL, 0) };
+	uint64_t shared;
 	bool done;
 
 	if (stream.to < 0)
 		return false;
-	done = migrate(vm, &scene->qmp, &stream, why) && note_parts(vm, scene, note, why);
+	/* What its memory is known by now, when the guest is stopped, is what counts. */
+	done = migrate(vm, &scene->qmp, &stream, why) &&
+	       memory_parts(vm, scene->pid, note, &shared, why);
 	note->length = stream.length;
 	note->crc = stream.crc;
 	done = done && file_commit(vm, stream.to, note, why);

@@ -21,6 +21,7 @@
  *	QEMU starts			complete	inmigrate		QEMU ends
  *	QEMU has read it		complete	paused			QEMU ends
  *	it is marked			resuming	paused			the guest goes on
+ *	that is refused			complete	paused			QEMU ends
  *	the guest goes on		resuming	running			it is running
  *	NAME.state is NAME.room		-		running
  *   start anew
@@ -100,6 +101,27 @@ void look(struct vm *vm, struct scene *scene)
 		stale(scene, false, text("%s %s", vm->state, scene->why.text));
 }
 
+/**
+ * take_back - what was saved is good still
+ * @vm: the VM
+ * @scene: with a QEMU that has loaded it, or failed to, and whose guest has surely not run
+ *
+ * To load it may change the memory: KVM writes a clock to where the guest has told it to.
+ */
+void take_back(struct vm *vm, struct scene *scene)
+{
+	struct note *note = &scene->note;
+	struct why why;
+	uint64_t shared;
+
+	note->state = NOTE_COMPLETE;
+	/* With --override it stays as stale as it was. */
+	if (!file_note(vm, note, &why) ||
+	    (!vm->override && (!memory_parts(vm, scene->pid, note, &shared, &why) ||
+			       !file_note(vm, note, &why))))
+		complain(vm, "%s", why.text);
+}
+
 static void unclear(struct scene *scene, const char *why)
 {
 	scene->there = THERE_UNCLEAR;
@@ -139,23 +161,9 @@ static void settle_running(struct vm *vm, struct scene *scene, const char *statu
 	}
 }
 
-/* QEMU runs, and what was saved is there: complete, so the guest does not run on from it. */
-static void settle_complete(struct vm *vm, struct scene *scene, const char *status)
+/* It is saved, and has no need of this QEMU. */
+static void end_and_judge(struct vm *vm, struct scene *scene)
 {
-	if (!strcmp(status, "running")) {
-		/* Somebody has let it go on by other means. */
-		complain(vm, "it runs: what was saved of it is used up");
-		goes_on(vm, scene);
-		return;
-	}
-	if (memory_compare(&scene->note, &scene->why) != PARTS_FRESH) {
-		char why[1100];
-
-		snprintf(why, sizeof(why), "QEMU has it, stopped, and %s", scene->why.text);
-		unclear(scene, why);
-		return;
-	}
-	complain(vm, "it is saved, and a QEMU that was in the middle of that ends");
 	if (!qemu_end(vm, &scene->qmp, scene->pid)) {
 		unclear(scene, "QEMU does not end");
 		return;
@@ -163,6 +171,33 @@ static void settle_complete(struct vm *vm, struct scene *scene, const char *stat
 	scene->pid = 0;
 	scene->finished = true;
 	judge_saved(vm, scene);
+}
+
+/* QEMU runs, and what was saved is there: complete, so the guest does not run on from it. */
+static void settle_complete(struct vm *vm, struct scene *scene, const char *status)
+{
+	enum parts parts;
+	bool loaded;
+
+	if (!strcmp(status, "running")) {
+		/* Somebody has let it go on by other means. */
+		complain(vm, "it runs: what was saved of it is used up");
+		goes_on(vm, scene);
+		return;
+	}
+	parts = memory_compare(&scene->note, &scene->why);
+	/* To load it may have written to its memory. That it has not run since, who can tell? */
+	loaded = parts == PARTS_WRITTEN && !strcmp(status, "paused");
+	if (parts != PARTS_FRESH && !(loaded && vm->override)) {
+		char why[1100];
+
+		snprintf(why, sizeof(why), "QEMU has it, stopped, and %s%s", scene->why.text,
+			 loaded ? " (see --override)" : "");
+		unclear(scene, why);
+		return;
+	}
+	complain(vm, "it is saved, and a QEMU that was in the middle of that ends");
+	end_and_judge(vm, scene);
 }
 
 /* QEMU had read it all when somebody was about to let it go on. */
@@ -173,7 +208,13 @@ static void settle_resuming(struct vm *vm, struct scene *scene, const char *stat
 		return;
 	}
 	if (!scene->note.paused && !guest_cont(&scene->qmp)) {
-		unclear(scene, scene->qmp.why.text);
+		if (!scene->qmp.refused || strcmp(status, "paused")) {
+			unclear(scene, scene->qmp.why.text);
+			return;
+		}
+		complain(vm, "%s: it stays saved", scene->qmp.why.text);
+		take_back(vm, scene);
+		end_and_judge(vm, scene);
 		return;
 	}
 	if (goes_on(vm, scene))

@@ -12,10 +12,12 @@
 /* So much is reserved before QEMU can tell how much it may be. */
 #define ROOM_AT_LEAST	(2 << 20)
 
-/* Nothing of the guest has run, and nothing was lost: end QEMU, and say why. */
+/* Nothing of the guest has run, and nothing is lost: end QEMU, and say why. */
 static int give_up(struct vm *vm, struct scene *scene, const char *why)
 {
 	scene->pid = qemu_pid(vm);
+	if (scene->pid && scene->loaded)
+		take_back(vm, scene);
 	if (scene->pid)
 		qemu_end(vm, &scene->qmp, scene->pid);
 	complain(vm, "%s", why);
@@ -173,6 +175,7 @@ static bool load(struct vm *vm, struct qmp *qmp, struct why *why)
 static bool bring_back(struct vm *vm, struct scene *scene, const char *machine, struct why *why)
 {
 	struct qmp *qmp = &scene->qmp;
+	bool good;
 
 	if (!launch(vm, scene, machine, true, why) || !cpu_suffices(vm, scene, why) ||
 	    !memory_fresh(vm, scene, why))
@@ -181,7 +184,12 @@ static bool bring_back(struct vm *vm, struct scene *scene, const char *machine, 
 		*why = qmp->why;
 		return false;
 	}
-	if (!load(vm, qmp, why))
+	/* Who is told to end waits for this: until QEMU has ended it, memory may change. */
+	qmp->interruptible = false;
+	good = load(vm, qmp, why);
+	qmp->interruptible = true;
+	scene->loaded = qmp->migration != MIGRATION_NONE;
+	if (!good)
 		return false;
 	if (!guest_restart_mode(qmp, false)) {
 		*why = qmp->why;
@@ -193,7 +201,7 @@ static bool bring_back(struct vm *vm, struct scene *scene, const char *machine, 
 	return false;
 }
 
-/* From here on there is no way back. */
+/* From here on there is no way back, unless QEMU refuses. */
 static int let_go_on(struct vm *vm, struct scene *scene)
 {
 	struct note *note = &scene->note;
@@ -204,7 +212,10 @@ static int let_go_on(struct vm *vm, struct scene *scene)
 	if (!file_note(vm, note, &why))
 		return give_up(vm, scene, why.text);
 	if (!note->paused && !guest_cont(&scene->qmp)) {
-		complain(vm, "%s", scene->qmp.why.text);
+		why = scene->qmp.why;
+		if (scene->qmp.refused)
+			return give_up(vm, scene, why.text);
+		complain(vm, "%s", why.text);
 		complain(vm, "QEMU has it, and does not let it go on: start it again");
 		return STATUS_FAILED;
 	}

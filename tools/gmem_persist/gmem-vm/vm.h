@@ -93,6 +93,7 @@ enum migration {
  * @minor: its second number
  * @migration: of which it has spoken
  * @shut_down: it has said that the guest has shut down
+ * @refused: it has answered the last command, by an error
  * @why: what went wrong last
  */
 struct qmp {
@@ -109,6 +110,7 @@ struct qmp {
 	int minor;
 	enum migration migration;
 	bool shut_down;
+	bool refused;
 	struct why why;
 };
 
@@ -198,6 +200,7 @@ enum there {
  * @finished: what an earlier call left half done has been finished: the guest goes on, or is
  *	saved
  * @overridable: of THERE_STALE: an operator may know better
+ * @loaded: QEMU has loaded what was saved, or tried to, and may have written to the memory
  * @why: a sentence
  */
 struct scene {
@@ -207,12 +210,14 @@ struct scene {
 	struct note note;
 	bool finished;
 	bool overridable;
+	bool loaded;
 	struct why why;
 };
 
 /* settle.c */
 void settle(struct vm *vm, struct scene *scene);
 void look(struct vm *vm, struct scene *scene);
+void take_back(struct vm *vm, struct scene *scene);
 void scene_close(struct scene *scene);
 
 /* start.c, save.c */
