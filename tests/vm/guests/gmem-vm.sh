@@ -247,6 +247,14 @@ refuse)
 	require "until it is let go on" gmem-qmp "$GMEM_RUN/vm.qmp" cont
 	check "as if nothing had been" runs
 
+	sed -i 's/^MEMORY=.*/MEMORY=96M/' "$GMEM_CONF/vm.conf"
+	require "its settings are edited while it runs, and it is saved" run 0 save vm
+	check "by these it is refused" run 3 start vm
+	check "for a reason" says "it is of a VM with MEMORY=65536K"
+	sed -i 's/^MEMORY=.*/MEMORY=64M/' "$GMEM_CONF/vm.conf"
+	check "they are corrected: it goes on" run 0 start vm
+	check "as if nothing had been" runs
+
 	require "saved" run 0 save vm
 	for at in 0 9 30 100 4095 4096 9999; do
 		flip $at

@@ -41,6 +41,22 @@ static bool is_size(const char *text)
 	       (!text[digits] || (strchr("kKmMgGtT", text[digits]) && !text[digits + 1]));
 }
 
+/**
+ * conf_size - how much a MEMORY= is
+ * @text: that
+ *
+ * Return: bytes.
+ */
+uint64_t conf_size(const char *text)
+{
+	static const char units[] = "kmgt";
+	char *unit;
+	const uint64_t number = strtoull(text, &unit, 10);
+	const char *at = *unit ? strchr(units, tolower((unsigned char)*unit)) : NULL;
+
+	return at ? number << 10 * (at - units + 1) : number;
+}
+
 /* A number of at most six digits */
 static bool parse_count(const char *text, int *count)
 {

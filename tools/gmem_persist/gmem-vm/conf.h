@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /**
  * struct conf - the settings of a VM; gmem-vm.8 tells what each means
@@ -31,6 +32,7 @@ struct conf {
 
 bool conf_parse(char *answer, size_t length, struct conf *conf, const char **why);
 int conf_read(const char *path, struct conf *conf, const char **why);
+uint64_t conf_size(const char *text);
 bool conf_has_word(const struct conf *conf, const char *word);
 char *conf_next_path(const struct conf *conf, size_t *arg, size_t *offset);
 bool conf_name_good(const char *name);

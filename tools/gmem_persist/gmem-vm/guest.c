@@ -158,6 +158,27 @@ bool guest_machine(struct qmp *qmp, char machine[NOTE_WORD])
 	return true;
 }
 
+/**
+ * guest_memory - how much memory it began with
+ * @qmp: the session
+ * @memory: is set, to a size that MEMORY= could have; the settings may be others by now
+ *
+ * Return: false, and a reason in the session.
+ */
+bool guest_memory(struct qmp *qmp, char memory[NOTE_WORD])
+{
+	json_t *sizes = qmp_call(qmp, "query-memory-size-summary", NULL);
+	json_int_t bytes;
+	bool told = sizes && !json_unpack(sizes, "{s:I}", "base-memory", &bytes);
+
+	if (told)
+		snprintf(memory, NOTE_WORD, "%lldK", (long long)bytes >> 10);
+	else if (sizes)
+		WHY(&qmp->why, "QEMU does not tell the size of its memory");
+	json_decref(sizes);
+	return told;
+}
+
 static void add_word(struct cpu *cpu, json_t *found)
 {
 	json_int_t leaf, subleaf = 0, bits;

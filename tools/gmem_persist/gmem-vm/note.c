@@ -5,7 +5,7 @@
  *
  *   gmem-vm 3
  *   name vm0
- *   memory 4G
+ *   memory 4194304K
  *   state complete		or resuming
  *   guest running		or paused
  *   machine pc-q35-10.0

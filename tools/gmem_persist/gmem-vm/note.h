@@ -42,7 +42,7 @@ struct note_part {
  * @state: how far it has come
  * @paused: the guest did not run when it was saved, and shall not then
  * @name: the VM's
- * @memory: its MEMORY=
+ * @memory: how much memory it began with, as in MEMORY=
  * @machine: QEMU's name of the machine, with its version
  * @qemu: QEMU's version
  * @cpu: the features that the guest knows

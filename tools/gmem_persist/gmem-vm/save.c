@@ -133,13 +133,12 @@ static bool get_ready(struct vm *vm, struct scene *scene, struct note *note, str
 	char status[32];
 
 	snprintf(note->name, sizeof(note->name), "%s", vm->name);
-	snprintf(note->memory, sizeof(note->memory), "%s", vm->conf.memory);
 	snprintf(note->qemu, sizeof(note->qemu), "%s", qmp->version);
 	if (!memory_parts(vm, scene->pid, note, &shared, why))
 		return false;
 	if (!guest_can_be_saved(qmp) || !guest_status(qmp, status) ||
-	    !guest_machine(qmp, note->machine) || !guest_cpu(qmp, &note->cpu) ||
-	    !guest_state_bytes(qmp, shared, &bytes)) {
+	    !guest_machine(qmp, note->machine) || !guest_memory(qmp, note->memory) ||
+	    !guest_cpu(qmp, &note->cpu) || !guest_state_bytes(qmp, shared, &bytes)) {
 		*why = qmp->why;
 		return false;
 	}

@@ -68,9 +68,9 @@ static void judge_saved(struct vm *vm, struct scene *scene)
 		stale(scene, false, why);
 		return;
 	}
-	if (strcmp(note->memory, vm->conf.memory)) {
+	if (conf_size(note->memory) != conf_size(vm->conf.memory)) {
 		snprintf(why, sizeof(why), "it is of a VM with MEMORY=%s", note->memory);
-		stale(scene, false, why);
+		stale(scene, true, why);
 		return;
 	}
 	parts = memory_compare(note, &scene->why);

@@ -87,6 +87,13 @@ static void conf_values(void)
 	CHECK(!conf_of("4G", "1.5") && !conf_of("4G", "99999999999999"));
 }
 
+static void conf_sizes(void)
+{
+	CHECK(conf_size("4G") == 4ULL << 30 && conf_size("4194304K") == 4ULL << 30);
+	CHECK(conf_size("1t") == 1ULL << 40 && conf_size("512m") == 512 << 20);
+	CHECK(conf_size("4096") == 4096);
+}
+
 static int read_file(const char *text, struct conf *conf)
 {
 	char path[] = "/tmp/gmem-vm-unit-XXXXXX";
@@ -406,8 +413,8 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } tests[] = {
-	TEST(conf_good), TEST(conf_half), TEST(conf_values), TEST(conf_shell), TEST(conf_paths),
-	TEST(conf_names), TEST(cpu_text), TEST(cpu_bad_text), TEST(cpu_compare),
+	TEST(conf_good), TEST(conf_half), TEST(conf_values), TEST(conf_sizes), TEST(conf_shell),
+	TEST(conf_paths), TEST(conf_names), TEST(cpu_text), TEST(cpu_bad_text), TEST(cpu_compare),
 	TEST(cpu_all_names), TEST(note_round), TEST(note_damage), TEST(note_before),
 	TEST(note_limits), TEST(parse_maps), TEST(parse_ram), TEST(parse_jobs),
 	TEST(qmp_event),

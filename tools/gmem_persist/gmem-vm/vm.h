@@ -133,6 +133,7 @@ bool guest_restart_mode(struct qmp *qmp, bool on);
 bool guest_in_restart_mode(struct qmp *qmp, bool *on);
 bool guest_migration_state(struct qmp *qmp, char status[32], struct why *why);
 bool guest_call_off(struct qmp *qmp, bool cont);
+bool guest_memory(struct qmp *qmp, char memory[NOTE_WORD]);
 bool guest_machine(struct qmp *qmp, char machine[NOTE_WORD]);
 bool guest_cpu(struct qmp *qmp, struct cpu *cpu);
 bool guest_state_bytes(struct qmp *qmp, uint64_t shared, uint64_t *bytes);
