@@ -286,6 +286,13 @@ refuse)
 	check "unless it shall be what is there" run 0 start --keep-memory vm
 	check "its own" test "$(uuid "$fs/vm")" = "$ram"
 	check "and the other" test "$(uuid "$fs/dimm")" = "$dimm"
+
+	require "saved" run 0 save vm
+	sed -i 's#/dimm,#/dimm2,#' "$GMEM_CONF/vm.conf"
+	check "settings with other memory: refused" run 1 start vm
+	check "for a reason" says "$fs/dimm2 is no memory that it had"
+	sed -i 's#/dimm2,#/dimm,#' "$GMEM_CONF/vm.conf"
+	check "with its own it goes on" run 0 start vm
 	kill_qemu vm
 	;;
 stop)

@@ -129,6 +129,38 @@ static bool cpu_suffices(struct vm *vm, struct scene *scene, struct why *why)
 	return false;
 }
 
+static bool has_memory(const struct note *note, const char *uuid)
+{
+	for (size_t i = 0; i < note->nr_parts; i++)
+		if (!strcmp(note->parts[i].uuid, uuid))
+			return true;
+	return false;
+}
+
+/* Has this QEMU mapped the memory that the guest had, all of it and no other? */
+static bool memory_same(struct vm *vm, struct scene *scene, struct why *why)
+{
+	struct note now = { 0 };
+	uint64_t shared;
+	bool same = memory_parts(vm, scene->pid, &now, &shared, why);
+
+	if (same && now.nr_parts != scene->note.nr_parts) {
+		WHY(why, "its memory was %zu files, and is %zu now", scene->note.nr_parts,
+		    now.nr_parts);
+		same = false;
+	}
+	for (size_t i = 0; same && i < now.nr_parts; i++) {
+		same = has_memory(&scene->note, now.parts[i].uuid);
+		if (!same)
+			WHY(why, "%s is no memory that it had", now.parts[i].path);
+	}
+	note_clear(&now);
+	if (same || !vm->override)
+		return same;
+	log_override(vm, why->text);
+	return true;
+}
+
 /* Since it was saved, until now, when nobody else can write to it any more */
 static bool memory_fresh(struct vm *vm, struct scene *scene, struct why *why)
 {
@@ -178,7 +210,7 @@ static bool bring_back(struct vm *vm, struct scene *scene, const char *machine, 
 	bool good;
 
 	if (!launch(vm, scene, machine, true, why) || !cpu_suffices(vm, scene, why) ||
-	    !memory_fresh(vm, scene, why))
+	    !memory_fresh(vm, scene, why) || !memory_same(vm, scene, why))
 		return false;
 	if (!guest_restart_mode(qmp, true)) {
 		*why = qmp->why;
