@@ -212,10 +212,20 @@ room)
 	mount -o remount,size=64M /tmp/small
 	check "one that is not: saved" run 0 save vm
 	check "there" test -s /tmp/small/vm.state
+	ram=$(uuid "$fs/vm")
+	mount -t tmpfs none /tmp/small
+	check "the disk is not mounted: not taken for a new one" run 3 start vm
+	check "for a reason" says "/tmp/small/vm.state is not there"
+	check "its memory is kept" test "$(uuid "$fs/vm")" = "$ram"
+	umount /tmp/small
 	check "goes on from there" run 0 start vm
 	check "as if nothing had been" runs
 	check "shut down" run 0 shutdown vm
 	check "it leaves no room behind" test ! -e /tmp/small/vm.room
+	check "and no mark" test ! -e "$fs/vm.saved"
+	export GMEM_STATE=/tmp/nowhere
+	check "with nowhere to save it, it is not started" run 1 start vm
+	check "and its memory is kept" test "$(uuid "$fs/vm")" = "$ram"
 	;;
 refuse)
 	for name in .x vm.state vm.room a,b a/b ''; do

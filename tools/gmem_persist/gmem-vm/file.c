@@ -6,6 +6,9 @@
  * saved is written there; when all of it is there it is renamed, and is NAME.state from that
  * moment. When the guest goes on it is renamed back, so that no step needs room that is not
  * there already.
+ *
+ * If that is elsewhere than the memory, on a disk that may not be there when the guest shall go
+ * on, the file NAME.saved, which is empty, stands beside the memory for as long.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -76,6 +79,45 @@ static bool write_note(int fd, const char *path, const struct note *note, struct
 	return false;
 }
 
+static bool make_mark(const struct vm *vm, struct why *why)
+{
+	int fd;
+
+	if (!vm->elsewhere)
+		return true;
+	fd = open(vm->mark, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0) {
+		WHY(why, "cannot make %s: %m", vm->mark);
+		return false;
+	}
+	close(fd);
+	return true;
+}
+
+/**
+ * file_remove_mark - it is not saved any more
+ * @vm: the VM
+ * @why: why not
+ *
+ * Return: false: the mark is still there.
+ */
+bool file_remove_mark(const struct vm *vm, struct why *why)
+{
+	if (access(vm->mark, F_OK) || !unlink(vm->mark))
+		return true;
+	WHY(why, "cannot remove %s: %m", vm->mark);
+	return false;
+}
+
+/**
+ * file_is_missing - it was saved, and that is not where it should be
+ * @vm: the VM, of which there is no QEMU
+ */
+bool file_is_missing(const struct vm *vm)
+{
+	return access(vm->state, F_OK) && !access(vm->mark, F_OK);
+}
+
 /**
  * file_commit - what is in the room is what was saved, from now on
  * @vm: the VM
@@ -90,11 +132,12 @@ bool file_commit(const struct vm *vm, int fd, struct note *note, struct why *why
 	/* What was there before may have been longer. That it stays longer does no harm. */
 	if (ftruncate(fd, NOTE_SIZE + note->length))
 		complain(vm, "cannot cut %s: %m", vm->room);
-	if (!write_note(fd, vm->room, note, why))
+	if (!write_note(fd, vm->room, note, why) || !make_mark(vm, why))
 		return false;
 	if (!rename(vm->room, vm->state))
 		return true;
 	WHY(why, "cannot rename %s: %m", vm->room);
+	unlink(vm->mark);
 	return false;
 }
 
@@ -204,6 +247,8 @@ bool file_note(const struct vm *vm, const struct note *note, struct why *why)
  */
 bool file_use_up(const struct vm *vm, struct why *why)
 {
+	if (!file_remove_mark(vm, why))
+		return false;
 	if (!rename(vm->state, vm->room) || errno == ENOENT)
 		return true;
 	WHY(why, "cannot rename %s: %m", vm->state);

@@ -292,6 +292,7 @@ static int status_of(struct vm *vm)
 static int drop(struct vm *vm)
 {
 	int status = prepare(vm, false);
+	struct why why;
 
 	if (status)
 		return status;
@@ -301,6 +302,10 @@ static int drop(struct vm *vm)
 	}
 	if (unlink(vm->state) && errno != ENOENT) {
 		complain(vm, "cannot remove %s: %m", vm->state);
+		return STATUS_FAILED;
+	}
+	if (!file_remove_mark(vm, &why)) {
+		complain(vm, "%s", why.text);
 		return STATUS_FAILED;
 	}
 	file_remove_room(vm);
@@ -358,6 +363,8 @@ static bool configure(struct vm *vm)
 	vm->memory = text("%s/%s", memory, vm->name);
 	vm->state = text("%s/%s.state", state, vm->name);
 	vm->room = text("%s/%s.room", state, vm->name);
+	vm->elsewhere = strcmp(state, memory);
+	vm->mark = text("%s/%s.saved", memory, vm->name);
 	vm->socket = text("%s/%s.qmp", run, vm->name);
 	vm->pidfile = text("%s/%s.pid", run, vm->name);
 	vm->lock = text("%s/%s.lock", run, vm->name);

@@ -99,6 +99,8 @@ void look(struct vm *vm, struct scene *scene)
 		judge_saved(vm, scene);
 	else if (scene->why.text[0])
 		stale(scene, false, text("%s %s", vm->state, scene->why.text));
+	else if (file_is_missing(vm))
+		stale(scene, false, text("%s is not there", vm->state));
 }
 
 /**
@@ -151,6 +153,8 @@ static void settle_running(struct vm *vm, struct scene *scene, const char *statu
 		unclear(scene, "QEMU waits for what was saved, and that is gone");
 	} else if (saving) {
 		complain(vm, "saving it did not come to an end: it goes on");
+		if (!file_remove_mark(vm, &scene->why))
+			complain(vm, "%s", scene->why.text);
 		scene->finished = guest_call_off(qmp, true);
 		if (!scene->finished)
 			unclear(scene, qmp->why.text);

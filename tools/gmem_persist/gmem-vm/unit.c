@@ -155,6 +155,7 @@ static void conf_names(void)
 	CHECK(!conf_name_good(longest) && !conf_name_good("") && !conf_name_good(".x"));
 	CHECK(!conf_name_good("a/b") && !conf_name_good("a,b") && !conf_name_good("a\nb"));
 	CHECK(!conf_name_good("vm0.state") && !conf_name_good("vm0.room"));
+	CHECK(!conf_name_good("vm0.saved"));
 	CHECK(conf_name_good("state") && conf_name_good("vm.states"));
 }
 

@@ -30,6 +30,8 @@ enum status {
  * @memory: path of its memory
  * @state: path of what was saved
  * @room: path of the file that holds room for that, and becomes it
+ * @elsewhere: that is not where the memory is
+ * @mark: path of a file beside the memory, which is there while the VM is saved elsewhere
  * @socket: path of QEMU's QMP socket
  * @pidfile: path of QEMU's pidfile, which QEMU has locked for as long as it lives
  * @lock: path of the lock
@@ -43,6 +45,8 @@ struct vm {
 	char *memory;
 	char *state;
 	char *room;
+	bool elsewhere;
+	char *mark;
 	char *socket;
 	char *pidfile;
 	char *lock;
@@ -167,6 +171,8 @@ int file_open_room(const struct vm *vm, struct why *why);
 bool file_commit(const struct vm *vm, int fd, struct note *note, struct why *why);
 bool file_read(const struct vm *vm, struct note *note, struct why *why);
 bool file_note(const struct vm *vm, const struct note *note, struct why *why);
+bool file_is_missing(const struct vm *vm);
+bool file_remove_mark(const struct vm *vm, struct why *why);
 bool file_use_up(const struct vm *vm, struct why *why);
 void file_remove_room(const struct vm *vm);
 
