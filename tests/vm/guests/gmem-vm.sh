@@ -304,6 +304,9 @@ refuse)
 	sed -i 's#/dimm2,#/dimm,#' "$GMEM_CONF/vm.conf"
 	check "with its own it goes on" run 0 start vm
 	kill_qemu vm
+	sed -i 's#/gmem/dimm,#/tmp/dimm,#' "$GMEM_CONF/vm.conf"
+	check "memory that this kernel will take with it: refused" run 1 start vm
+	check "for a reason" says "its memory /tmp/dimm is not on gmemfs and would be lost"
 	;;
 stop)
 	sed -i 's/^PATIENCE=.*/PATIENCE=3/' "$GMEM_CONF/vm.conf"

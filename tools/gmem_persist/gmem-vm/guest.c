@@ -179,6 +179,48 @@ bool guest_memory(struct qmp *qmp, char memory[NOTE_WORD])
 	return told;
 }
 
+/* The same for one of the files */
+static bool keep_file(struct qmp *qmp, const char *name)
+{
+	char *object = text("/objects/%s", name);
+	json_t *share = qmp_call(qmp, "qom-get", json_pack("{s:s,s:s}", "path", object,
+							   "property", "share"));
+	char *path = share ? qmp_text(qmp, "qom-get", json_pack("{s:s,s:s}", "path", object,
+								"property", "mem-path"), NULL) : NULL;
+	bool kept = path && !(json_is_true(share) && memory_is_lost(path));
+
+	if (path && !kept)
+		WHY(&qmp->why, "its memory %s is not on gmemfs and would be lost", path);
+	free(path);
+	json_decref(share);
+	free(object);
+	return kept;
+}
+
+/**
+ * guest_keeps_files - what QEMU has in files as memory is there when the guest goes on
+ * @qmp: the session
+ *
+ * QEMU saves no memory of a file that it shares.
+ *
+ * Return: false, and a reason in the session: it would not be.
+ */
+bool guest_keeps_files(struct qmp *qmp)
+{
+	json_t *objects = qmp_call(qmp, "qom-list", json_pack("{s:s}", "path", "/objects"));
+	bool kept = objects;
+	const char *name, *type;
+	json_t *object;
+	size_t i;
+
+	json_array_foreach(objects, i, object)
+		if (kept && !json_unpack(object, "{s:s,s:s}", "name", &name, "type", &type) &&
+		    !strcmp(type, "child<memory-backend-file>"))
+			kept = keep_file(qmp, name);
+	json_decref(objects);
+	return kept;
+}
+
 static void add_word(struct cpu *cpu, json_t *found)
 {
 	json_int_t leaf, subleaf = 0, bits;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/gmem_persist.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,22 @@ bool memory_on_gmemfs(const char *path)
 	struct statfs fs;
 
 	return !statfs(path, &fs) && fs.f_type == GMEMFS_MAGIC;
+}
+
+/**
+ * memory_is_lost - is it in a file that this kernel will not hand over
+ * @path: the file, or the folder in which QEMU has made one
+ *
+ * A file on a disk is not, and a device has its own memory.
+ */
+bool memory_is_lost(const char *path)
+{
+	struct stat status;
+	struct statfs fs;
+
+	return !stat(path, &status) && (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode)) &&
+	       !statfs(path, &fs) &&
+	       (fs.f_type == TMPFS_MAGIC || fs.f_type == HUGETLBFS_MAGIC || fs.f_type == RAMFS_MAGIC);
 }
 
 /* Open it to ask what it is: by an access mode that is in nobody's way */

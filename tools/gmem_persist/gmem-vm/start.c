@@ -57,7 +57,7 @@ static bool launch(struct vm *vm, struct scene *scene, const char *machine, bool
 		WHY(why, "QEMU has ended again");
 		return false;
 	}
-	if (!qmp_open(qmp, vm) || !guest_can_be_saved(qmp)) {
+	if (!qmp_open(qmp, vm) || !guest_can_be_saved(qmp) || !guest_keeps_files(qmp)) {
 		*why = qmp->why;
 		return false;
 	}

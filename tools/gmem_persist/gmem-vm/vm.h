@@ -139,6 +139,7 @@ bool guest_migration_state(struct qmp *qmp, char status[32], struct why *why);
 bool guest_call_off(struct qmp *qmp, bool cont);
 bool guest_memory(struct qmp *qmp, char memory[NOTE_WORD]);
 bool guest_machine(struct qmp *qmp, char machine[NOTE_WORD]);
+bool guest_keeps_files(struct qmp *qmp);
 bool guest_cpu(struct qmp *qmp, struct cpu *cpu);
 bool guest_state_bytes(struct qmp *qmp, uint64_t shared, uint64_t *bytes);
 bool guest_can_be_saved(struct qmp *qmp);
@@ -158,6 +159,7 @@ enum parts {
 };
 
 bool memory_on_gmemfs(const char *path);
+bool memory_is_lost(const char *path);
 bool memory_parts(const struct vm *vm, pid_t pid, struct note *note, uint64_t *shared,
 		  struct why *why);
 enum parts memory_compare(const struct note *note, struct why *why);
