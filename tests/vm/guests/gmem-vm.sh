@@ -304,7 +304,10 @@ refuse)
 	sed -i 's#/dimm2,#/dimm,#' "$GMEM_CONF/vm.conf"
 	check "with its own it goes on" run 0 start vm
 	kill_qemu vm
-	sed -i 's#/gmem/dimm,#/tmp/dimm,#' "$GMEM_CONF/vm.conf"
+	sed -i 's#/dimm,#/dimm,discard-data=on,#' "$GMEM_CONF/vm.conf"
+	check "memory that QEMU would clear: refused" run 2 start vm
+	check "for a reason" says "with discard-data=on, QEMU would clear what is to be kept"
+	sed -i 's#/gmem/dimm,discard-data=on,#/tmp/dimm,#' "$GMEM_CONF/vm.conf"
 	check "memory that this kernel will take with it: refused" run 1 start vm
 	check "for a reason" says "its memory /tmp/dimm is not on gmemfs and would be lost"
 	;;

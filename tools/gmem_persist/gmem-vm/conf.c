@@ -202,6 +202,30 @@ bool conf_has_word(const struct conf *conf, const char *word)
 	return false;
 }
 
+/**
+ * conf_discards - shall QEMU clear memory when it ends
+ * @conf: the settings
+ *
+ * Understands discard-data= as words of a line, and as JSON.
+ */
+bool conf_discards(const struct conf *conf)
+{
+	static const char key[] = "discard-data";
+
+	for (size_t i = 0; i < conf->nr_args; i++) {
+		const char *at = conf->args[i];
+
+		while ((at = strstr(at, key))) {
+			at += strlen(key);
+			at += strspn(at, "\" :=\t\n");
+			/* on, yes, y, true */
+			if (*at && strchr("oyt", *at) && strncmp(at, "of", 2))
+				return true;
+		}
+	}
+	return false;
+}
+
 /* The value at @at, which ends where QEMU's words end: two commas stand for one. */
 static char *copy_value(const char *at, char quote)
 {

@@ -179,16 +179,20 @@ bool guest_memory(struct qmp *qmp, char memory[NOTE_WORD])
 	return told;
 }
 
-/* The same for one of the files */
+/* The same for one of the files. Nor shall QEMU clear it when it ends. */
 static bool keep_file(struct qmp *qmp, const char *name)
 {
-	char *object = text("/objects/%s", name);
+	char *object = text("/objects/%s", name), *path = NULL;
 	json_t *share = qmp_call(qmp, "qom-get", json_pack("{s:s,s:s}", "path", object,
 							   "property", "share"));
-	char *path = share ? qmp_text(qmp, "qom-get", json_pack("{s:s,s:s}", "path", object,
-								"property", "mem-path"), NULL) : NULL;
-	bool kept = path && !(json_is_true(share) && memory_is_lost(path));
+	bool kept = share && qmp_do(qmp, "qom-set",
+				    json_pack("{s:s,s:s,s:b}", "path", object,
+					      "property", "discard-data", "value", 0));
 
+	if (kept)
+		path = qmp_text(qmp, "qom-get", json_pack("{s:s,s:s}", "path", object,
+							  "property", "mem-path"), NULL);
+	kept = path && !(json_is_true(share) && memory_is_lost(path));
 	if (path && !kept)
 		WHY(&qmp->why, "its memory %s is not on gmemfs and would be lost", path);
 	free(path);

@@ -327,8 +327,13 @@ static int start_what_is_there(struct vm *vm, struct scene *scene)
 int start(struct vm *vm)
 {
 	struct scene scene;
-	int status = prepare(vm, false);
+	int status;
 
+	if (conf_discards(&vm->conf)) {
+		complain(vm, "with discard-data=on, QEMU would clear what is to be kept");
+		return STATUS_USAGE;
+	}
+	status = prepare(vm, false);
 	if (status)
 		return status;
 	settle(vm, &scene);

@@ -145,6 +145,23 @@ static void conf_paths(void)
 	CHECK(!conf_next_path(&conf, &arg, &offset));
 }
 
+static bool discards(const char *word)
+{
+	char *args[2] = { "-object", (char *)word };
+	struct conf conf = { .args = args, .nr_args = 2 };
+
+	return conf_discards(&conf);
+}
+
+static void conf_discarding(void)
+{
+	CHECK(discards("memory-backend-file,discard-data=on,id=a") && discards("discard-data=yes"));
+	CHECK(discards("discard-data=off,discard-data=true"));
+	CHECK(discards("{\"discard-data\": true}") && discards("{\"discard-data\":true}"));
+	CHECK(!discards("discard-data=off") && !discards("discard-data=no,share=on"));
+	CHECK(!discards("{\"discard-data\": false}") && !discards("x") && !discards("discard-data"));
+}
+
 static void conf_names(void)
 {
 	char longest[202];
@@ -415,7 +432,7 @@ static const struct {
 	void (*run)(void);
 } tests[] = {
 	TEST(conf_good), TEST(conf_half), TEST(conf_values), TEST(conf_sizes), TEST(conf_shell),
-	TEST(conf_paths), TEST(conf_names), TEST(cpu_text), TEST(cpu_bad_text), TEST(cpu_compare),
+	TEST(conf_paths), TEST(conf_discarding), TEST(conf_names), TEST(cpu_text), TEST(cpu_bad_text), TEST(cpu_compare),
 	TEST(cpu_all_names), TEST(note_round), TEST(note_damage), TEST(note_before),
 	TEST(note_limits), TEST(parse_maps), TEST(parse_ram), TEST(parse_jobs),
 	TEST(qmp_event),
