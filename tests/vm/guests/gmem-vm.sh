@@ -330,6 +330,14 @@ stop)
 		require "goes on" run 0 start vm
 	done
 	require "a kernel is loaded" load_stage
+	mv "$GMEM_CONF/vm.conf" /tmp/
+	echo "QEMU_ARGS='" > "$GMEM_CONF/vm.conf"
+	check "kexec.target, and settings that cannot be read" host_does kexec.target
+	check "which is said" says "vm.conf is no shell file"
+	check "it is saved" is_saved
+	check "but it does not start by them" run 2 start vm
+	mv /tmp/vm.conf "$GMEM_CONF/"
+	require "goes on" run 0 start vm
 	check "kexec.target" host_does kexec.target
 	check "it is saved" is_saved
 	require "goes on" run 0 start vm

@@ -12,7 +12,7 @@
  * @machine: MACHINE=
  * @cpu: CPU=
  * @granule: GRANULE=
- * @memory: MEMORY=, a number and a unit
+ * @memory: MEMORY=, a number and a unit; "": the settings could not be read
  * @patience: PATIENCE=, in seconds, at least 1
  * @args: the words of QEMU_ARGS=
  * @nr_args: how many there are

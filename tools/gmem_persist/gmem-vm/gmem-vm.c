@@ -353,9 +353,13 @@ static const char *folder(const char *variable, const char *usual)
 	return set && *set ? set : usual;
 }
 
-/* False, and a word to the caller: there are no such settings. */
+/* What a guest that runs needs of its settings, if they cannot be read */
+static const struct conf without_settings = { .memory = "", .patience = 60 };
+
+/* False, and a word to the caller: there are no settings with which it could start. */
 static bool configure(struct vm *vm)
 {
+	bool good = false;
 	const char *memory = folder("GMEM_DIR", "/gmem"), *run = folder("GMEM_RUN", "/run/gmem");
 	const char *state = folder("GMEM_STATE", memory), *why;
 	char *path = text("%s/%s.conf", folder("GMEM_CONF", "/etc/gmem"), vm->name);
@@ -368,16 +372,16 @@ static bool configure(struct vm *vm)
 	vm->socket = text("%s/%s.qmp", run, vm->name);
 	vm->pidfile = text("%s/%s.pid", run, vm->name);
 	vm->lock = text("%s/%s.lock", run, vm->name);
-	if (access(path, R_OK)) {
+	if (access(path, R_OK))
 		complain(vm, "no %s", path);
-		return false;
-	}
-	if (conf_read(path, &vm->conf, &why)) {
+	else if (conf_read(path, &vm->conf, &why))
 		complain(vm, "%s %s", path, why);
-		return false;
-	}
+	else
+		good = true;
+	if (!good)
+		vm->conf = without_settings;
 	free(path);
-	return true;
+	return good;
 }
 
 int main(int argc, char **argv)
@@ -399,5 +403,7 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++)
 		sigaction(signals[i], &action, NULL);
-	return configure(&vm) ? command->run(&vm) : STATUS_USAGE;
+	if (!configure(&vm) && command->run == start)
+		return STATUS_USAGE;
+	return command->run(&vm);
 }

@@ -68,7 +68,7 @@ static void judge_saved(struct vm *vm, struct scene *scene)
 		stale(scene, false, why);
 		return;
 	}
-	if (conf_size(note->memory) != conf_size(vm->conf.memory)) {
+	if (*vm->conf.memory && conf_size(note->memory) != conf_size(vm->conf.memory)) {
 		snprintf(why, sizeof(why), "it is of a VM with MEMORY=%s", note->memory);
 		stale(scene, true, why);
 		return;
