@@ -152,6 +152,25 @@ run() {
 	exits "$want" gmem-vm "$@" > /tmp/said 2>&1 || { cat /tmp/said; return 1; }
 }
 
+# held COMMAND...: do that with a QEMU that waits for /tmp/go before it starts; when it does, go on
+held() {
+	rm -f /tmp/go /tmp/waits
+	cat > /tmp/held <<-EOF
+		#!/bin/sh
+		touch /tmp/waits
+		until [ -e /tmp/go ]; do sleep 0.1; done
+		exec /qemu/$qemu/qemu-system-x86_64 "\$@"
+	EOF
+	chmod +x /tmp/held
+	cp "$GMEM_CONF/vm.conf" /tmp/vm.conf
+	echo QEMU=/tmp/held >> "$GMEM_CONF/vm.conf"
+	"$@" > /tmp/held.said 2>&1 & held=$!
+	until [ -e /tmp/waits ]; do sleep 0.1; done
+}
+
+# let_go: so that it starts
+let_go() { touch /tmp/go; mv /tmp/vm.conf "$GMEM_CONF/"; }
+
 # host_does UNIT: stop the guest, when that is what systemd is about to start
 host_does() {
 	mkdir -p /tmp/fake
@@ -314,6 +333,14 @@ refuse)
 stop)
 	sed -i 's/^PATIENCE=.*/PATIENCE=3/' "$GMEM_CONF/vm.conf"
 	check "it does not run: nothing to do" run 0 stop vm
+	held gmem-vm start vm
+	gmem-vm stop vm > /tmp/said 2>&1 & stop=$!
+	let_go
+	check "a guest that starts" wait $held
+	check "and is stopped meanwhile" wait $stop
+	check "is saved" is_saved
+	gmem-vm drop vm
+	rm /tmp/vm.log
 	for unit in reboot poweroff halt kexec; do
 		require "a new guest" run 0 start vm
 		check "$unit.target" host_does "$unit.target"

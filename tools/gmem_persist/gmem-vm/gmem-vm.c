@@ -227,12 +227,10 @@ static bool stop_running(struct vm *vm, struct scene *scene)
 
 static int stop(struct vm *vm)
 {
+	/* There may be no QEMU yet: who has the lock may be about to start it. */
+	int status = prepare(vm, true);
 	struct scene scene;
-	int status;
 
-	if (!qemu_pid(vm))
-		return STATUS_OK;
-	status = prepare(vm, true);
 	if (status)
 		return status;
 	settle(vm, &scene);
