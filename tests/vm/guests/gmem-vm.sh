@@ -331,14 +331,23 @@ refuse)
 	check "for a reason" says "its memory /tmp/dimm is not on gmemfs and would be lost"
 	;;
 stop)
-	sed -i 's/^PATIENCE=.*/PATIENCE=3/' "$GMEM_CONF/vm.conf"
 	check "it does not run: nothing to do" run 0 stop vm
 	held gmem-vm start vm
 	gmem-vm stop vm > /tmp/said 2>&1 & stop=$!
 	let_go
 	check "a guest that starts" wait $held
 	check "and is stopped meanwhile" wait $stop
-	check "is saved" is_saved
+	require "is saved" is_saved
+	sed -i 's/^PATIENCE=.*/PATIENCE=3/' "$GMEM_CONF/vm.conf"
+	held gmem-vm start vm
+	check "of one that does not come up" run 1 stop vm
+	check "stop does not wait for ever" says "somebody else is starting or stopping it"
+	kill $held
+	check "it can be told to end" exits 1 wait $held
+	check "says so" grep -q "vm: interrupted" /tmp/held.said
+	check "without a QEMU" test "$(qemus)" = 0
+	check "and is saved still" is_saved
+	let_go
 	gmem-vm drop vm
 	rm /tmp/vm.log
 	for unit in reboot poweroff halt kexec; do

@@ -99,6 +99,25 @@ char *text(const char *format, ...)
 	return made;
 }
 
+static void wake(int signal)
+{
+}
+
+/* Get the lock. So long as QEMU may be silent, we may wait. */
+static int lock(struct vm *vm, bool wait)
+{
+	const struct sigaction action = { .sa_handler = wake };
+	int error;
+
+	if (!wait)
+		return flock(vm->lock_fd, LOCK_EX | LOCK_NB);
+	sigaction(SIGALRM, &action, NULL);
+	alarm(vm->conf.patience);
+	error = flock(vm->lock_fd, LOCK_EX);
+	alarm(0);
+	return error;
+}
+
 /* Make a folder, and those above it */
 static bool make_folders(const char *path)
 {
@@ -118,7 +137,7 @@ static bool make_folders(const char *path)
 /**
  * prepare - is this a host on which a VM can be kept, and are we the only one who works on it
  * @vm: the VM
- * @wait: wait for that
+ * @wait: wait for that, for as long as QEMU may be silent
  *
  * The lock is held until we end.
  *
@@ -127,7 +146,7 @@ static bool make_folders(const char *path)
 int prepare(struct vm *vm, bool wait)
 {
 	char *folder = text("%s", vm->memory), *run = text("%s", vm->lock);
-	int status = STATUS_FAILED, error;
+	int status = STATUS_FAILED;
 
 	*strrchr(folder, '/') = '\0';
 	*strrchr(run, '/') = '\0';
@@ -137,11 +156,9 @@ int prepare(struct vm *vm, bool wait)
 		complain(vm, "cannot make %s: %m", run);
 	} else {
 		vm->lock_fd = open(vm->lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-		error = vm->lock_fd < 0 ||
-			flock(vm->lock_fd, LOCK_EX | (wait ? 0 : LOCK_NB));
-		if (!error)
+		if (vm->lock_fd >= 0 && !lock(vm, wait))
 			status = STATUS_OK;
-		else if (errno == EWOULDBLOCK)
+		else if (errno == EWOULDBLOCK || errno == EINTR)
 			complain(vm, "somebody else is starting or stopping it");
 		else
 			complain(vm, "cannot lock %s: %m", vm->lock);

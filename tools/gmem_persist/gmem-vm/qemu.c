@@ -71,11 +71,30 @@ static char **command_line(const struct vm *vm, const char *machine, bool incomi
 	return (char **)words;
 }
 
-/* The exit status of a process that we have started, 1 if a signal has ended it */
-static int wait_for_child(pid_t pid)
+/* Nothing of the guest has run, and nothing shall: QEMU ends, and who waits for it. */
+static void stop_child(const struct vm *vm, pid_t pid)
 {
+	const pid_t qemu = qemu_pid(vm);
+
+	if (qemu)
+		kill(qemu, SIGKILL);
+	kill(pid, SIGTERM);
+}
+
+/*
+ * The exit status of a process that we have started, 1 if a signal has ended it. A signal to us
+ * lets it end: it may hang.
+ */
+static int wait_for_child(const struct vm *vm, pid_t pid)
+{
+	struct pollfd poll_fd = { .fd = open_process(pid), .events = POLLIN };
 	int status;
 
+	/* A signal may come just before: look again soon. */
+	while (poll_fd.fd >= 0 && poll(&poll_fd, 1, 1000) <= 0)
+		if (interrupted)
+			stop_child(vm, pid);
+	close(poll_fd.fd);
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return 1;
@@ -99,7 +118,7 @@ static void __attribute__((noreturn)) launcher(struct vm *vm, char **words)
 	/* Nobody shall wait for the end of what we say. */
 	for (int fd = 0; fd < 3; fd++)
 		close(fd);
-	_exit(pid < 0 ? 1 : wait_for_child(pid));
+	_exit(pid < 0 ? 1 : wait_for_child(vm, pid));
 }
 
 /**
@@ -120,7 +139,7 @@ int qemu_launch(struct vm *vm, const char *machine, bool incoming)
 	if (!pid)
 		launcher(vm, words);
 	free(words);
-	return pid < 0 ? 1 : wait_for_child(pid);
+	return pid < 0 ? 1 : wait_for_child(vm, pid);
 }
 
 /**

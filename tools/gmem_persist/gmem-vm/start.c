@@ -49,7 +49,7 @@ static bool launch(struct vm *vm, struct scene *scene, const char *machine, bool
 
 	qmp_close(qmp);
 	if (qemu_launch(vm, machine, incoming)) {
-		WHY(why, "QEMU did not start");
+		WHY(why, interrupted ? "interrupted" : "QEMU did not start");
 		return false;
 	}
 	scene->pid = qemu_pid(vm);
