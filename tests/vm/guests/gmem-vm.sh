@@ -321,7 +321,12 @@ refuse)
 	check "settings with other memory: refused" run 1 start vm
 	check "for a reason" says "$fs/dimm2 is no memory that it had"
 	sed -i 's#/dimm2,#/dimm,#' "$GMEM_CONF/vm.conf"
+	sed "s#/tmp/vm.log#/tmp/vm2.log#" "$GMEM_CONF/vm.conf" > "$GMEM_CONF/vm2.conf"
+	check "another new guest that shares memory with it" run 0 start vm2
+	check "leaves that alone" says "another VM, which is saved, has $fs/dimm"
+	kill_qemu vm2
 	check "with its own it goes on" run 0 start vm
+	check "which is what it was" test "$(uuid "$fs/dimm")" = "$dimm"
 	kill_qemu vm
 	sed -i 's#/dimm,#/dimm,discard-data=on,#' "$GMEM_CONF/vm.conf"
 	check "memory that QEMU would clear: refused" run 2 start vm

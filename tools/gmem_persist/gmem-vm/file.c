@@ -10,9 +10,11 @@
  * If that is elsewhere than the memory, on a disk that may not be there when the guest shall go
  * on, the file NAME.saved, which is empty, stands beside the memory for as long.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -214,6 +216,56 @@ bool file_read(const struct vm *vm, struct note *note, struct why *why)
 	good = read_file(fd, note, why);
 	close(fd);
 	return good;
+}
+
+/* Has what was saved in that file, of whichever VM, that memory? */
+static bool names_memory(int folder, const char *name, const char *uuid)
+{
+	int fd = openat(folder, name, O_RDONLY | O_CLOEXEC);
+	const char *reason;
+	char block[NOTE_SIZE];
+	struct note note = { 0 };
+	bool found = false;
+
+	if (fd < 0)
+		return false;
+	if (pread(fd, block, NOTE_SIZE, 0) == NOTE_SIZE && note_parse(block, &note, &reason))
+		for (size_t i = 0; i < note.nr_parts; i++)
+			found |= !strcmp(note.parts[i].uuid, uuid);
+	note_clear(&note);
+	close(fd);
+	return found;
+}
+
+/* The same for all such files where that one is */
+static bool folder_names_memory(const char *state, const char *uuid)
+{
+	char *path = text("%.*s", (int)(strrchr(state, '/') - state), state);
+	DIR *folder = opendir(path);
+	struct dirent *entry;
+	bool found = false;
+
+	while (folder && !found && (entry = readdir(folder))) {
+		const char *ending = strrchr(entry->d_name, '.');
+
+		if (ending && !strcmp(ending, ".state"))
+			found = names_memory(dirfd(folder), entry->d_name, uuid);
+	}
+	if (folder)
+		closedir(folder);
+	free(path);
+	return found;
+}
+
+/**
+ * file_names_memory - has a VM that is saved that memory
+ * @vm: another VM; what was saved is looked for where its own would be, and beside its memory
+ * @uuid: of the memory
+ */
+bool file_names_memory(const struct vm *vm, const char *uuid)
+{
+	return folder_names_memory(vm->state, uuid) ||
+	       (vm->elsewhere && folder_names_memory(vm->memory, uuid));
 }
 
 /**

@@ -265,6 +265,17 @@ bool memory_keep(const struct vm *vm, struct why *why)
 	return !stat(vm->memory, &status) || create(vm->memory, why);
 }
 
+/* It is in what was saved of another VM: false, and a reason. */
+static bool unsaved(const struct vm *vm, const char *path, struct why *why)
+{
+	char uuid[37], token[33];
+
+	if (!identity(path, uuid, token) || !file_names_memory(vm, uuid))
+		return true;
+	WHY(why, "another VM, which is saved, has %s", path);
+	return false;
+}
+
 static bool renew(const char *path, struct why *why)
 {
 	if (!unused(path, why))
@@ -281,8 +292,8 @@ static bool renew(const char *path, struct why *why)
  * @vm: the VM
  * @why: why not
  *
- * Also the memory that QEMU_ARGS add, where that is on gmemfs, and nobody uses it now: what two
- * VMs share stays.
+ * Also the memory that QEMU_ARGS add, where that is on gmemfs, and nobody uses it now, or will
+ * when he goes on: what two VMs share stays.
  *
  * Return: false: it cannot.
  */
@@ -294,7 +305,8 @@ bool memory_renew(const struct vm *vm, struct why *why)
 	if (!renew(vm->memory, why))
 		return false;
 	while ((path = conf_next_path(&vm->conf, &arg, &offset))) {
-		if (memory_on_gmemfs(path) && strcmp(path, vm->memory) && !renew(path, why))
+		if (memory_on_gmemfs(path) && strcmp(path, vm->memory) &&
+		    (!unsaved(vm, path, why) || !renew(path, why)))
 			complain(vm, "what is in it stays: %s", why->text);
 		free(path);
 	}

@@ -172,6 +172,7 @@ bool file_reserve(const struct vm *vm, uint64_t bytes, struct why *why);
 int file_open_room(const struct vm *vm, struct why *why);
 bool file_commit(const struct vm *vm, int fd, struct note *note, struct why *why);
 bool file_read(const struct vm *vm, struct note *note, struct why *why);
+bool file_names_memory(const struct vm *vm, const char *uuid);
 bool file_note(const struct vm *vm, const struct note *note, struct why *why);
 bool file_is_missing(const struct vm *vm);
 bool file_remove_mark(const struct vm *vm, struct why *why);
