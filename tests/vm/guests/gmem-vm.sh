@@ -174,7 +174,11 @@ let_go() { touch /tmp/go; mv /tmp/vm.conf "$GMEM_CONF/"; }
 # host_does UNIT: stop the guest, when that is what systemd is about to start
 host_does() {
 	mkdir -p /tmp/fake
-	printf '#!/bin/sh\necho "321 %s start waiting"\n' "$1" > /tmp/fake/systemctl
+	cat > /tmp/fake/systemctl <<-EOF
+		#!/bin/sh
+		[ \$# -gt 2 ] || seq -f '%g some-unit-of-many.service stop running' 9999
+		echo "321 $1 start waiting"
+	EOF
 	chmod +x /tmp/fake/systemctl
 	PATH=/tmp/fake:$PATH run 0 stop vm
 }

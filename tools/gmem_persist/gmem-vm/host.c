@@ -39,10 +39,16 @@ bool host_handover(char line[HANDOVER_MAX])
 	return !told || !strcmp(line, "ok");
 }
 
-/* What systemd has to do, in lines; "" if there is none, or it does not say */
+/*
+ * What systemd has to do of what ends the host, in lines; "" if there is none, or it does not say.
+ * There may be very many jobs of which that is no one.
+ */
 static void list_jobs(char *jobs, size_t size)
 {
-	const char *words[4] = { "systemctl", "list-jobs", "--no-legend", NULL };
+	const char *words[8] = {
+		"systemctl", "list-jobs", "--no-legend", "reboot.target", "poweroff.target",
+		"halt.target", "kexec.target", NULL,
+	};
 	const int64_t deadline = now_ms() + SYSTEMCTL_SECONDS * 1000;
 	posix_spawn_file_actions_t actions;
 	struct pollfd poll_fd = { .events = POLLIN };
