@@ -120,6 +120,19 @@ bool file_is_missing(const struct vm *vm)
 	return access(vm->state, F_OK) && !access(vm->mark, F_OK);
 }
 
+/* The name that what was saved has got is on the disk, too, if it is on one. */
+static void sync_folder(const struct vm *vm)
+{
+	char *path = text("%.*s", (int)(strrchr(vm->state, '/') - vm->state), vm->state);
+	int fd = vm->elsewhere ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+	if (vm->elsewhere && (fd < 0 || fsync(fd)))
+		complain(vm, "cannot sync %s: %m", path);
+	if (fd >= 0)
+		close(fd);
+	free(path);
+}
+
 /**
  * file_commit - what is in the room is what was saved, from now on
  * @vm: the VM
@@ -131,13 +144,13 @@ bool file_is_missing(const struct vm *vm)
  */
 bool file_commit(const struct vm *vm, int fd, struct note *note, struct why *why)
 {
-	/* What was there before may have been longer. That it stays longer does no harm. */
-	if (ftruncate(fd, NOTE_SIZE + note->length))
-		complain(vm, "cannot cut %s: %m", vm->room);
+	/* What was there before may have been longer. To cut it would give the room up. */
 	if (!write_note(fd, vm->room, note, why) || !make_mark(vm, why))
 		return false;
-	if (!rename(vm->room, vm->state))
+	if (!rename(vm->room, vm->state)) {
+		sync_folder(vm);
 		return true;
+	}
 	WHY(why, "cannot rename %s: %m", vm->room);
 	unlink(vm->mark);
 	return false;
