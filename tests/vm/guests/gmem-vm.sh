@@ -113,6 +113,18 @@ back() {
 	runs && [ ! -e "$fs/vm.state" ] && as_usual
 }
 
+# is_paused: its QEMU runs, and the guest does not
+is_paused() {
+	status_is vm running && gmem-qmp "$GMEM_RUN/vm.qmp" query-status |
+		grep -q '"status": "\(paused\|postmigrate\)"'
+}
+
+# paused_again: start brings it back, if there is no QEMU, and it is paused
+paused_again() {
+	gmem-vm start vm > /tmp/back 2>&1 || grep -q "it is running" /tmp/back || return
+	is_paused && [ ! -e "$fs/vm.state" ] && as_usual
+}
+
 # saved_again: back, and saved
 saved_again() { back && gmem-vm save vm > /dev/null 2>&1 && is_saved; }
 
@@ -196,6 +208,11 @@ kill|term)
 	sweep $signal $step start is_saved saved_again
 	require "the last one brought it back" runs
 	if [ "$CASE" = kill ]; then
+		require "it is paused" gmem-qmp "$GMEM_RUN/vm.qmp" stop
+		sweep $signal 3 save is_paused paused_again
+		require "and comes back" paused_again
+		require "until it is let go on" gmem-qmp "$GMEM_RUN/vm.qmp" cont
+		require "as if nothing had been" runs
 		require "it is saved" gmem-vm save vm
 		sweep_both
 	fi
@@ -282,7 +299,7 @@ refuse)
 	require "it is paused" gmem-qmp "$GMEM_RUN/vm.qmp" stop
 	require "saved" run 0 save vm
 	require "and comes back" run 0 start vm
-	check "paused" sh -c "gmem-qmp $GMEM_RUN/vm.qmp query-status | grep -q '\"status\": \"paused\"'"
+	check "paused" is_paused
 	require "until it is let go on" gmem-qmp "$GMEM_RUN/vm.qmp" cont
 	check "as if nothing had been" runs
 

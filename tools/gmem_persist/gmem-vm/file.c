@@ -134,6 +134,43 @@ static void sync_folder(const struct vm *vm)
 }
 
 /**
+ * file_announce - saving begins: note in the room how the guest was before
+ * @vm: the VM
+ * @note: that
+ * @why: why not
+ *
+ * Return: false: there is no such note.
+ */
+bool file_announce(const struct vm *vm, const struct note *note, struct why *why)
+{
+	int fd = file_open_room(vm, why);
+	bool good = fd >= 0 && write_note(fd, vm->room, note, why);
+
+	if (fd >= 0)
+		close(fd);
+	return good;
+}
+
+/**
+ * file_was_paused - was the guest paused when saving it began
+ * @vm: the VM, whose QEMU saves it
+ */
+bool file_was_paused(const struct vm *vm)
+{
+	int fd = open(vm->room, O_RDONLY | O_CLOEXEC);
+	struct note note = { 0 };
+	const char *reason;
+	char block[NOTE_SIZE];
+	bool paused = fd >= 0 && pread(fd, block, NOTE_SIZE, 0) == NOTE_SIZE &&
+		      note_parse(block, &note, &reason) && note.paused;
+
+	if (fd >= 0)
+		close(fd);
+	note_clear(&note);
+	return paused;
+}
+
+/**
  * file_commit - what is in the room is what was saved, from now on
  * @vm: the VM
  * @fd: the room, with QEMU's part in it

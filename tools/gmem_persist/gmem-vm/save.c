@@ -142,7 +142,8 @@ static bool get_ready(struct vm *vm, struct scene *scene, struct note *note, str
 		*why = qmp->why;
 		return false;
 	}
-	note->paused = !strcmp(status, "paused");
+	/* A paused one is in the latter if saving it was called off. */
+	note->paused = !strcmp(status, "paused") || !strcmp(status, "postmigrate");
 	return file_reserve(vm, bytes, why);
 }
 
@@ -194,9 +195,10 @@ bool save_running(struct vm *vm, struct scene *scene)
 	struct why why = { "" };
 	bool saved = false;
 
-	if (!get_ready(vm, scene, &note, &why)) {
+	if (!get_ready(vm, scene, &note, &why) || !file_announce(vm, &note, &why)) {
 		complain(vm, "%s", why.text);
-	} else if (!guest_restart_mode(qmp, true) || !save_to_room(vm, scene, &note, &why)) {
+	} else if (!guest_pause_again(qmp) || !guest_restart_mode(qmp, true) ||
+		   !save_to_room(vm, scene, &note, &why)) {
 		complain(vm, "%s", why.text[0] ? why.text : qmp->why.text);
 		if (!guest_call_off(qmp, !note.paused))
 			complain(vm, "and QEMU does not go on: %s", qmp->why.text);

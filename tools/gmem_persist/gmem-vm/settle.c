@@ -13,6 +13,7 @@
  *	what is done			NAME.state	QEMU			and so
  *   save
  *	the guest runs			-		running
+ *	NAME.room has a note		-		running
  *	QEMU writes, we to NAME.room	-		cpr-reboot mode		called off
  *	QEMU has written		-		cpr-reboot mode		called off
  *	NAME.room is NAME.state		complete	postmigrate		QEMU ends
@@ -144,7 +145,7 @@ static bool goes_on(struct vm *vm, struct scene *scene)
 static void settle_running(struct vm *vm, struct scene *scene, const char *status)
 {
 	struct qmp *qmp = &scene->qmp;
-	bool saving;
+	bool saving, paused;
 
 	scene->there = THERE_RUNNING;
 	if (!guest_in_restart_mode(qmp, &saving)) {
@@ -152,10 +153,12 @@ static void settle_running(struct vm *vm, struct scene *scene, const char *statu
 	} else if (!strcmp(status, "inmigrate")) {
 		unclear(scene, "QEMU waits for what was saved, and that is gone");
 	} else if (saving) {
-		complain(vm, "saving it did not come to an end: it goes on");
+		paused = file_was_paused(vm);
+		complain(vm, "saving it did not come to an end: it goes on%s",
+			 paused ? ", paused" : "");
 		if (!file_remove_mark(vm, &scene->why))
 			complain(vm, "%s", scene->why.text);
-		scene->finished = guest_call_off(qmp, true);
+		scene->finished = guest_call_off(qmp, !paused);
 		if (!scene->finished)
 			unclear(scene, qmp->why.text);
 	} else if (!strcmp(status, "prelaunch") && !conf_has_word(&vm->conf, "-S")) {

@@ -137,6 +137,7 @@ bool guest_restart_mode(struct qmp *qmp, bool on);
 bool guest_in_restart_mode(struct qmp *qmp, bool *on);
 bool guest_migration_state(struct qmp *qmp, char status[32], struct why *why);
 bool guest_call_off(struct qmp *qmp, bool cont);
+bool guest_pause_again(struct qmp *qmp);
 bool guest_memory(struct qmp *qmp, char memory[NOTE_WORD]);
 bool guest_machine(struct qmp *qmp, char machine[NOTE_WORD]);
 bool guest_keeps_files(struct qmp *qmp);
@@ -170,6 +171,8 @@ bool memory_is_there(const struct vm *vm);
 /* file.c: what was saved, and the room for it */
 bool file_reserve(const struct vm *vm, uint64_t bytes, struct why *why);
 int file_open_room(const struct vm *vm, struct why *why);
+bool file_announce(const struct vm *vm, const struct note *note, struct why *why);
+bool file_was_paused(const struct vm *vm);
 bool file_commit(const struct vm *vm, int fd, struct note *note, struct why *why);
 bool file_read(const struct vm *vm, struct note *note, struct why *why);
 bool file_names_memory(const struct vm *vm, const char *uuid);
