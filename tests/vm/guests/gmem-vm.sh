@@ -227,6 +227,11 @@ room)
 	require "a new guest" run 0 start vm
 	check "has room to be saved" object_is vm.room kind data
 	require "it runs" runs
+	write frozen 1
+	check "in a frozen pool it is not saved" run 1 save vm
+	check "for a reason" says "the pool is frozen, so nothing can be saved (gmemctl thaw)"
+	write frozen 0
+	check "and runs on" runs
 	require "the pool is full" fill filler
 	check "it is saved nevertheless" run 0 save vm
 	check "with a warning: no kernel is loaded" says "a kexec now would lose it: no-image"

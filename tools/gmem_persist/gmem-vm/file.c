@@ -22,6 +22,15 @@
 
 #include "vm.h"
 
+/* That a file is "busy" tells nobody that the whole pool is frozen. False: it is not that. */
+static bool is_frozen(int error, struct why *why)
+{
+	if (error != EBUSY)
+		return false;
+	WHY(why, "the pool is frozen, so nothing can be saved (gmemctl thaw)");
+	return true;
+}
+
 /**
  * file_open_room - open the room for what is to be saved
  * @vm: the VM
@@ -33,7 +42,7 @@ int file_open_room(const struct vm *vm, struct why *why)
 {
 	int fd = open(vm->room, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
-	if (fd < 0)
+	if (fd < 0 && !is_frozen(errno, why))
 		WHY(why, "cannot make %s: %m", vm->room);
 	return fd;
 }
@@ -57,6 +66,8 @@ bool file_reserve(const struct vm *vm, uint64_t bytes, struct why *why)
 	/* A file system that cannot promise it may have it nevertheless. */
 	if (!error || error == EOPNOTSUPP)
 		return true;
+	if (is_frozen(error, why))
+		return false;
 	errno = error;
 	WHY(why, "no room for the %llu MiB that it may be, in %s: %m",
 	    (unsigned long long)(bytes + (1 << 20) - 1) >> 20, vm->room);
@@ -76,6 +87,8 @@ static bool write_note(int fd, const char *path, const struct note *note, struct
 	done = pwrite(fd, block, NOTE_SIZE, 0);
 	if (done == NOTE_SIZE && !fsync(fd))
 		return true;
+	if (done < 0 && is_frozen(errno, why))
+		return false;
 	WHY(why, "cannot write %s: %s", path, done >= 0 && done < NOTE_SIZE ? "no room" :
 	    strerror(errno));
 	return false;
