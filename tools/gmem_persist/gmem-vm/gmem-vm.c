@@ -242,14 +242,17 @@ static bool stop_running(struct vm *vm, struct scene *scene)
 	return shutdown_running(vm, scene);
 }
 
-static int stop(struct vm *vm)
+/**
+ * stop_locked - save it, or shut it down, whatever there is of it
+ * @vm: the VM, whose lock is held
+ *
+ * Return: an exit status.
+ */
+int stop_locked(struct vm *vm)
 {
-	/* There may be no QEMU yet: who has the lock may be about to start it. */
-	int status = prepare(vm, true);
+	int status = STATUS_OK;
 	struct scene scene;
 
-	if (status)
-		return status;
 	settle(vm, &scene);
 	if (scene.there == THERE_RUNNING) {
 		status = stop_running(vm, &scene) ? STATUS_OK : STATUS_FAILED;
@@ -259,6 +262,14 @@ static int stop(struct vm *vm)
 	}
 	scene_close(&scene);
 	return status;
+}
+
+static int stop(struct vm *vm)
+{
+	/* There may be no QEMU yet: who has the lock may be about to start it. */
+	int status = prepare(vm, true);
+
+	return status ? status : stop_locked(vm);
 }
 
 /* Somebody works on it, or nobody does and there is something to be put in order. */

@@ -339,5 +339,10 @@ int start(struct vm *vm)
 	settle(vm, &scene);
 	status = start_what_is_there(vm, &scene);
 	scene_close(&scene);
-	return status;
+	if (status || !interrupted)
+		return status;
+	/* Who told us to end was too late for that, and will end QEMU next. */
+	complain(vm, "interrupted: it is stopped again");
+	stop_locked(vm);
+	return STATUS_FAILED;
 }

@@ -69,6 +69,7 @@ void complain(const struct vm *vm, const char *format, ...) __attribute__((forma
 void log_override(const struct vm *vm, const char *what);
 char *text(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int prepare(struct vm *vm, bool wait);
+int stop_locked(struct vm *vm);
 
 /**
  * enum migration - what QEMU last said of a migration
