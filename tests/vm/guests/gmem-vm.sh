@@ -201,7 +201,7 @@ ticker vm
 case $CASE in
 kill|term)
 	signal=9 step=1
-	[ "$CASE" = kill ] || { signal=15 step=3; }
+	[ "$CASE" = kill ] || { signal=15 step=3; ticker_clock vm; }
 	require "a new guest" gmem-vm start vm
 	sweep $signal $step save runs back
 	require "it is saved" is_saved
@@ -332,6 +332,24 @@ refuse)
 	check "it goes on" ticks_more vm
 	check "and is shut down" run 0 shutdown vm
 
+	disk="-drive file=/tmp/disk,if=virtio,format=raw"
+	truncate -s 1M /tmp/disk
+	rm /tmp/vm.log
+	ticker_clock vm "QEMU_ARGS=\"\$QEMU_ARGS $disk\""
+	ticker_clock vm2 "QEMU_ARGS=\"\$QEMU_ARGS $disk\""
+	require "a new guest with a disk" run 0 start vm
+	require "runs" runs
+	require "saved" run 0 save vm
+	require "somebody else uses its disk" run 0 start vm2
+	check "QEMU does not let it go on" run 1 start vm
+	check "for a reason" says "QEMU refuses cont: "
+	check "it is saved still, whatever KVM has written" is_saved
+	check "and has left no QEMU" test "$(processes 'qemu-system-*')" = 1
+	kill_qemu vm2
+	check "its disk is free: it goes on" run 0 start vm
+	check "as if nothing had been" runs
+	kill_qemu vm
+
 	# shellcheck disable=SC2016	# by the shell that reads the settings
 	ticker vm 'QEMU_ARGS="$QEMU_ARGS -m 64M,slots=1,maxmem=1G
 		-object memory-backend-file,id=dimm,size=32M,mem-path=/gmem/dimm,share=on,align=2M
@@ -428,6 +446,10 @@ cpu)
 	1)
 		require "a new guest" run 0 start vm
 		require "runs" runs
+		ticker vm2
+		mkdir -p /tmp/disk
+		require "another one" env GMEM_STATE=/tmp/disk gmem-vm start vm2
+		require "is saved on a disk that will be lost" env GMEM_STATE=/tmp/disk gmem-vm save vm2
 		require "load kernel 2" load_stage clearcpuid=avx
 		require "it is saved" run 0 save vm
 		check "without a warning" not says "would lose it"
@@ -443,6 +465,9 @@ cpu)
 		check "who knows better does not know better than QEMU" run 1 start --override vm
 		check "and it is kept" is_saved
 		cat /tmp/said
+		ticker vm2
+		check "what is not there is not taken for a new guest" run 3 start vm2
+		check "for a reason" says "$fs/vm2.state is not there"
 		require "load kernel 3" kexec -s -l /boot/bzImage --initrd=/boot/initrd \
 			--command-line="$(next_cmdline | sed 's/clearcpuid=avx//')"
 		enter_stage

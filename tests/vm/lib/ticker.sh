@@ -21,6 +21,10 @@ ticker() {
 	[ $# = 0 ] || printf '%s\n' "$@" >> "$GMEM_CONF/$name.conf"
 }
 
+# ticker_clock NAME [LINE...]: the same, with a guest to whose memory KVM writes when it is loaded
+# shellcheck disable=SC2016	# by the shell that reads the settings
+ticker_clock() { ticker "$@" 'QEMU_ARGS="$QEMU_ARGS -bios /bin/gmem-ticker-clock"'; }
+
 # ticks NAME: how many lines there are
 ticks() { wc -l < "/tmp/$1.log"; }
 

@@ -6,6 +6,9 @@
  *
  * Where the log is appended to, line follows line: one that is missing, or there twice, is a
  * guest that was lost, or ran twice.
+ *
+ * With CLOCK it has KVM write the time of day to its memory, as Linux does. KVM does so again
+ * whenever a VMM loads the guest.
  */
 	.code16
 	.globl	start
@@ -17,6 +20,12 @@ first:
 	movw	%ax, %ss
 	movw	$0x7c00, %sp
 	movl	$0, count
+#ifdef CLOCK
+	movl	$0x4b564d00, %ecx	/* MSR_KVM_WALL_CLOCK_NEW */
+	movl	$clock, %eax
+	xorl	%edx, %edx
+	wrmsr
+#endif
 
 	/* The local APIC's timer, in x2APIC mode: 20 ms again and again, as vector 0x20 */
 	movw	$timer, 0x20 * 4
@@ -80,6 +89,7 @@ timer:
 	iretw
 
 	.equ	count, 0x8000
+	.equ	clock, 0x9000
 	/* Here a CPU begins. */
 	.org	0xfff0
 	ljmp	$0xf000, $first
