@@ -13,44 +13,17 @@
 . /tests/lib/test.sh
 . /tests/lib/pool.sh
 . /tests/lib/guest.sh
-export GMEM_CONF=/etc/gmem GMEM_RUN=/run/gmem
-
-# ended VERDICT: of the whole test
-ended() {
-	echo "GMEM-VERDICT: $1 systemd"
-	drain
-	reboot -f
-}
+. /tests/lib/systemd.sh
 
 if [ $# = 0 ]; then
 	[ -e /lib/systemd/systemd ] || { echo "1..0 # SKIP no systemd (scripts/systemd)"; ended skip; }
-	mkdir -p /etc/gmem /var/log /var/tmp
+	mkdir -p /etc/gmem
 	qemu_guest vm0 256M 16
 	mkfifo /tmp/vm0.console
-	cp /tests/guests/systemd/* /etc/systemd/system/
-	# As "systemctl enable" does
-	mkdir -p /etc/systemd/system/multi-user.target.wants
-	cd /etc/systemd/system/multi-user.target.wants || ended fail
-	ln -s ../gmem.mount ../gmem-freeze.service ../gmem-test*.service .
-	ln -s ../gmem-vm@.service gmem-vm@vm0.service
-	trap - EXIT
-	exec /lib/systemd/systemd < /dev/null > /dev/console 2>&1
+	enabled gmem.mount gmem-freeze.service gmem-vm@vm0.service
+	become_systemd
 fi
-
-exec > /dev/ttyS1 2>&1
-STAGE=$(tr ' ' '\n' < /proc/cmdline | sed -n 's/^gmem.stage=//p')
-STAGE=${STAGE:-1}
-
-# state NAME STATE: what systemd says of the unit
-state() { [ "$(systemctl is-active "$1")" = "$2" ]; }
-
-# property NAME PROPERTY VALUE
-property() { [ "$(systemctl show -P "$2" "$1")" = "$3" ]; }
-
-# becomes NAME STATE: wait for that
-becomes() {
-	until state "$1" "$2"; do sleep 0.1; done
-}
+as_unit
 
 case $1 in
 console)
@@ -62,7 +35,8 @@ noted)
 	;;
 frozen)
 	# Not when the machine is not going down.
-	state kexec.target inactive || check "gmem-freeze has frozen the pool" is holders operator
+	systemctl list-jobs --no-legend | grep -q kexec.target || exit 0
+	check "gmem-freeze has frozen the pool" is holders operator
 	exit 0
 	;;
 esac
