@@ -22,6 +22,7 @@ static const char usage[] =
 "       gmem-vm save NAME        stop the VM and keep it\n"
 "       gmem-vm stop NAME        what a host does that goes down: save it, or shut it down\n"
 "       gmem-vm shutdown NAME    let the guest shut down, as with its power button\n"
+"       gmem-vm check [NAME]     would a kexec now lose it, or any of those that run\n"
 "       gmem-vm status NAME      running, saved, interrupted, stale, memory only, or none\n"
 "       gmem-vm drop NAME        forget what was saved; the memory stays\n";
 
@@ -207,7 +208,7 @@ static int with_running(struct vm *vm, bool (*what)(struct vm *vm, struct scene 
 	if (scene.there == THERE_RUNNING ||
 	    (scene.there == THERE_UNCLEAR && what == shutdown_running && !scene.qmp.gone))
 		status = what(vm, &scene) ? STATUS_OK : STATUS_FAILED;
-	else if (scene.there == THERE_SAVED && what == save_running && scene.finished)
+	else if (scene.there == THERE_SAVED && what != shutdown_running && scene.finished)
 		status = STATUS_OK;
 	scene_close(&scene);
 	return status;
@@ -270,6 +271,18 @@ static int stop(struct vm *vm)
 	int status = prepare(vm, true);
 
 	return status ? status : stop_locked(vm);
+}
+
+static int check(struct vm *vm)
+{
+	char line[HANDOVER_MAX];
+
+	if (!qemu_pid(vm))
+		return STATUS_OK;
+	if (check_host(vm->conf.patience, line))
+		return with_running(vm, check_running);
+	complain(vm, "a kexec now would lose it: %s", line);
+	return STATUS_FAILED;
 }
 
 /* Somebody works on it, or nobody does and there is something to be put in order. */
@@ -345,7 +358,8 @@ struct command {
 
 static const struct command commands[] = {
 	{ "start", start }, { "save", save }, { "stop", stop },
-	{ "shutdown", shutdown_guest }, { "status", status_of }, { "drop", drop },
+	{ "shutdown", shutdown_guest }, { "check", check }, { "status", status_of },
+	{ "drop", drop },
 };
 
 /* Read the command line: the command, and in the VM its name. NULL: it is wrong. */
@@ -417,6 +431,8 @@ int main(int argc, char **argv)
 	struct vm vm = { .lock_fd = -1 };
 	const struct command *command = parse_command(argc, argv, &vm);
 
+	if (argc == 2 && !strcmp(argv[1], "check"))
+		return check_all(folder("GMEM_RUN", "/run/gmem"));
 	if (!command) {
 		fputs(usage, stderr);
 		return STATUS_USAGE;

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -16,7 +17,8 @@
 #include "parse.h"
 #include "vm.h"
 
-#define HANDOVER	"/sys/kernel/mm/gmem_persist/handover"
+#define POOL		"/sys/kernel/mm/gmem_persist/"
+#define HANDOVER	POOL "handover"
 /* So long may "systemctl" take to tell its jobs. */
 #define SYSTEMCTL_SECONDS	10
 
@@ -37,6 +39,46 @@ bool host_handover(char line[HANDOVER_MAX])
 		*line = '\0';
 	line[strcspn(line, "\n")] = '\0';
 	return !told || !strcmp(line, "ok");
+}
+
+/**
+ * host_number - a number that the kernel shows of the pool
+ * @name: of the file
+ *
+ * Return: the number; 0 also if the kernel does not say.
+ */
+unsigned long long host_number(const char *name)
+{
+	char *path = text(POOL "%s", name);
+	FILE *file = fopen(path, "re");
+	unsigned long long number = 0;
+
+	if (file) {
+		if (fscanf(file, "%llu", &number) != 1)
+			number = 0;
+		fclose(file);
+	}
+	free(path);
+	return number;
+}
+
+/**
+ * host_can_hand_over - would a kexec now hand over all memory, or within a moment
+ * @patience: for how many seconds a moment's trouble may last
+ * @line: is set to why not
+ */
+bool host_can_hand_over(int patience, char line[HANDOVER_MAX])
+{
+	const struct timespec moment = { .tv_nsec = 100 * 1000 * 1000 };
+	const int64_t deadline = now_ms() + patience * 1000LL;
+
+	while (!host_handover(line)) {
+		/* Somebody makes an object, which passes. */
+		if (strncmp(line, "creating", 8) || now_ms() > deadline)
+			return false;
+		nanosleep(&moment, NULL);
+	}
+	return true;
 }
 
 /*
@@ -96,8 +138,6 @@ static void list_jobs(char *jobs, size_t size)
 bool host_memory_ends(int patience, char line[HANDOVER_MAX])
 {
 	static const char * const ends[] = { "reboot.target", "poweroff.target", "halt.target" };
-	const struct timespec moment = { .tv_nsec = 100 * 1000 * 1000 };
-	const int64_t deadline = now_ms() + patience * 1000LL;
 	char jobs[65536];
 
 	list_jobs(jobs, sizeof(jobs));
@@ -107,13 +147,5 @@ bool host_memory_ends(int patience, char line[HANDOVER_MAX])
 			return true;
 		}
 	}
-	if (!parse_starts(jobs, "kexec.target"))
-		return false;
-	while (!host_handover(line)) {
-		/* Somebody makes an object, which passes. */
-		if (strncmp(line, "creating", 8) || now_ms() > deadline)
-			return true;
-		nanosleep(&moment, NULL);
-	}
-	return false;
+	return parse_starts(jobs, "kexec.target") && !host_can_hand_over(patience, line);
 }

@@ -211,3 +211,22 @@ bool save_running(struct vm *vm, struct scene *scene)
 	note_clear(&note);
 	return saved;
 }
+
+/**
+ * check_running - could a guest be saved now, by all that can be said while it runs
+ * @vm: the VM
+ * @scene: with THERE_RUNNING
+ *
+ * Return: false: it could not, and that was said.
+ */
+bool check_running(struct vm *vm, struct scene *scene)
+{
+	struct note note = { 0 };
+	struct why why = { "" };
+	bool ready = get_ready(vm, scene, &note, &why);
+
+	if (!ready)
+		complain(vm, "it could not be saved now: %s", why.text);
+	note_clear(&note);
+	return ready;
+}

@@ -187,6 +187,8 @@ void file_remove_room(const struct vm *vm);
 #define HANDOVER_MAX	512
 
 bool host_handover(char line[HANDOVER_MAX]);
+bool host_can_hand_over(int patience, char line[HANDOVER_MAX]);
+unsigned long long host_number(const char *name);
 bool host_memory_ends(int patience, char line[HANDOVER_MAX]);
 
 /**
@@ -237,5 +239,10 @@ void scene_close(struct scene *scene);
 /* start.c, save.c */
 int start(struct vm *vm);
 bool save_running(struct vm *vm, struct scene *scene);
+bool check_running(struct vm *vm, struct scene *scene);
+
+/* check.c */
+bool check_host(int patience, char line[HANDOVER_MAX]);
+int check_all(const char *run);
 
 #endif /* GMEM_VM_H */

@@ -1,0 +1,162 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=dash
+# vm: mem=6G virtual=1 smp=1 timeout=400 disk="guest systemd" flavours="release"
+# vm: append="gmem_persist=1G,zeroed"
+# vm refuse: append="kho=on"
+# vm kho-off: append="kho=off"
+# vm restart: append="kho=on"
+#
+# What becomes of a guest, which counts, when systemd stops it:
+#
+# refuse:  a kexec that would lose it is refused while it runs, whatever is in the way. If the
+#          host goes nevertheless, it is shut down
+# kho-off: likewise, under a kernel that hands nothing over; then a reboot
+# restart: units are stopped and started, and rescue.target, and back
+#
+# See lib/systemd.sh. "stage" is the test, "down" is when the guest has been stopped.
+. /tests/lib/test.sh
+. /tests/lib/pool.sh
+. /tests/lib/guest.sh
+. /tests/lib/ticker.sh
+. /tests/lib/systemd.sh
+fs=/gmem
+
+vm=gmem-vm@vm0
+
+if [ $# = 0 ]; then
+	[ -e /lib/systemd/systemd ] || { echo "1..0 # SKIP no systemd (scripts/systemd)"; ended skip; }
+	mkdir -p "$GMEM_CONF" $fs
+	ticker vm0 PATIENCE=10
+	enabled gmem.mount gmem-freeze.service $vm.service
+	become_systemd
+fi
+as_unit
+
+# vm_is WORDS: gmem-vm says that of it
+vm_is() { [ "$(gmem-vm status vm0)" = "$1" ]; }
+
+# runs_on: it does, and has from its first number on, under whatever kernel
+runs_on() {
+	state $vm active && ticks_more vm0 || return
+	{ cat $fs/before 2>/dev/null; cat /tmp/vm0.log; } > /tmp/all.log
+	one_life all
+}
+
+# active: the units that are
+active() { systemctl list-units --state=active --plain --no-legend | awk '{ print $1 }' | sort; }
+
+# refused_kexec WHY COMMAND...: by that command a kexec is asked for. It must be refused, for that
+# reason, and nothing may have been stopped.
+refused_kexec() {
+	local why=$1
+	shift
+	active > /tmp/active
+	: > /tmp/said
+	check "$*" "$@"
+	until grep -q "the kexec is refused" /tmp/said; do sleep 0.1; done
+	becomes gmem-kexec active
+	check "is refused, since $why" grep -q "^gmem-vm: .*$why" /tmp/said
+	check "in one line" test "$(grep -c "^gmem-vm: " /tmp/said)" = 1
+	check "nothing is about to be done" test -z "$(systemctl list-jobs --no-legend)"
+	active > /tmp/active.now
+	check "nothing has been stopped" diff /tmp/active /tmp/active.now
+	check "the guest runs on" runs_on
+	failed && { cat /tmp/said; exit 1; }
+	true
+}
+
+# to_kexec: what "systemctl kexec" does when it has found an image, or believes so
+to_kexec() { systemctl --no-block --job-mode=replace-irreversibly start kexec.target; }
+
+# goes WORDS COMMAND...: by that command the host goes down, in spite of all. "down" looks whether
+# the guest is what the words say, and what has been said of it.
+goes() {
+	echo "$1" > /tmp/expected
+	shift
+	: > /tmp/said
+	echo "# $*"
+	"$@"
+	trap - EXIT
+	exec sleep 1000
+}
+
+trap 'if [ $? != 0 ] || failed; then ended fail; fi' EXIT
+
+if [ "$1" = down ]; then
+	[ -e /tmp/expected ] || exit 0
+	words=$(cat /tmp/expected)
+	check "the guest: ${words%%;*}" vm_is "${words%%;*}"
+	[ "$words" = "${words#*;}" ] || {
+		check "for a reason" grep "^gmem-vm: .*${words#*;}" /tmp/said
+		failed || ended pass
+	}
+	# Its number goes on under the next kernel.
+	cat /tmp/vm0.log >> $fs/before && rm /tmp/vm0.log
+	drain
+	exit
+fi
+
+case $CASE-$STAGE in
+refuse-1)
+	require "the guest runs" runs_on
+	becomes gmem-kexec active
+	check "no image: systemctl sees that itself" not systemctl kexec
+	refused_kexec "no-image" to_kexec
+	require "an image by kexec_load()" kexec -c -l /boot/bzImage --initrd=/boot/initrd \
+		--command-line="$(next_cmdline)"
+	refused_kexec "no-handover" systemctl kexec
+	require "an image by kexec_file_load()" load_stage
+	check "none would be lost" gmem-vm check
+	write frozen 1
+	refused_kexec "the pool is frozen" systemctl kexec
+	write frozen 0
+	rm $fs/vm0.room
+	free=$(awk '$1 == "clean" || $1 == "dirty" { n += $2 } END { printf "%.0f", n }' "$pool/stat")
+	truncate -s "$free" $fs/filler
+	refused_kexec "vm0: it could not be saved now: no room for the .* MiB that it may be" systemctl kexec
+	rm $fs/filler
+	check "all is well again" gmem-vm check vm0
+	goes "saved" systemctl kexec
+	;;
+refuse-2)
+	require "the guest goes on" runs_on
+	becomes gmem-kexec active
+	require "who knows better" systemctl stop gmem-kexec
+	goes "memory only;the guest is shut down: no-image" to_kexec
+	;;
+kho-off-1)
+	require "the guest runs" runs_on
+	becomes gmem-kexec active
+	require "an image by kexec_file_load()" load_stage
+	check "it would be lost" not gmem-vm check
+	refused_kexec "no-kho" systemctl kexec
+	goes "memory only;the guest is shut down: reboot.target" systemctl reboot
+	;;
+restart-1)
+	require "the guest runs" runs_on
+	becomes gmem-kexec active
+	check "restart of the VM" systemctl restart $vm
+	check "it goes on" runs_on
+	pid=$(cat "$GMEM_RUN/vm0.pid")
+	check "restart of gmem-freeze" systemctl restart gmem-freeze
+	check "the pool is not frozen" is frozen 0
+	check "and restart of gmem-kexec" systemctl restart gmem-kexec
+	require "an image" load_stage
+	check "restart of gmem-freeze, when a kexec could be" systemctl restart gmem-freeze
+	check "the pool is not frozen" is frozen 0
+	check "and gives memory" gmemctl create new 2M
+	check "it runs on" runs_on
+	check "as the same process" test "$(cat "$GMEM_RUN/vm0.pid")" = "$pid"
+	check "rescue.target" systemctl isolate rescue.target
+	check "has it stopped" becomes $vm inactive
+	check "saved" vm_is saved
+	check "and back" systemctl isolate multi-user.target
+	check "it goes on" runs_on
+	check "gmemfs is unmounted" systemctl stop gmem.mount
+	check "its VM is saved before that" state $vm inactive
+	check "its start mounts it" systemctl start $vm
+	check "it goes on" runs_on
+	failed || ended pass
+	;;
+esac
