@@ -6,6 +6,7 @@
 # vm refuse: append="kho=on"
 # vm kho-off: append="kho=off"
 # vm restart: append="kho=on"
+# vm tenant: append="kho=on"
 #
 # What becomes of a guest, which counts, when systemd stops it:
 #
@@ -13,6 +14,7 @@
 #          host goes nevertheless, it is shut down
 # kho-off: likewise, under a kernel that hands nothing over; then a reboot
 # restart: units are stopped and started, and rescue.target, and back
+# tenant:  the VM is a tenant's: a kexec, and a reboot
 #
 # See lib/systemd.sh. "stage" is the test, "down" is when the guest has been stopped.
 . /tests/lib/test.sh
@@ -23,18 +25,39 @@
 fs=/gmem
 
 vm=gmem-vm@vm0
+[ "$(word gmem.case)" != tenant ] || vm=gmem-vm-tenant@vm0
 
 if [ $# = 0 ]; then
 	[ -e /lib/systemd/systemd ] || { echo "1..0 # SKIP no systemd (scripts/systemd)"; ended skip; }
 	mkdir -p "$GMEM_CONF" $fs
 	ticker vm0 PATIENCE=10
+	if [ $vm != gmem-vm@vm0 ]; then
+		mount -t gmemfs none $fs
+		tenant tenant
+		umount $fs
+		mkdir "$GMEM_CONF/tenant"
+		mv "$GMEM_CONF/vm0.conf" "$GMEM_CONF/tenant/"
+	fi
+	# What units say is for the test; there is no journal.
+	mkdir -p /etc/systemd/system/service.d
+	printf '[Service]\nStandard%s=append:/tmp/said\n' Output > /etc/systemd/system/service.d/out.conf
+	printf '[Service]\nStandard%s=append:/tmp/said\n' Error > /etc/systemd/system/service.d/err.conf
 	enabled gmem.mount gmem-freeze.service $vm.service
 	become_systemd
 fi
 as_unit
 
 # vm_is WORDS: gmem-vm says that of it
-vm_is() { [ "$(gmem-vm status vm0)" = "$1" ]; }
+vm_is() {
+	local said
+	if [ $vm = gmem-vm@vm0 ]; then
+		said=$(gmem-vm status vm0)
+	else
+		said=$(su tenant -c "GMEM_CONF=$GMEM_CONF/tenant GMEM_DIR=$fs/tenant \
+			GMEM_RUN=/run/gmem-tenant gmem-vm status vm0")
+	fi
+	[ "$said" = "$1" ]
+}
 
 # runs_on: it does, and has from its first number on, under whatever kernel
 runs_on() {
@@ -158,5 +181,19 @@ restart-1)
 	check "its start mounts it" systemctl start $vm
 	check "it goes on" runs_on
 	failed || ended pass
+	;;
+tenant-1)
+	require "the guest runs" runs_on
+	check "the tenant's" test "$(stat -c %u "/proc/$(cat /run/gmem-tenant/vm0.pid)")" = 1000
+	check "systemd knows its QEMU" property $vm MainPID "$(cat /run/gmem-tenant/vm0.pid)"
+	becomes gmem-kexec active
+	require "an image" load_stage
+	goes "saved" systemctl kexec
+	;;
+tenant-2)
+	require "the guest goes on" runs_on
+	becomes gmem-kexec active
+	refused_kexec "no-image" to_kexec
+	goes "memory only;the guest is shut down: reboot.target" systemctl reboot
 	;;
 esac

@@ -81,6 +81,19 @@ bool host_can_hand_over(int patience, char line[HANDOVER_MAX])
 	return true;
 }
 
+/* As somebody who may ask systemd has written it down, for a tenant's unit. False: nobody has. */
+static bool read_jobs(char *jobs, size_t size)
+{
+	const char *path = getenv("GMEM_JOBS");
+	FILE *file = path && *path ? fopen(path, "re") : NULL;
+
+	if (!file)
+		return false;
+	jobs[fread(jobs, 1, size - 1, file)] = '\0';
+	fclose(file);
+	return true;
+}
+
 /*
  * What systemd has to do of what ends the host, in lines; "" if there is none, or it does not say.
  * There may be very many jobs of which that is no one.
@@ -99,7 +112,7 @@ static void list_jobs(char *jobs, size_t size)
 	pid_t pid;
 
 	*jobs = '\0';
-	if (pipe2(out, O_CLOEXEC))
+	if (read_jobs(jobs, size) || pipe2(out, O_CLOEXEC))
 		return;
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
