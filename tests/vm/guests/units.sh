@@ -7,6 +7,7 @@
 # vm kho-off: append="kho=off"
 # vm restart: append="kho=on"
 # vm tenant: append="kho=on"
+# vm debian-13: append="kho=on" disk="guest systemd systemd-13"
 #
 # What becomes of a guest, which counts, when systemd stops it:
 #
@@ -15,6 +16,7 @@
 # kho-off: likewise, under a kernel that hands nothing over; then a reboot
 # restart: units are stopped and started, and rescue.target, and back
 # tenant:  the VM is a tenant's: a kexec, and a reboot
+# debian-13: a newer systemd: user space alone is restarted; a kexec is refused, and one is not
 #
 # See lib/systemd.sh. "stage" is the test, "down" is when the guest has been stopped.
 . /tests/lib/test.sh
@@ -189,6 +191,21 @@ tenant-1)
 	becomes gmem-kexec active
 	require "an image" load_stage
 	goes "saved" systemctl kexec
+	;;
+debian-13-1)
+	require "the guest runs, or goes on" runs_on
+	becomes gmem-kexec active
+	if ! [ "$(systemctl show -P SoftRebootsCount)" = 1 ]; then
+		goes "saved" systemctl soft-reboot
+	fi
+	check "the pool is not frozen" is frozen 0
+	refused_kexec "no-image" to_kexec
+	require "an image" load_stage
+	goes "saved" systemctl kexec
+	;;
+debian-13-2)
+	require "the guest goes on" runs_on
+	ended pass
 	;;
 tenant-2)
 	require "the guest goes on" runs_on
