@@ -32,6 +32,26 @@ case $STAGE in
 	check "has the pool's size" says "^pool_bytes *$((2048 * M))$"
 	check "status as JSON" exits 0 status --json
 	check "has numbers" says "\"used_bytes\":0,"
+	check "watch, with no interval" exits 2 watch --interval 0
+	gmemctl watch --interval 0.05 > /tmp/watch & watch=$!
+	gmemctl watch --interval 0.05 --json > /tmp/watch.json & watch_json=$!
+	until [ -s /tmp/watch ] && [ -s /tmp/watch.json ]; do sleep 0.1; done
+	check "watch begins with all there is" grep -q \
+		"^[0-9:]*  pool_bytes $((2048 * M)) .*  frozen 0  holders -  handover no-image: " /tmp/watch
+	check "also as JSON" grep -q '^{"time":"[-0-9T:+]*","pool_bytes":.*,"holders":"","handover":"no-image: .*"}$' /tmp/watch.json
+	check "what changes" exits 0 create watched 4M
+	until grep -q "used_bytes $((4 * M))" /tmp/watch && grep -q "\"used_bytes\":$((4 * M))," /tmp/watch.json; do
+		sleep 0.1
+	done
+	# It may also have seen that the object was being created, in handover.
+	check "is a line of that" grep -q -E \
+		"^[0-9:]*  clean_bytes $((2044 * M))  used_bytes $((4 * M))(  free_1g_bytes [0-9]*)?(  handover .*)?$" /tmp/watch
+	check "as JSON of all" grep -q "\"pool_bytes\":$((2048 * M)),.*\"used_bytes\":$((4 * M)),.*\"handover\":" /tmp/watch.json
+	kill -TERM $watch
+	check "a signal ends it well" wait $watch
+	kill -HUP $watch_json
+	check "another one, too" wait $watch_json
+	check "discard it" exits 0 discard watched
 	check "no objects" exits 0 list --json
 	check "an empty array" says '^\[\]$'
 

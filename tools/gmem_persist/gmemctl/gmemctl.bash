@@ -9,7 +9,7 @@ _gmemctl() {
 	case $last in
 	gmemctl)
 		mapfile -t COMPREPLY < <(compgen -W \
-			"status list show token quota create discard attach freeze thaw decode" -- "$word") ;;
+			"status watch list show token quota create discard attach freeze thaw decode" -- "$word") ;;
 	show)
 		names=$(gmemctl list 2>/dev/null | awk 'NR > 1 { print $5 }')
 		mapfile -t COMPREPLY < <(compgen -W "--json --field $names" -- "$word") ;;
@@ -37,6 +37,8 @@ _gmemctl() {
 		attach)
 			mapfile -t COMPREPLY < <(compgen -W \
 				"--slot --granule --private --data" -- "$word") ;;
+		watch)
+			mapfile -t COMPREPLY < <(compgen -W "--interval --json" -- "$word") ;;
 		quota)
 			mapfile -t COMPREPLY < <(compgen -W "--bytes --names --json" -- "$word") ;;
 		status | list | show | token | decode)

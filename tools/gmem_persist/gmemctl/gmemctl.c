@@ -17,11 +17,11 @@
 
 #include "gmemctl.h"
 
-#define POOL	"/sys/kernel/mm/gmem_persist"
 #define RECORD	"/sys/kernel/debug/gmem_persist/record"
 
 static const char usage[] =
 "usage: gmemctl status [--json]             the pool\n"
+"       gmemctl watch [--interval SECONDS] [--json]   the pool, and a line whenever it changes\n"
 "       gmemctl list [--json]               objects, a line each\n"
 "       gmemctl show [--json] [--field NAME] PATH...   what objects are\n"
 "       gmemctl token FILE [--json]         who changed the memory of a file of gmemfs last\n"
@@ -35,7 +35,7 @@ static const char usage[] =
 
 bool json;
 static bool private;
-static const char *granule, *nodes, *field, *slot, *length, *bytes, *names;
+static const char *granule, *nodes, *field, *slot, *length, *bytes, *names, *interval;
 
 static void __attribute__((noreturn)) bad_usage(void)
 {
@@ -116,8 +116,13 @@ static bool is_number(const char *text)
 	return *text && strspn(text, "0123456789") == strlen(text);
 }
 
-/* A key and a value, as JSON or a line; numbers stay numbers. */
-static void print_pair(const char *key, const char *value, const char **comma)
+/**
+ * print_pair - print a key and a value, as JSON or a line; numbers stay numbers
+ * @key: the key
+ * @value: the value
+ * @comma: what stands before it in JSON, and is a comma from then on
+ */
+void print_pair(const char *key, const char *value, const char **comma)
 {
 	if (!json)
 		printf("%-18s %s\n", key, value);
@@ -284,6 +289,7 @@ int main(int argc, char **argv)
 		{ "data", required_argument, NULL, 'd' },
 		{ "bytes", required_argument, NULL, 'b' },
 		{ "names", required_argument, NULL, 'm' },
+		{ "interval", required_argument, NULL, 'i' },
 		{ "help", no_argument, NULL, 'h' },
 		{}
 	};
@@ -319,6 +325,9 @@ int main(int argc, char **argv)
 		case 'm':
 			names = optarg;
 			break;
+		case 'i':
+			interval = optarg;
+			break;
 		case 'h':
 			fputs(usage, stdout);
 			return STATUS_OK;
@@ -341,6 +350,8 @@ int main(int argc, char **argv)
 		return decode_file(RECORD);
 	if (IS("status", 0))
 		return status();
+	if (IS("watch", 0))
+		watch(interval);
 	if (IS("list", 0))
 		return list();
 	if (!strcmp(command, "show") && nr > 1)

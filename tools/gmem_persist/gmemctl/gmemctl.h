@@ -6,6 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What the kernel shows of the pool */
+#define POOL	"/sys/kernel/mm/gmem_persist"
+
 /* Exit status; see gmemctl.8. */
 enum {
 	STATUS_OK,
@@ -50,6 +53,8 @@ struct suggestion {
 };
 
 int open_to_ask(int dir, const char *path);
+void print_pair(const char *key, const char *value, const char **comma);
+void __attribute__((noreturn)) watch(const char *interval);
 int show(char * const *paths, int nr, const char *field);
 int list(void);
 int show_token(const char *path);
