@@ -22,7 +22,8 @@ start() {
 		-kernel /guest/bzImage -initrd /guest/initrd \
 		-append "$(guest_words 16)" "$@" 2> "/tmp/$name.said" &
 	eval "pid_$name=$!"
-	until [ -S "/tmp/$name.qmp" ]; do
+	# It listens to the one before it does to the other.
+	until [ -S "/tmp/$name.qmp" ] && { [ "$name" = here ] || [ -S /tmp/way ]; }; do
 		[ -d "/proc/$!" ] || return 1
 	done
 }
@@ -30,7 +31,10 @@ start() {
 # status NAME COMMAND WORD: wait until the answer to that has it
 status() {
 	until gmem-qmp "/tmp/$1.qmp" "$2" | grep -q "\"status\": \"$3\""; do
-		gmem-qmp "/tmp/$1.qmp" "$2" | grep '"status": "failed"' && return 1
+		if gmem-qmp "/tmp/$1.qmp" "$2" | grep '"status": "failed"'; then
+			cat /tmp/*.said
+			return 1
+		fi
 		sleep 0.5
 	done
 }
