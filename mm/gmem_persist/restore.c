@@ -588,8 +588,7 @@ static int gmem_restore_mark_all(const struct gmem_ranges *going)
 	void *entry;
 	int err = 0;
 
-	/* Nobody else takes anything out of it. */
-	lockdep_assert_held(&restore_lock);
+	/* restore_lock keeps all others from it. */
 	for (i = 0; i < going->nr; i++)
 		if (!gmem_ranges_contain(&gmem_pool.quarantined, going->r[i].base,
 					 going->r[i].size))

@@ -236,10 +236,10 @@ static void make_vector(const struct transfer *t, struct iovec *iov, bool ordina
 	}
 }
 
-static int complain(const struct transfer *t, enum way way, const char *what, long r, long r0)
+static int complain(const struct transfer *t, enum way by, const char *what, long r, long r0)
 {
 	printf("%s: %s of %zu at %lld by %s: %ld, ordinary memory %ld\n", what,
-	       t->write ? "write" : "read", t->size, (long long)t->at, way_name[way], r, r0);
+	       t->write ? "write" : "read", t->size, (long long)t->at, way_name[by], r, r0);
 	for (int i = 0; i < t->nr; i++)
 		printf("  %s %#zx + %zu\n", t->pool[i] ? "pool" : "plain", t->offset[i],
 		       t->len[i]);
@@ -320,7 +320,7 @@ static int expect(const char *what, enum way way, long r, long want)
 	return 1;
 }
 
-static int large(void)
+static int try_large(void)
 {
 	static const size_t sizes[] = { MIB, 3 * MIB + SECTOR, 4 * MIB, 4 * MIB + SECTOR,
 					9 * MIB + 4096 };
@@ -383,7 +383,7 @@ static int errors(void)
 }
 
 /* The mapping goes while the disk is at work; what is read is in the file all the same. */
-static int unmapped(void)
+static int try_unmapped(void)
 {
 	const size_t size = 2 * MIB;
 	struct iovec iov = { NULL, size };
@@ -503,11 +503,11 @@ static int act(const char *action)
 	if (!strncmp(action, "random=", 7))
 		return random_transfers(strtoul(action + 7, NULL, 0));
 	if (!strcmp(action, "large"))
-		return large();
+		return try_large();
 	if (!strcmp(action, "errors"))
 		return errors();
 	if (!strcmp(action, "unmapped"))
-		return unmapped();
+		return try_unmapped();
 	if (!strcmp(action, "eio"))
 		return eio();
 	if (!strcmp(action, "cost"))
