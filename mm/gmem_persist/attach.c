@@ -101,7 +101,8 @@ static int gmem_attach_get_ranges(const struct gmem_persist_attach *args,
  * Context: process context; takes locks, see gmem_restore_attach().
  * Return: 0, -EPERM (the caller lacks CAP_SYS_ADMIN), -EBADF (@file is not open for reading and
  * writing), -EFAULT (the argument, or the array that it names, is not the caller's memory),
- * -EINVAL (a value is malformed), or an error of gmem_restore_attach().
+ * -EINVAL (a value is malformed), -ENOENT (a range is not in the pool), -ENOMEM, or an error of
+ * gmem_restore_attach().
  */
 long gmem_attach_ioctl(struct file *file, unsigned long arg)
 {

@@ -73,6 +73,7 @@ static void __init gmem_debugfs_add_start(struct dentry *dir)
 #else
 static void __init gmem_debugfs_add_start(struct dentry *dir) {}
 #endif
+
 static int gmem_debugfs_quota_show(struct seq_file *m, void *unused)
 {
 	struct gmem_quotactl_sums sums;

@@ -150,6 +150,7 @@ static int gmem_grow_take_over(const struct gmem_attach *a, struct gmem_backing 
 	if (!gmem_object_named(a->obj))
 		return -ESTALE;
 	swap(gmem_pool.quarantined, *rest);
+	/* That it is not clean need not be said: what an object had is dirty when it ends. */
 	for (i = 0; i < b->ranges.nr; i++)
 		gmem_pool_count_quarantined(b->ranges.r[i].base, b->ranges.r[i].size, false);
 	ser->kind = a->kind;
