@@ -5,7 +5,11 @@
 #ifndef _LINUX_PAGELESS_H
 #define _LINUX_PAGELESS_H
 
+#include <linux/bits.h>
+#include <linux/container_of.h>
 #include <linux/errno.h>
+#include <linux/fs.h>
+#include <linux/list.h>
 #include <linux/mm.h>
 
 /**
@@ -15,12 +19,16 @@
  * refuses it, since nothing tells for how long it stays what it is. Whoever owns RAM
  * without struct page may know better: that it never moves, and is nobody else's as long
  * as a file is open. He offers vm_operations_struct.hold, which is all that makes a mapping
- * *page-less* here.
+ * *page-less* here, and pageless_file_operations.hold for those who have a file and no mapping
+ * of it.
  *
  * A *hold* takes the place of the references of get_user_pages(). As long as there is one,
  * the memory at an offset of the mapped file stays where it is and belongs to whom it
  * belongs, whatever becomes of the mapping. It keeps nobody from changing the contents, as a
  * reference does not.
+ *
+ * Who maps what he holds, be it for a device, has to *watch* it: in case of a memory error he
+ * is told to take it away.
  *
  * A process that has had such a mapping has MMF_PAGELESS, so that for all others a test of
  * that bit is all that they pay.
@@ -29,12 +37,28 @@
 struct pageless_hold;
 
 /**
+ * struct pageless_watch - who maps what he holds where the owner cannot take it away
+ * @revoke: nobody may access @size bytes at @offset of the file any more: unmap them. Process
+ *	context; may sleep, cannot fail. The owner has locks that page faults take, too, so
+ *	neither mmap locks may be taken nor such that are held when something is held, watched
+ *	or released
+ * @node: of the owner
+ */
+struct pageless_watch {
+	void (*revoke)(struct pageless_watch *watch, u64 offset, u64 size);
+	struct list_head node;
+};
+
+/**
  * struct pageless_ops - what can be done with memory that is held
  * @range: tell where the byte at @offset of the file is, and how many of @size bytes lie
  *	there in a row; 0 if nobody may access it, as there was a memory error, or it is behind
  *	the end of the file. Any context
  * @write: copy from memory of the kernel to @offset of the file; process context, may sleep;
  *	needs a hold for writing. Returns 0 or -EFAULT (not all of it can be accessed)
+ * @watch: call @watch->revoke whenever @range begins to say 0 of a part; who asks @range after
+ *	this misses nothing. Process context, may sleep
+ * @unwatch: do so no more; it is not being called when this returns
  * @release: end the hold; process context, may sleep
  */
 struct pageless_ops {
@@ -42,6 +66,8 @@ struct pageless_ops {
 			phys_addr_t *phys);
 	int (*write)(const struct pageless_hold *hold, u64 offset, const void *from,
 		     size_t size);
+	void (*watch)(const struct pageless_hold *hold, struct pageless_watch *watch);
+	void (*unwatch)(const struct pageless_hold *hold, struct pageless_watch *watch);
 	void (*release)(struct pageless_hold *hold);
 };
 
@@ -59,6 +85,19 @@ struct pageless_hold {
 	void *data;
 	struct module *module;
 	bool write;
+};
+
+/* In fop_flags; far from those that linux/fs.h counts up */
+#define FOP_PAGELESS	((__force fop_flags_t)BIT(31))
+
+/**
+ * struct pageless_file_operations - of a file whose memory can be held without a mapping
+ * @fops: all others, with %FOP_PAGELESS
+ * @hold: as vm_operations_struct.hold; the file is open for reading and, if @write, for writing
+ */
+struct pageless_file_operations {
+	const struct file_operations fops;
+	int (*hold)(struct file *file, bool write, struct pageless_hold *hold);
 };
 
 #ifdef CONFIG_PAGELESS
@@ -83,6 +122,54 @@ static inline int pageless_hold(struct vm_area_struct *vma, bool write,
 				struct pageless_hold *hold)
 {
 	return vma->vm_ops->hold(vma, write, hold);
+}
+
+static inline bool file_is_pageless(const struct file *file)
+{
+	return file->f_op->fop_flags & FOP_PAGELESS;
+}
+
+/**
+ * pageless_hold_file - hold the memory that a file shows
+ * @file: the file; file_is_pageless()
+ * @write: the holder will write to it
+ * @hold: to be given to pageless_release()
+ *
+ * Context: process context; may sleep.
+ * Return: 0, -EACCES (the file is not open for reading or, if @write, for writing, too),
+ * -ENODEV (it cannot be mapped), -EBUSY (the owner admits no writer now).
+ */
+static inline int pageless_hold_file(struct file *file, bool write, struct pageless_hold *hold)
+{
+	const fmode_t mode = FMODE_READ | (write ? FMODE_WRITE : 0);
+	const struct pageless_file_operations *ops =
+		container_of(file->f_op, struct pageless_file_operations, fops);
+
+	if ((file->f_mode & mode) != mode)
+		return -EACCES;
+	return ops->hold(file, write, hold);
+}
+
+/**
+ * pageless_watch - be told when part of what is held is taken away
+ * @hold: of him
+ * @watch: what to call
+ */
+static inline void pageless_watch(const struct pageless_hold *hold,
+				  struct pageless_watch *watch)
+{
+	hold->ops->watch(hold, watch);
+}
+
+/**
+ * pageless_unwatch - be told no more
+ * @hold: of him
+ * @watch: what was given to pageless_watch()
+ */
+static inline void pageless_unwatch(const struct pageless_hold *hold,
+				    struct pageless_watch *watch)
+{
+	hold->ops->unwatch(hold, watch);
 }
 
 /**
@@ -110,6 +197,26 @@ static inline int pageless_hold(struct vm_area_struct *vma, bool write,
 				struct pageless_hold *hold)
 {
 	return -EINVAL;
+}
+
+static inline bool file_is_pageless(const struct file *file)
+{
+	return false;
+}
+
+static inline int pageless_hold_file(struct file *file, bool write, struct pageless_hold *hold)
+{
+	return -EINVAL;
+}
+
+static inline void pageless_watch(const struct pageless_hold *hold,
+				  struct pageless_watch *watch)
+{
+}
+
+static inline void pageless_unwatch(const struct pageless_hold *hold,
+				    struct pageless_watch *watch)
+{
 }
 
 static inline void pageless_release(struct pageless_hold *hold)

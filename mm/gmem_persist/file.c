@@ -8,6 +8,7 @@
 #include <linux/fs.h>
 #include <linux/kvm.h>
 #include <linux/mm.h>
+#include <linux/pageless.h>
 
 #include <uapi/linux/gmem_persist.h>
 
@@ -45,15 +46,27 @@ static int gmem_file_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
+/* Private memory has no file that could be read or mapped, by whomever. */
+static bool gmem_file_can_be_mapped(const struct file *file)
+{
+	const struct gmem_object *obj = gmem_fs_inode_object(file_inode(file));
+
+	return i_size_read(file_inode(file)) &&
+	       (obj->ser->flags & SHARED_FLAGS) == SHARED_FLAGS;
+}
+
 static int gmem_file_mmap(struct file *file, struct vm_area_struct *vma)
 {
-	struct gmem_object *obj = gmem_fs_inode_object(file_inode(file));
-
-	/* Private memory has no file that could be read or mapped. */
-	if (!i_size_read(file_inode(file)) ||
-	    (obj->ser->flags & SHARED_FLAGS) != SHARED_FLAGS)
+	if (!gmem_file_can_be_mapped(file))
 		return -ENODEV;
 	return gmem_view_mmap(file->private_data, vma);
+}
+
+static int gmem_file_hold(struct file *file, bool write, struct pageless_hold *hold)
+{
+	if (!gmem_file_can_be_mapped(file))
+		return -ENODEV;
+	return gmem_hold_file(file, write, hold);
 }
 
 /* Data gets another length; an empty file gets the size that it keeps. */
@@ -146,21 +159,25 @@ static long gmem_file_ioctl(struct file *file, unsigned int cmd, unsigned long a
 	}
 }
 
-const struct file_operations gmem_file_fops = {
-	.open = gmem_file_open,
-	.release = gmem_file_release,
-	.llseek = generic_file_llseek,
-	.read_iter = gmem_data_read_iter,
-	.write_iter = gmem_data_write_iter,
-	.splice_read = copy_splice_read,
-	.splice_write = iter_file_splice_write,
-	.unlocked_ioctl = gmem_file_ioctl,
-	.compat_ioctl = compat_ptr_ioctl,
-	.mmap = gmem_file_mmap,
-	.get_unmapped_area = gmem_mmap_get_unmapped_area,
-	/* All is where it has to be. */
-	.fsync = noop_fsync,
-	.fallocate = gmem_file_fallocate,
+const struct pageless_file_operations gmem_file_ops = {
+	.fops = {
+		.fop_flags = FOP_PAGELESS,
+		.open = gmem_file_open,
+		.release = gmem_file_release,
+		.llseek = generic_file_llseek,
+		.read_iter = gmem_data_read_iter,
+		.write_iter = gmem_data_write_iter,
+		.splice_read = copy_splice_read,
+		.splice_write = iter_file_splice_write,
+		.unlocked_ioctl = gmem_file_ioctl,
+		.compat_ioctl = compat_ptr_ioctl,
+		.mmap = gmem_file_mmap,
+		.get_unmapped_area = gmem_mmap_get_unmapped_area,
+		/* All is where it has to be. */
+		.fsync = noop_fsync,
+		.fallocate = gmem_file_fallocate,
+	},
+	.hold = gmem_file_hold,
 };
 
 /* By its path, and so with no view that would keep it from being freed meanwhile */

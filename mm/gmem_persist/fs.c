@@ -52,6 +52,7 @@
 #include <linux/fs_parser.h>
 #include <linux/mount.h>
 #include <linux/nodemask.h>
+#include <linux/pageless.h>
 #include <linux/pagemap.h>
 #include <linux/seq_file.h>
 #include <linux/sizes.h>
@@ -315,7 +316,7 @@ struct inode *gmem_fs_new_inode(struct gmem_object *obj, const struct gmem_objec
 	inode->i_size = ser->size;
 	inode_set_bytes(inode, ser->size);
 	inode->i_op = dir ? &gmem_dir_iops : &gmem_file_iops;
-	inode->i_fop = dir ? &gmem_dir_fops : &gmem_file_fops;
+	inode->i_fop = dir ? &gmem_dir_fops : &gmem_file_ops.fops;
 	inode->i_mapping->a_ops = &gmem_fs_aops;
 	/* No folios will ever be in there. */
 	mapping_set_inaccessible(inode->i_mapping);

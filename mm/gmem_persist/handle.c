@@ -5,6 +5,7 @@
 #include "internal.h"
 
 #include <linux/fs.h>
+#include <linux/pageless.h>
 
 /**
  * gmem_fs_inode_object - what an inode is of
@@ -26,7 +27,7 @@ struct gmem_object *gmem_fs_inode_object(const struct inode *inode)
  */
 bool gmem_file_is_view(const struct file *file)
 {
-	return file->f_op == &gmem_file_fops && file->f_mode & (FMODE_READ | FMODE_WRITE);
+	return file->f_op == &gmem_file_ops.fops && file->f_mode & (FMODE_READ | FMODE_WRITE);
 }
 
 /**
@@ -40,7 +41,7 @@ struct gmem_object *gmem_fs_object(const struct file *file)
 {
 	const fmode_t mode = FMODE_READ | FMODE_WRITE;
 
-	if (file->f_op != &gmem_file_fops || (file->f_mode & mode) != mode)
+	if (file->f_op != &gmem_file_ops.fops || (file->f_mode & mode) != mode)
 		return NULL;
 	return gmem_fs_inode_object(file_inode(file));
 }

@@ -6,6 +6,10 @@
  * What a mapping shows by a file of gmemfs is held by that file, and with it the view, which
  * is a writer as long as a hold for writing lasts. A guest_memfd is held by its inode, since
  * its file would hold the VM; the inode keeps its view as long as it is there.
+ *
+ * A memory error is all that takes a part away from a holder. Punching does not: the memory
+ * stays the object's, and the holder sees it cleared. Nor does a freeze, nor the loss of its
+ * name, and an object with a view never changes from shared to private memory.
  */
 #include "internal.h"
 
@@ -23,19 +27,19 @@ static size_t gmem_hold_range(const struct inode *inode, const struct pageless_h
 	const struct gmem_view *view = hold->data;
 	const u64 page = PAGE_ALIGN_DOWN(offset);
 	const u64 end = i_size_read(inode);
-	u64 good;
+	u64 good, row = SZ_2M;
+	int order;
 
 	if (offset >= end)
 		return 0;
-	size = min_t(u64, size, end - offset);
-	/* All of it is in one granule, and so in a row. */
-	size = min_t(u64, size, SZ_2M - (offset & (SZ_2M - 1)));
-	good = gmem_poison_good_run(view->obj, page, PAGE_ALIGN(offset + size) - page);
-	if (!good)
-		return 0;
-	*phys = PFN_PHYS(gmem_object_pfn(view->obj, offset >> PAGE_SHIFT, NULL)) +
+	*phys = PFN_PHYS(gmem_object_pfn(view->obj, offset >> PAGE_SHIFT, &order)) +
 		offset_in_page(offset);
-	return min_t(u64, size, page + good - offset);
+	/* All of a leaf is in a row, and so is a granule that bad pages keep from being one. */
+	if (order)
+		row = PAGE_SIZE << order;
+	size = min3(size, end - offset, row - (offset & (row - 1)));
+	good = gmem_poison_good_run(view->obj, page, PAGE_ALIGN(offset + size) - page);
+	return good ? min_t(u64, size, page + good - offset) : 0;
 }
 
 static int gmem_hold_write(const struct pageless_hold *hold, u64 offset, const void *from,
@@ -80,11 +84,30 @@ static size_t gmem_hold_inode_range(const struct pageless_hold *hold, u64 offset
 	return gmem_hold_range(hold->ref, hold, offset, size, phys);
 }
 
+static void gmem_hold_watch(const struct pageless_hold *hold, struct pageless_watch *watch)
+{
+	struct gmem_view *view = hold->data;
+	struct address_space *mapping = view->obj->inode->i_mapping;
+
+	filemap_invalidate_lock(mapping);
+	list_add_tail(&watch->node, &view->obj->watches);
+	filemap_invalidate_unlock(mapping);
+}
+
+static void gmem_hold_unwatch(const struct pageless_hold *hold, struct pageless_watch *watch)
+{
+	struct gmem_view *view = hold->data;
+	struct address_space *mapping = view->obj->inode->i_mapping;
+
+	filemap_invalidate_lock(mapping);
+	list_del(&watch->node);
+	filemap_invalidate_unlock(mapping);
+}
+
 static void gmem_hold_release_file(struct pageless_hold *hold)
 {
-	/* If its mapping is gone, it was the last that made the view a writer. */
 	if (hold->write)
-		gmem_view_unmap(hold->data);
+		gmem_view_unhold(hold->data);
 	/* A kernel thread's last one would come later than its release says. */
 	if (current->flags & PF_KTHREAD)
 		__fput_sync(hold->ref);
@@ -95,7 +118,7 @@ static void gmem_hold_release_file(struct pageless_hold *hold)
 static void gmem_hold_release_inode(struct pageless_hold *hold)
 {
 	if (hold->write)
-		gmem_view_unmap(hold->data);
+		gmem_view_unhold(hold->data);
 	iput(hold->ref);
 	module_put(hold->module);
 }
@@ -103,14 +126,43 @@ static void gmem_hold_release_inode(struct pageless_hold *hold)
 static const struct pageless_ops gmem_hold_file_ops = {
 	.range = gmem_hold_file_range,
 	.write = gmem_hold_write,
+	.watch = gmem_hold_watch,
+	.unwatch = gmem_hold_unwatch,
 	.release = gmem_hold_release_file,
 };
 
 static const struct pageless_ops gmem_hold_inode_ops = {
 	.range = gmem_hold_inode_range,
 	.write = gmem_hold_write,
+	.watch = gmem_hold_watch,
+	.unwatch = gmem_hold_unwatch,
 	.release = gmem_hold_release_inode,
 };
+
+/**
+ * gmem_hold_file - hold what a file of gmemfs shows
+ * @file: the file, which could be mapped
+ * @write: it will be written to; it has the view's token when this returns
+ * @hold: the hold
+ *
+ * Context: as gmem_hold_vma().
+ * Return: 0 or, if @write only, -EBUSY: there is another writer.
+ */
+int gmem_hold_file(struct file *file, bool write, struct pageless_hold *hold)
+{
+	struct gmem_view *view = file->private_data;
+	int err = write ? gmem_view_hold(view) : 0;
+
+	if (err)
+		return err;
+	*hold = (struct pageless_hold){
+		.ops = &gmem_hold_file_ops,
+		.ref = get_file(file),
+		.data = view,
+		.write = write,
+	};
+	return 0;
+}
 
 /**
  * gmem_hold_vma - hold what a mapping shows
@@ -125,25 +177,23 @@ static const struct pageless_ops gmem_hold_inode_ops = {
 int gmem_hold_vma(struct vm_area_struct *vma, bool write, struct pageless_hold *hold)
 {
 	struct gmem_view *view = vma->vm_private_data;
-	struct inode *inode;
-	int err = write ? gmem_view_begin_write(view) : 0;
+	struct inode *inode = file_inode(vma->vm_file);
+	int err;
 
+	if (vma->vm_file->f_op == &gmem_file_ops.fops)
+		return gmem_hold_file(vma->vm_file, write, hold);
+	err = write ? gmem_view_hold(view) : 0;
 	if (err)
 		return err;
-	hold->data = view;
-	hold->write = write;
-	if (vma->vm_file->f_op == &gmem_file_fops) {
-		hold->ref = get_file(vma->vm_file);
-		hold->module = NULL;
-		hold->ops = &gmem_hold_file_ops;
-	} else {
-		inode = file_inode(vma->vm_file);
-		ihold(inode);
-		hold->ref = inode;
+	ihold(inode);
+	*hold = (struct pageless_hold){
+		.ops = &gmem_hold_inode_ops,
+		.ref = inode,
+		.data = view,
 		/* Its file system is KVM's, which the inode alone does not keep. */
-		hold->module = vma->vm_file->f_op->owner;
-		__module_get(hold->module);
-		hold->ops = &gmem_hold_inode_ops;
-	}
+		.module = vma->vm_file->f_op->owner,
+		.write = write,
+	};
+	__module_get(hold->module);
 	return 0;
 }

@@ -138,6 +138,7 @@ struct kiocb;
 struct kstat;
 struct mnt_idmap;
 struct obj_cgroup;
+struct pageless_file_operations;
 struct pageless_hold;
 struct path;
 struct vfsmount;
@@ -182,6 +183,7 @@ enum gmem_state {
  *	all mappings of the object hang on, whoever made them; a reference to it is
  *	one to the object, which ends with the last
  * @consumers: who else maps it; under the invalidate lock
+ * @watches: who holds it, and is told of bad pages, see hold.c; under the invalidate lock
  * @writers_lock: protects @writers, and what struct gmem_view says; taken inside of the
  *	invalidate lock and outside of gmem_pool.lock
  * @writers: views that can write to it now
@@ -214,6 +216,7 @@ struct gmem_object {
 	bool exclusive;
 	struct inode *inode;
 	struct list_head consumers;
+	struct list_head watches;
 	struct mutex writers_lock;	/* @writers */
 	struct list_head writers;
 };
@@ -259,6 +262,7 @@ static inline bool gmem_object_is_data(const struct gmem_object *obj)
  * @party: views of one number are one writer
  * @uses: its mappings that may become writable, its writes under way, and its VM; under
  *	gmem_object.writers_lock, as what follows
+ * @holds: how many of these write without a fault, as devices do; see hold.c
  * @vm: it is a VM's
  * @shares: it may be a writer beside others; never taken back
  * @writer: it can write now, and is among the object's writers
@@ -272,6 +276,7 @@ struct gmem_view {
 	u8 own[GMEM_TOKEN_SIZE];
 	u64 party;
 	unsigned long uses;
+	unsigned long holds;
 	bool vm;
 	bool shares;
 	bool writer;
@@ -594,7 +599,7 @@ struct gmem_object *gmem_fs_object(const struct file *file);
 struct gmem_object *gmem_fs_inode_object(const struct inode *inode);
 
 /* file.c */
-extern const struct file_operations gmem_file_fops;
+extern const struct pageless_file_operations gmem_file_ops;
 extern const struct inode_operations gmem_file_iops;
 int gmem_fs_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *attr);
 int gmem_fs_getattr(struct mnt_idmap *idmap, const struct path *path, struct kstat *stat,
@@ -629,6 +634,7 @@ u64 gmem_poison_good_run(struct gmem_object *obj, u64 offset, u64 size);
 bool gmem_poison_find(const struct gmem_object *obj, u64 addr, pgoff_t *index);
 
 /* hold.c */
+int gmem_hold_file(struct file *file, bool write, struct pageless_hold *hold);
 int gmem_hold_vma(struct vm_area_struct *vma, bool write, struct pageless_hold *hold);
 
 /* mmap.c */
@@ -647,6 +653,8 @@ void gmem_view_end_write(struct gmem_view *view);
 int gmem_view_map(struct gmem_view *view, bool write);
 int gmem_view_map_write(struct gmem_view *view);
 void gmem_view_unmap(struct gmem_view *view);
+int gmem_view_hold(struct gmem_view *view);
+void gmem_view_unhold(struct gmem_view *view);
 long gmem_view_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 
 /* charge.c */

@@ -120,6 +120,7 @@ static struct gmem_object *gmem_object_alloc(u32 id, const struct gmem_object_se
 	gmem_keep_init(&obj->keeping, &obj->ranges);
 	INIT_LIST_HEAD(&obj->ended);
 	INIT_LIST_HEAD(&obj->consumers);
+	INIT_LIST_HEAD(&obj->watches);
 	mutex_init(&obj->writers_lock);
 	INIT_LIST_HEAD(&obj->writers);
 	gmem_poison_init_object(obj);

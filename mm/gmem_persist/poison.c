@@ -10,7 +10,8 @@
  * and what happens depends on whose the page is:
  *
  * * *An object's.* The page is taken away from everybody who maps it, and is not given
- *   to anybody again: user space gets SIGBUS, a guest's access ends in the VMM. Leaves
+ *   to anybody again: user space gets SIGBUS, a guest's access ends in the VMM, a device's
+ *   in a fault of its IOMMU. Leaves
  *   around it become smaller, so that all other pages can be used as before. The processes
  *   that map the page are told by memory_failure_tell().
  * * *Nobody's.* The 2 MiB granule that it is in is *retired*: it leaves free memory for
@@ -36,6 +37,7 @@
 #include <linux/kvm_types.h>
 #include <linux/memory-failure.h>
 #include <linux/mm.h>
+#include <linux/pageless.h>
 #include <linux/pagemap.h>
 #include <linux/sched.h>
 #include <linux/sizes.h>
@@ -346,6 +348,7 @@ static void gmem_poison_take_away(struct gmem_object *obj, pgoff_t index)
 {
 	struct address_space *mapping = obj->inode->i_mapping;
 	struct gmem_consumer *consumer;
+	struct pageless_watch *watch;
 	pgoff_t start, end;
 	int order;
 
@@ -359,6 +362,8 @@ static void gmem_poison_take_away(struct gmem_object *obj, pgoff_t index)
 	/* Entries of an xarray are no larger than a page. */
 	xa_store(&obj->bad_pages, index, xa_mk_value(1), GFP_KERNEL | __GFP_NOFAIL);
 	unmap_mapping_range(mapping, (loff_t)index << PAGE_SHIFT, PAGE_SIZE, 1);
+	list_for_each_entry(watch, &obj->watches, node)
+		watch->revoke(watch, (u64)index << PAGE_SHIFT, PAGE_SIZE);
 	list_for_each_entry(consumer, &obj->consumers, node)
 		consumer->ops->invalidate_end(consumer, start, end);
 }

@@ -33,6 +33,7 @@
  * Where several write, the token is that of the one that began last. When one of them goes,
  * the others' leaves are taken away, and their next write takes a token again: what the one
  * has saved is stale when the others go on. A handle that goes does not do that to its own VM.
+ * A device writes without a fault: whoever holds memory for one takes another token at once.
  */
 #include "internal.h"
 
@@ -145,6 +146,11 @@ static void gmem_view_rearm_others(const struct gmem_view *gone)
 		if (!other->wrote || (other->party == gone->party && !gone->vm))
 			continue;
 		gmem_view_draw(other);
+		/* There is no fault before it writes again, so it does so now. */
+		if (other->holds) {
+			gmem_object_set_token(obj, other->own);
+			continue;
+		}
 		WRITE_ONCE(other->wrote, false);
 		any = true;
 	}
@@ -369,6 +375,39 @@ int gmem_view_map_write(struct gmem_view *view)
 	/* The mapping itself has been counted. */
 	gmem_view_unuse(view, false);
 	return 0;
+}
+
+/**
+ * gmem_view_hold - somebody is going to write at any time, without a fault or a call
+ * @view: by which view
+ *
+ * The object has the view's token when this returns.
+ *
+ * Return: 0, to be followed by gmem_view_unhold(), or -EBUSY: there is another writer.
+ */
+int gmem_view_hold(struct gmem_view *view)
+{
+	int err = gmem_view_use(view, true);
+
+	if (err)
+		return err;
+	scoped_guard(mutex, &view->obj->writers_lock)
+		view->holds++;
+	gmem_view_write(view);
+	return 0;
+}
+
+/**
+ * gmem_view_unhold - he does so no more
+ * @view: by which view
+ *
+ * Context: as gmem_view_unmap(); if the mapping has gone before, this is the view's last use.
+ */
+void gmem_view_unhold(struct gmem_view *view)
+{
+	scoped_guard(mutex, &view->obj->writers_lock)
+		view->holds--;
+	gmem_view_unuse(view, true);
 }
 
 /**
