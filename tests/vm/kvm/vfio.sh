@@ -3,28 +3,12 @@
 # shellcheck shell=dash
 # vm: mem=7G timeout=120 append="gmem_persist=2G kho=on kho_scratch=128M,128M,128M intel_iommu=on vfio_iommu_type1.allow_unsafe_interrupts=1 iommufd.allow_unsafe_interrupts=1" qemu="-machine q35 -device intel-iommu -device edu"
 #
-# A device behind an IOMMU gets at ordinary memory by VFIO, and not at persistent
-# memory, which nobody could take away from it.
+# A device behind an IOMMU gets at ordinary memory by VFIO type1, and not at persistent
+# memory, which nobody could take away from it. By iommufd it gets at both.
 . /tests/lib/test.sh
-
-# find_edu: the address of QEMU's edu device
-find_edu() {
-	local device
-	for device in /sys/bus/pci/devices/*; do
-		if [ "$(cat "$device/vendor" "$device/device")" = "0x1234
-0x11e8" ]; then
-			basename "$device"
-			return 0
-		fi
-	done
-	return 1
-}
-
-bind() {
-	echo vfio-pci > "/sys/bus/pci/devices/$1/driver_override"
-	echo "$1" > /sys/bus/pci/drivers_probe
-	[ -e "/sys/bus/pci/drivers/vfio-pci/$1" ]
-}
+. /tests/lib/pool.sh
+. /tests/lib/files.sh
+. /tests/lib/iommufd.sh
 
 require "QEMU has an edu device" find_edu
 edu=$(find_edu)
@@ -39,8 +23,53 @@ check "nor 1 GiB" [ "$(gmem-vfio "$edu" pool 0x40000000)" = "EOPNOTSUPP
 EOPNOTSUPP" ]
 check "nor a page behind one of ordinary memory, which is let go of" \
 	[ "$(gmem-vfio "$edu" mixed)" = EOPNOTSUPP ]
-check "nor one by iommufd, which takes ordinary memory" \
-	[ "$(gmem-vfio "$edu" iommufd)" = "mapped
-EFAULT" ]
 check "it still copies ordinary memory" gmem-vfio "$edu" dma
-check "all of the pool is free again" [ "$(cat /sys/kernel/mm/gmem_persist/used_bytes)" = 0 ]
+check "all of the pool is free again" is used_bytes 0
+
+M=$((1 << 20))
+# shellcheck disable=SC2034	# of lib/iommufd.sh
+dev=$edu
+check "the container of iommufd lets it copy persistent memory" gmem-vfio "$edu" compat
+check "a file" file a create truncate=4
+check "by iommufd it reaches memory of the file" \
+	device a attach file=32M:0:4M same=32M:0:8K same=0x2200000:2M:4K
+check "also if it comes later" device a file=32M:0:4M attach same=32M:0:4K
+check "and by address" device a attach addr=32M:0:4M same=32M:0:8K same=0x23ff000:0x3ff000:4K
+check "but not what it was not given, nor what was taken away" \
+	device a attach file=32M:1M:4K reach=32M noreach=0x2001000 unmap=32M:4K noreach=32M
+check "nor private memory" file_then_fails secret private=4 ENODEV attach file=32M:0:4M
+
+# What it can reach is nobody else's.
+require "it reaches memory that has no file and no mapping here any more" \
+	device_waits a attach file=32M:0:4M close unlink reach=32M wait=/tmp/go reach=32M
+check "which is in use, beside the private memory" is used_bytes $((8 * M))
+check "another file gets other memory" file b create truncate=4
+check "until it is done" device_goes_on /tmp/go
+check "when it is free" is used_bytes $((8 * M))
+file b rw unlink
+file secret rw unlink
+
+check "a file" file a create truncate=8
+check "a memory error: no access to what was mapped with it; the rest stays" \
+	device a attach file=32M:0:4M file=64M:4M:4M reach=32M bad=1M \
+	noreach=32M noreach=0x2100000 same=64M:4M:4K unmap=32M:4M unmap=64M:4M
+check "it cannot be mapped again" device_fails EFAULT a attach file=32M:0:4M
+check "what has none can" device a attach file=32M:2M:6M same=32M:2M:4K
+file a rw unlink
+
+# Beside other memory at 1 GiB, for which there are tables
+check "1 GiB in small granules" file small create truncate=1024
+check "is mapped" device small attach page=0x3ff00000 tables file=1G:0:1G tables
+result iommu_tables_2m "$(sed -n "s/^tables=//p" /tmp/device | tail -n 1)"
+check "by leaves of 2 MiB, or larger" tables_at_most 1
+check "at an odd address it takes small leaves" \
+	device small attach page=0x3ff00000 tables file=0x40001000:0:64M tables
+check "which need tables" not tables_at_most 31
+file small rw unlink
+check "1 GiB in one granule" vmm create large size=1G granule=1G
+check "is mapped" device large attach page=0x3ff00000 tables file=1G:0:1G tables
+result iommu_tables_1g "$(sed -n "s/^tables=//p" /tmp/device | tail -n 1)"
+check "by one leaf" tables_at_most 0
+file large rw unlink
+check "all of the pool is free again, but for what is bad" \
+	[ "$(awk '$1 == "used" { print $2 }' "$pool/stat")" = 0 ]

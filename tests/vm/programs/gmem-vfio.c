@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Memory that a device may access, and memory that it may not: VFIO type1, iommufd, and
- * QEMU's edu device, which copies between its own buffer and the addresses it is told.
+ * Memory that a device may access, and memory that it may not: VFIO type1, what iommufd offers
+ * in its place, and QEMU's edu device, which copies between its own buffer and the addresses it
+ * is told. See gmem-iommufd.c for more of iommufd.
  *
  *   gmem-vfio BUS:DEVICE.FUNCTION COMMAND...
  *
@@ -10,18 +11,15 @@
  *   mixed     map a page of ordinary memory with one of persistent memory behind it;
  *             prints the errno's name. Then map the first one alone, at the same
  *             address for the device: nothing may be there any more.
- *   iommufd   by way of that instead of type1: map a page of ordinary memory, then one
- *             of persistent memory; prints the errno's name of each
+ *   compat    with /dev/iommu for a container: the device copies persistent memory
  *
  * The device is bound to vfio-pci. Exit status: 0, or 1 for an error.
  */
 #define _GNU_SOURCE
-#include <dirent.h>
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
-#include <linux/iommufd.h>
 #include <linux/kvm.h>
 #include <linux/vfio.h>
 #include <stdint.h>
@@ -52,7 +50,7 @@
 static int container, device;
 static volatile uint8_t *registers;
 
-static void open_device(const char *bdf)
+static void open_device(const char *bdf, const char *container_path)
 {
 	struct vfio_region_info bar = { .argsz = sizeof(bar), .index = VFIO_PCI_BAR0_REGION_INDEX };
 	struct vfio_region_info config = { .argsz = sizeof(config),
@@ -66,9 +64,9 @@ static void open_device(const char *bdf)
 		err(1, "%s", path);
 	snprintf(path, sizeof(path), "/dev/vfio/%s", basename(link));
 
-	container = open("/dev/vfio/vfio", O_RDWR);
+	container = open(container_path, O_RDWR);
 	if (container < 0)
-		err(1, "/dev/vfio/vfio");
+		err(1, "%s", container_path);
 	group = open(path, O_RDWR);
 	if (group < 0)
 		err(1, "%s", path);
@@ -148,9 +146,8 @@ static int pool_fd(uint64_t size)
 	return fd;
 }
 
-static void dma(void)
+static void dma(uint8_t *mem)
 {
-	uint8_t *mem = anonymous(2 * PAGE);
 	unsigned int i;
 
 	for (i = 0; i < PAGE; i++)
@@ -201,75 +198,24 @@ static void mixed(void)
 		err(1, "what was refused left something behind");
 }
 
-static int open_cdev(const char *bdf)
+static uint8_t *from_pool(uint64_t size)
 {
-	char path[512];
-	struct dirent *entry;
-	int fd = -1;
-	DIR *dir;
+	uint8_t *mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, pool_fd(size), 0);
 
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/vfio-dev", bdf);
-	dir = opendir(path);
-	if (!dir)
-		err(1, "%s", path);
-	while ((entry = readdir(dir))) {
-		if (entry->d_name[0] == '.')
-			continue;
-		snprintf(path, sizeof(path), "/dev/vfio/devices/%s", entry->d_name);
-		fd = open(path, O_RDWR);
-	}
-	if (fd < 0)
-		err(1, "the device's file in /dev/vfio/devices");
-	return fd;
-}
-
-static void iommufd(const char *bdf)
-{
-	struct vfio_device_bind_iommufd bind = { .argsz = sizeof(bind) };
-	struct vfio_device_attach_iommufd_pt attach = { .argsz = sizeof(attach) };
-	struct iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
-	struct iommu_ioas_map map = {
-		.size = sizeof(map),
-		.flags = IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE,
-		.length = PAGE,
-	};
-	int iommu = open("/dev/iommu", O_RDWR), cdev = open_cdev(bdf);
-	char *mem;
-
-	if (iommu < 0)
-		err(1, "/dev/iommu");
-	bind.iommufd = iommu;
-	if (ioctl(cdev, VFIO_DEVICE_BIND_IOMMUFD, &bind))
-		err(1, "VFIO_DEVICE_BIND_IOMMUFD");
-	if (ioctl(iommu, IOMMU_IOAS_ALLOC, &alloc))
-		err(1, "IOMMU_IOAS_ALLOC");
-	/* Memory is looked up when there is a device that may access it. */
-	attach.pt_id = alloc.out_ioas_id;
-	if (ioctl(cdev, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach))
-		err(1, "VFIO_DEVICE_ATTACH_IOMMUFD_PT");
-
-	map.ioas_id = alloc.out_ioas_id;
-	map.user_va = (uintptr_t)anonymous(PAGE);
-	print_outcome(ioctl(iommu, IOMMU_IOAS_MAP, &map));
-	mem = mmap(NULL, GRANULE, PROT_READ | PROT_WRITE, MAP_SHARED, pool_fd(GRANULE), 0);
 	if (mem == MAP_FAILED)
 		err(1, "persistent memory");
-	mem[0] = 1;
-	map.user_va = (uintptr_t)mem;
-	print_outcome(ioctl(iommu, IOMMU_IOAS_MAP, &map));
+	return mem;
 }
 
 int main(int argc, char **argv)
 {
 	if (argc < 3)
-		errx(1, "usage: gmem-vfio BUS:DEVICE.FUNCTION dma|pool SIZE|mixed|iommufd");
-	if (!strcmp(argv[2], "iommufd")) {
-		iommufd(argv[1]);
-		return 0;
-	}
-	open_device(argv[1]);
+		errx(1, "usage: gmem-vfio BUS:DEVICE.FUNCTION dma|pool SIZE|mixed|compat");
+	open_device(argv[1], strcmp(argv[2], "compat") ? "/dev/vfio/vfio" : "/dev/iommu");
 	if (!strcmp(argv[2], "dma"))
-		dma();
+		dma(anonymous(2 * PAGE));
+	else if (!strcmp(argv[2], "compat"))
+		dma(from_pool(GRANULE));
 	else if (!strcmp(argv[2], "pool") && argc == 4)
 		pool(strtoull(argv[3], NULL, 0));
 	else if (!strcmp(argv[2], "mixed"))
