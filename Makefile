@@ -77,7 +77,7 @@ bench-kvm: ## what memory costs a VMM and its guest, beside today's guest_memfd 
 	@$(MAKE) build FLAVOUR=release
 	@scripts/bench-kvm
 
-bench-io: ## direct I/O into memory of the pool, beside ordinary memory (build/results/io.json)
+bench-io: ## direct I/O into memory of the pool, and devices, beside ordinary memory (build/results/io.json)
 	@$(MAKE) build FLAVOUR=release
 	@scripts/bench-io
 

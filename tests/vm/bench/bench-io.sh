@@ -1,13 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# vm: mem=7G icount=0 smp=1 timeout=300 append="kho=on gmem_persist=2G,zeroed brd.rd_nr=1 brd.rd_size=32768" flavours="bench"
+# vm: mem=7G icount=0 smp=1 timeout=300 append="kho=on gmem_persist=2G,zeroed brd.rd_nr=1 brd.rd_size=32768 hugepagesz=1G hugepages=1 intel_iommu=on iommufd.allow_unsafe_interrupts=1" qemu="-machine q35 -device intel-iommu -device edu" flavours="bench"
 #
 # make bench-io: what direct I/O costs in instructions, with memory of the pool and with
-# ordinary memory, on a disk that is memory and so needs none of its own time.
+# ordinary memory, on a disk that is memory and so needs none of its own time; and what it costs
+# to let a device have 1 GiB.
 . /tests/lib/test.sh
 . /tests/lib/pool.sh
 fs=/gmem
 . /tests/lib/files.sh
+. /tests/lib/iommufd.sh
 
 # figures PREFIX: what gmem-dio has printed
 figures() {
@@ -20,4 +22,12 @@ truncate -s 16M $fs/mem
 check "a process without such memory" sh -c "gmem-dio /dev/ram0 - cost > /tmp/cost"
 figures alone_
 check "and one that has some" sh -c "gmem-dio /dev/ram0 $fs/mem cost > /tmp/cost"
+figures ""
+
+require "a device behind an IOMMU" find_edu
+dev=$(find_edu)
+require "vfio-pci drives it" bind "$dev"
+check "1 GiB in one granule" vmm create large size=1G granule=1G
+check "a device has it, and memory of other kinds" device large attach cost
+cp /tmp/device /tmp/cost
 figures ""
