@@ -120,20 +120,23 @@ static void gmem_judge_own(const struct gmem_judge *j, const struct gmem_found *
 		gmem_arena_mark(j->arena, owned, r->base, r->size);
 }
 
+static u32 gmem_judge_hash_uuid(const struct gmem_object_ser *slot)
+{
+	return crc32_le(0, slot->uuid, sizeof(slot->uuid));
+}
+
+/* Those that have no name are not all in one place of the table. */
 static u32 gmem_judge_hash_name(const struct gmem_object_ser *slot)
 {
+	if (!slot->name[0])
+		return gmem_judge_hash_uuid(slot);
 	return crc32_le(slot->parent, slot->name, strlen(slot->name));
 }
 
 static bool gmem_judge_same_name(const struct gmem_object_ser *a,
 				 const struct gmem_object_ser *b)
 {
-	return a->parent == b->parent && !strcmp(a->name, b->name);
-}
-
-static u32 gmem_judge_hash_uuid(const struct gmem_object_ser *slot)
-{
-	return crc32_le(0, slot->uuid, sizeof(slot->uuid));
+	return a->name[0] && a->parent == b->parent && !strcmp(a->name, b->name);
 }
 
 static bool gmem_judge_same_uuid(const struct gmem_object_ser *a,

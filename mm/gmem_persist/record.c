@@ -570,20 +570,38 @@ static const char *gmem_slot_check_file(const struct gmem_object_ser *slot)
 	return gmem_slot_check_list(slot);
 }
 
+static const char *gmem_slot_check_named(const struct gmem_object_ser *slot)
+{
+	if (!gmem_name_valid(slot->name))
+		return "its name is missing or malformed";
+	return slot->holds ? "its attributes are unknown" : NULL;
+}
+
+/* Without a name there is no directory that it is in. */
+static const char *gmem_slot_check_held(const struct gmem_object_ser *slot)
+{
+	if (!mem_is_zero(slot->name, sizeof(slot->name)) || slot->parent)
+		return "it is held, and has a name";
+	if (!slot->holds || slot->kind == GMEM_PERSIST_KIND_DIRECTORY)
+		return "it is held by nobody";
+	return NULL;
+}
+
 /**
  * gmem_slot_check - can a slot be believed
  * @slot: the slot
  *
  * A slot that is not used is all 0. Of a hidden one nothing but its checksum is checked. The
- * list of ranges of a valid one may be anywhere: whether it can be read is for the caller to
- * find out. The token is not looked at.
+ * list of ranges of a valid one, or of one that is held, may be anywhere: whether it can be read
+ * is for the caller to find out. The token is not looked at.
  *
  * Context: Any.
- * Return: NULL, and then the state tells which of the three it is; or why the slot cannot be
+ * Return: NULL, and then the state tells which of the four it is; or why the slot cannot be
  * believed.
  */
 const char *gmem_slot_check(const struct gmem_object_ser *slot)
 {
+	const char *bad;
 	u32 type;
 
 	if (slot->state == GMEM_PERSIST_SLOT_UNUSED)
@@ -594,10 +612,14 @@ const char *gmem_slot_check(const struct gmem_object_ser *slot)
 		return NULL;
 	if (slot->state == GMEM_PERSIST_SLOT_REFUSED)
 		return "an earlier kernel has refused it";
-	if (slot->state != GMEM_PERSIST_SLOT_VALID)
-		return "its state is unknown";
-	if (!gmem_name_valid(slot->name))
-		return "its name is missing or malformed";
+	if (slot->state == GMEM_PERSIST_SLOT_HELD)
+		bad = gmem_slot_check_held(slot);
+	else if (slot->state == GMEM_PERSIST_SLOT_VALID)
+		bad = gmem_slot_check_named(slot);
+	else
+		bad = "its state is unknown";
+	if (bad)
+		return bad;
 	if (!mem_is_zero(slot->reserved, sizeof(slot->reserved)))
 		return "its attributes are unknown";
 	if (slot->kind > GMEM_PERSIST_KIND_DIRECTORY)

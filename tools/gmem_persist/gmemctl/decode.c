@@ -177,7 +177,8 @@ static const char *read_slots(struct record *rec)
 		if (!slot)
 			return "it ends too early";
 		*f = (struct gmem_found){ .slot = slot, .id = i, .bad = gmem_slot_check(slot) };
-		if (f->bad || slot->state == GMEM_PERSIST_SLOT_VALID)
+		if (f->bad || slot->state == GMEM_PERSIST_SLOT_VALID ||
+		    slot->state == GMEM_PERSIST_SLOT_HELD)
 			rec->nr++;
 	}
 	return NULL;
@@ -348,13 +349,14 @@ static void print_json(const struct record *rec, const struct gmem_found *f)
 	} else {
 		printf("null");
 	}
-	printf(",\"size\":%llu,\"granule\":%llu,\"flags\":%llu,\"vm_class\":%u,\"born\":%llu,\"uid\":%u,\"gid\":%u,\"mode\":%u,\"length\":%llu,\"quota_bytes\":%llu,\"quota_names\":%llu,\"ranges\":[",
+	printf(",\"size\":%llu,\"granule\":%llu,\"flags\":%llu,\"vm_class\":%u,\"born\":%llu,\"uid\":%u,\"gid\":%u,\"mode\":%u,\"length\":%llu,\"quota_bytes\":%llu,\"quota_names\":%llu,\"holds\":%u,\"ranges\":[",
 	       (unsigned long long)slot->size, (unsigned long long)slot->granule,
 	       (unsigned long long)slot->flags, slot->vm_class,
 	       (unsigned long long)slot->born, slot->uid, slot->gid, slot->mode,
 	       (unsigned long long)(slot->kind == GMEM_PERSIST_KIND_DATA ? slot->bytes :
 				    slot->size),
-	       (unsigned long long)slot->quota_bytes, (unsigned long long)slot->quota_names);
+	       (unsigned long long)slot->quota_bytes, (unsigned long long)slot->quota_names,
+	       slot->holds);
 	for (i = 0; i < nr_ranges(f); i++)
 		printf("%s[%llu,%llu]", i ? "," : "",
 		       (unsigned long long)f->ranges[i].base,
@@ -393,6 +395,8 @@ static void print_object(const struct record *rec, const struct gmem_found *f)
 	} else {
 		printf("\n  PROBLEM: its token is damaged: no saved state is taken for fresh\n");
 	}
+	if (slot->state == GMEM_PERSIST_SLOT_HELD)
+		printf("  held by sessions, %u handles of it\n", slot->holds);
 	if (slot->kind == GMEM_PERSIST_KIND_DATA)
 		printf("  %llu bytes of data\n", (unsigned long long)slot->bytes);
 	if (slot->quota_bytes || slot->quota_names)

@@ -237,8 +237,13 @@ static_assert(sizeof(struct gmem_bad_ser) == 32768);
 #define GMEM_PERSIST_SLOT_HIDDEN	0x4e444448U
 /* An object. */
 #define GMEM_PERSIST_SLOT_VALID		0x4a424f56U
-/* An object that a reader did not believe. It counts for nothing, but its memory stays kept. */
+/*
+ * An object that counts for nothing, but its memory stays kept: a reader did not believe it, or
+ * it had no name and nobody has taken it back from a session of the last kernel.
+ */
 #define GMEM_PERSIST_SLOT_REFUSED	0x55464552U
+/* An object that has no name, and that a session of the live update orchestrator holds. */
+#define GMEM_PERSIST_SLOT_HELD		0x444c4548U
 
 /* What is in an object. */
 #define GMEM_PERSIST_KIND_MEMORY	0	/* a guest's memory, or nothing yet */
@@ -255,7 +260,7 @@ static_assert(sizeof(struct gmem_bad_ser) == 32768);
  * @kind: GMEM_PERSIST_KIND_*
  * @mode: file type and permissions, as in st_mode
  * @uuid: unique among all objects of all hosts
- * @name: its name in its directory, with its NUL
+ * @name: its name in its directory, with its NUL; of one that is held: 0
  * @parent: number of the slot of its directory, plus 1; 0 for the root
  * @size: of its memory in bytes, the sum of its ranges
  * @granule: 2 MiB or 1 GiB, and every range is aligned to it; 0 for a directory
@@ -274,6 +279,7 @@ static_assert(sizeof(struct gmem_bad_ser) == 32768);
  *	%GMEM_PERSIST_INLINE_RANGES pieces
  * @list: otherwise the folio in which the ranges are
  * @list_crc: checksum of the ranges there
+ * @holds: of one that is held: by how many handles; else 0
  * @reserved: 0
  * @token_crc: checksum of @token
  * @token: who may have written to the memory last; see there. If it is damaged, nobody knows
@@ -303,12 +309,45 @@ struct gmem_object_ser {
 	struct gmem_range_ser ranges[GMEM_PERSIST_INLINE_RANGES];
 	struct gmem_chunk_ser list;
 	u32 list_crc;
-	u32 reserved[19];
+	u32 holds;
+	u32 reserved[18];
 	u32 token_crc;
 	u8 token[16];
 	u8 unused[12];
 };
 
 static_assert(sizeof(struct gmem_object_ser) == 512);
+
+/*
+ * A handle that a session of the live update orchestrator holds
+ *
+ * The session knows its file by a token, and says that it is of this kind and where this
+ * structure is, in a page that KHO preserves. What is in the object stays in the record.
+ */
+
+#define GMEM_PERSIST_LUO_COMPATIBLE	"gmem-persist-v1"
+
+#define GMEM_PERSIST_LUO_READ		BIT(0)
+#define GMEM_PERSIST_LUO_WRITE		BIT(1)
+#define GMEM_PERSIST_LUO_APPEND		BIT(2)
+
+/**
+ * struct gmem_luo_ser - a handle that comes back
+ * @crc: checksum of what follows
+ * @flags: GMEM_PERSIST_LUO_*: as it was opened. A reader refuses others, and one that is open
+ *	for nothing
+ * @uuid: which object
+ * @slot: the number of its slot, by which it is found
+ * @pos: where in the file the handle was
+ */
+struct gmem_luo_ser {
+	u32 crc;
+	u32 flags;
+	u8 uuid[16];
+	u64 slot;
+	u64 pos;
+} __packed;
+
+static_assert(sizeof(struct gmem_luo_ser) == 40);
 
 #endif /* _LINUX_KHO_ABI_GMEM_PERSIST_H */

@@ -77,8 +77,8 @@ static void read_slot(const u8 *data, size_t size, bool seal)
 
 	if (seal)
 		gmem_slot_seal(slot);
-	if (!gmem_slot_check(slot) && slot->state == GMEM_PERSIST_SLOT_VALID) {
-		CHECK(gmem_name_valid(slot->name));
+	if (!gmem_slot_check(slot) && image_tells(slot)) {
+		CHECK(gmem_name_valid(slot->name) == (slot->state == GMEM_PERSIST_SLOT_VALID));
 		bytes = slot->nr_ranges * sizeof(*list);
 		CHECK(bytes <= SZ_2M * 2);
 		list = memory(slot->nr_ranges > GMEM_PERSIST_INLINE_RANGES ?

@@ -515,6 +515,29 @@ static void hidden(void)
 	CHECK(!gmem_record_was_hidden(&o[0], &arena));
 }
 
+/* What has no name shares it with nobody, but may share a uuid. */
+static void without_names(void)
+{
+	unsigned int i;
+
+	start(4);
+	for (i = 1; i < 4; i++)
+		o[i].name[0] = 0;
+	verdict(NULL, NULL, NULL, NULL);
+	start(3);
+	o[0].name[0] = 0;
+	o[2].name[0] = 0;
+	memcpy(o[2].uuid, o[0].uuid, 16);
+	verdict(E_UUID, NULL, E_UUID);
+
+	start(MANY);
+	for (i = 0; i < MANY; i++)
+		o[i].name[0] = 0;
+	judge();
+	for (i = 0; i < MANY; i++)
+		CHECK_TEXT(f[i].bad, NULL);
+}
+
 /* As many as there may be; of those some are as bad as can be: it takes no longer. */
 static void many(void)
 {
@@ -610,6 +633,7 @@ const struct test judge_tests[] = {
 	TEST(again),
 	TEST(no_memory),
 	TEST(hidden),
+	TEST(without_names),
 	TEST(many),
 	TEST(many_names),
 	{}

@@ -123,7 +123,7 @@ static void read_slots(const struct image *img, struct reading *r,
 			f->id = id;
 			f->slot = (struct gmem_object_ser *)slot;
 			f->bad = gmem_slot_check(slot);
-			if (!f->bad && slot->state != GMEM_PERSIST_SLOT_VALID)
+			if (!f->bad && !image_tells(slot))
 				continue;
 			r->nr++;
 			if (f->bad || !slot->nr_ranges)
@@ -233,7 +233,7 @@ static void check_good(const struct reading *r, const struct gmem_found *f)
 	unsigned int i;
 
 	CHECK(f->depth);
-	CHECK(gmem_name_valid(slot->name));
+	CHECK(gmem_name_valid(slot->name) == (slot->state == GMEM_PERSIST_SLOT_VALID));
 	if (slot->kind == GMEM_PERSIST_KIND_DIRECTORY)
 		CHECK(S_ISDIR(slot->mode) && !slot->granule && !slot->nr_ranges);
 	else
@@ -258,7 +258,7 @@ static void check_good(const struct reading *r, const struct gmem_found *f)
 	for (other = r->found; other < f; other++) {
 		if (other->bad)
 			continue;
-		CHECK(other->slot->parent != slot->parent ||
+		CHECK(!slot->name[0] || other->slot->parent != slot->parent ||
 		      strcmp(other->slot->name, slot->name));
 		CHECK(memcmp(other->slot->uuid, slot->uuid, sizeof(slot->uuid)));
 	}

@@ -199,7 +199,7 @@ static void check_reading(void)
 	for (id = 0; id < image_nr_slots(&img); id++) {
 		const struct gmem_object_ser *slot = image_slot(&img, id);
 
-		if (slot->state != GMEM_PERSIST_SLOT_VALID)
+		if (!image_tells(slot))
 			continue;
 		CHECK(i < r.nr);
 		CHECK_EQ(r.found[i].id, id);

@@ -342,7 +342,7 @@ static void lie_about_range(struct gmem_object_ser *slot, struct gmem_object_ser
 
 static void lie_about_object(struct gmem_object_ser *slot, struct gmem_object_ser *other)
 {
-	switch (random_below(14)) {
+	switch (random_below(15)) {
 	case 0:
 		memmove(slot->name, other->name, sizeof(slot->name));
 		slot->parent = other->parent;
@@ -372,7 +372,7 @@ static void lie_about_object(struct gmem_object_ser *slot, struct gmem_object_se
 		slot->granule = SZ_2M;
 		break;
 	case 9:
-		slot->reserved[random_below(19)] = 1;
+		slot->reserved[random_below(18)] = 1;
 		break;
 	case 10:
 		slot->parent = random_below(image_nr_slots(&img) + 2);
@@ -385,6 +385,9 @@ static void lie_about_object(struct gmem_object_ser *slot, struct gmem_object_se
 		break;
 	case 13:
 		slot->nr_ranges += random_below(3) - 1;
+		break;
+	case 14:
+		slot->holds = random_below(3);
 		break;
 	}
 }
@@ -462,7 +465,7 @@ static void model_judge(void)
 	memset(named, 0, sizeof(named));
 	for (id = 0; id < nr; id++) {
 		a = image_slot(&img, id);
-		model[id].alone = a->state == GMEM_PERSIST_SLOT_VALID && !gmem_slot_check(a) &&
+		model[id].alone = image_tells(a) && !gmem_slot_check(a) &&
 				  (a->nr_ranges <= GMEM_PERSIST_INLINE_RANGES ||
 				   a->list.phys - IMAGE_BASE < img.used) &&
 				  !gmem_slot_check_ranges(a, image_ranges(&img, a), &img.pool);
@@ -479,7 +482,8 @@ static void model_judge(void)
 			b = image_slot(&img, other);
 			if (other != id && model[other].alone &&
 			    (!memcmp(a->uuid, b->uuid, 16) ||
-			     (a->parent == b->parent && !strcmp(a->name, b->name))))
+			     (a->name[0] && a->parent == b->parent &&
+			      !strcmp(a->name, b->name))))
 				model[id].twin = true;
 		}
 	}

@@ -30,6 +30,8 @@
 #define E_OPEN		"it is not sealed"
 #define E_STATE		"its state is unknown"
 #define E_EARLIER	"an earlier kernel has refused it"
+#define E_HELD_NAME	"it is held, and has a name"
+#define E_HELD_BY_NOBODY "it is held by nobody"
 #define E_TABLES	"it has too many tables"
 #define E_UNKNOWN	"its attributes are unknown"
 #define E_POOL_BAD	"its pool is malformed"
@@ -564,6 +566,22 @@ static void slot_state(void)
 	image_free(&img);
 }
 
+/* One that sessions hold has no name, and is checked as the others are. */
+static void slot_held(void)
+{
+	SLOT(MEMORY, NULL, image_hold(slot));
+	SLOT(DATA, NULL, image_hold(slot));
+	SLOT(MEMORY, NULL, (image_hold(slot), slot->holds = ~0));
+	SLOT(MEMORY, E_HELD_NAME, slot->state = GMEM_PERSIST_SLOT_HELD);
+	SLOT(MEMORY, E_HELD_NAME, (image_hold(slot), slot->name[63] = 'x'));
+	SLOT(MEMORY, E_HELD_NAME, (image_hold(slot), slot->parent = 1));
+	SLOT(MEMORY, E_HELD_BY_NOBODY, (image_hold(slot), slot->holds = 0));
+	SLOT(DIR, E_HELD_BY_NOBODY, image_hold(slot));
+	SLOT(MEMORY, E_UNKNOWN, (image_hold(slot), slot->reserved[0] = 1));
+	SLOT(MEMORY, E_KIND, (image_hold(slot), slot->kind = 3));
+	SLOT(MEMORY, E_MODE, (image_hold(slot), slot->mode |= 1 << 16));
+}
+
 static void slot_attributes(void)
 {
 	u32 type;
@@ -572,7 +590,8 @@ static void slot_attributes(void)
 	SLOT(MEMORY, E_NAME, slot->name[1] = '/');
 	SLOT(MEMORY, E_NAME, memset(slot->name, 'x', 64));
 	SLOT(MEMORY, E_UNKNOWN, slot->reserved[0] = 1);
-	SLOT(DIR, E_UNKNOWN, slot->reserved[18] = 1U << 31);
+	SLOT(DIR, E_UNKNOWN, slot->reserved[17] = 1U << 31);
+	SLOT(MEMORY, E_UNKNOWN, slot->holds = 1);
 	SLOT(MEMORY, E_KIND, slot->kind = 3);
 	SLOT(MEMORY, E_KIND, slot->kind = ~0);
 
@@ -739,6 +758,7 @@ const struct test record_refuse_tests[] = {
 	TEST(block_page),
 	TEST(bad_list),
 	TEST(slot_state),
+	TEST(slot_held),
 	TEST(slot_attributes),
 	TEST(slot_directory),
 	TEST(slot_size),

@@ -167,6 +167,14 @@ struct gmem_object_ser *image_directory(struct image *img, u32 id, const char *n
 	return slot;
 }
 
+void image_hold(struct gmem_object_ser *slot)
+{
+	slot->state = GMEM_PERSIST_SLOT_HELD;
+	slot->holds = 1;
+	slot->parent = 0;
+	memset(slot->name, 0, sizeof(slot->name));
+}
+
 void image_move(struct gmem_object_ser *slot, u32 parent)
 {
 	slot->parent = parent + 1;
@@ -417,6 +425,8 @@ void image_random(struct image *img)
 		}
 		if (!random_below(8))
 			slot->state = GMEM_PERSIST_SLOT_HIDDEN;
+		else if (!random_below(8))
+			image_hold(slot);
 	}
 	/* The rest, in pieces */
 	while ((size = random_part(img, &at, (1 + random_below(600)) * SZ_2M, SZ_2M))) {

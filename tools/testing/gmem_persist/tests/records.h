@@ -59,6 +59,14 @@ unsigned int image_granule(const struct image *img, u64 addr);
 struct gmem_object_ser *image_object(struct image *img, u32 id, const char *name);
 struct gmem_object_ser *image_directory(struct image *img, u32 id, const char *name);
 void image_move(struct gmem_object_ser *slot, u32 parent);
+void image_hold(struct gmem_object_ser *slot);
+
+/* Does the record tell of an object? */
+static inline bool image_tells(const struct gmem_object_ser *slot)
+{
+	return slot->state == GMEM_PERSIST_SLOT_VALID || slot->state == GMEM_PERSIST_SLOT_HELD;
+}
+
 void image_range(struct image *img, struct gmem_object_ser *slot, u64 base, u64 size);
 void image_set(struct image *img, u64 base, u64 size, bool free, bool kept, bool dirty);
 /* All checksums; image_seal_slots() those that are right at all times */
