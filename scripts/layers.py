@@ -21,10 +21,10 @@ ORDER = """
 	tables slots
 	charge clean
 	poison quarantine mapping keep backing
-	handle quotactl object name grow use create
+	handle quotactl object name grow use session create
 	view hold mmap info data
 	fs file dir named vm
-	restore attach handover leave
+	restore attach luo handover leave
 	sysfs debugfs start
 """.split()
 

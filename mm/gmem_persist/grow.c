@@ -37,7 +37,7 @@ static int gmem_grow_add(struct gmem_object *obj, const struct gmem_kind *kind,
 	gmem_backing_attach(b, obj, room);
 	gmem_slot_seal(obj->ser);
 	/* It may have lost its name. */
-	if (obj->ser->state != GMEM_PERSIST_SLOT_VALID)
+	if (!gmem_object_kept(obj))
 		gmem_keep_begin(&obj->keeping);
 	/* What was saved when it was data is not of this memory. */
 	if (kind->kind == GMEM_PERSIST_KIND_MEMORY)
@@ -52,8 +52,7 @@ static int gmem_grow_attach(struct gmem_object *obj, const struct gmem_kind *kin
 	int err;
 
 	do {
-		err = gmem_backing_ready(b, READ_ONCE(obj->ser->state) ==
-					    GMEM_PERSIST_SLOT_VALID);
+		err = gmem_backing_ready(b, gmem_object_kept(obj));
 		if (err)
 			break;
 		filemap_invalidate_lock(mapping);

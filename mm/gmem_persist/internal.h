@@ -4,7 +4,7 @@
  *
  * Lock ordering:
  *
- *  kernel_kexec() / sysfs			(who may sleep here holds none of ours)
+ *  kernel_kexec() / sysfs / sessions of LUO	(who may sleep here holds none of ours)
  *    start_lock				(start.c: who starts the pool, by a work)
  *      restore_lock				(restore.c: what is quarantined becomes less)
  *        inode->i_rwsem of a directory	(which names are in it)
@@ -91,7 +91,7 @@ enum gmem_holder {
  * @deferred: objects that ended while the pool was frozen, and keep their memory until then
  * @ended: objects that nobody finds any more, but somebody still has open
  * @nr_awaited: how many of @objects are being created such that a freeze should wait
- * @nr_named: how many of them have, or had, a name
+ * @nr_named: how many of them have, or had, a name, or are, or were, held by a session
  * @holders: bits of enum gmem_holder; while there is one, the layout stands still
  * @image: what the kernel that is loaded for kexec gets: 0, the record; -ENOEXEC, nothing;
  *	-ENOENT if none is loaded; without @lock
@@ -176,6 +176,9 @@ enum gmem_state {
  * @state: under gmem_pool.lock
  * @awaited: it counts in gmem_pool.nr_awaited; under gmem_pool.lock
  * @named: it counts in gmem_pool.nr_named; under gmem_pool.lock
+ * @sessions: how many of its handles sessions hold (luo.c); under gmem_pool.lock
+ * @awaiting: without a name, how many of the last kernel's did; under gmem_pool.lock
+ * @unsettled: in a list of those of which the record does not say yet who holds them
  * @vm_view: a VM uses it; under gmem_pool.lock
  * @handles: how many open files of gmemfs show it; under gmem_pool.lock
  * @exclusive: the one handle that admits no other; under gmem_pool.lock
@@ -211,6 +214,9 @@ struct gmem_object {
 	enum gmem_state state;
 	bool awaited;
 	bool named;
+	unsigned int sessions;
+	unsigned int awaiting;
+	struct list_head unsettled;
 	bool vm_view;
 	unsigned int handles;
 	bool exclusive;
@@ -229,10 +235,15 @@ static inline bool gmem_object_is_dir(const struct gmem_object *obj)
 	return obj->ser->kind == GMEM_PERSIST_KIND_DIRECTORY;
 }
 
-/* Has it a name? Only then the next kernel learns of it. */
 static inline bool gmem_object_named(const struct gmem_object *obj)
 {
 	return obj->ser->state == GMEM_PERSIST_SLOT_VALID;
+}
+
+/* Is its memory kept for the next kernel, since it has a name, or sessions hold it, or held? */
+static inline bool gmem_object_kept(const struct gmem_object *obj)
+{
+	return READ_ONCE(obj->ser->state) != GMEM_PERSIST_SLOT_HIDDEN;
 }
 
 static inline bool gmem_object_has_views(const struct gmem_object *obj)
@@ -495,7 +506,9 @@ void gmem_object_not_awaited(struct gmem_object *obj);
 void gmem_object_give_up(struct gmem_object *obj);
 void gmem_object_hide(struct gmem_object *obj);
 void gmem_object_unhide(struct gmem_object *obj);
+void gmem_object_note_holds(struct gmem_object *obj);
 void gmem_object_count_name(struct gmem_object *obj);
+void gmem_object_count_held(struct gmem_object *obj);
 bool gmem_object_end_unused(struct gmem_object *obj);
 void gmem_object_remove(struct gmem_object *obj);
 void gmem_object_put(struct gmem_object *obj);
@@ -512,6 +525,11 @@ struct gmem_object *gmem_create_file(const struct inode *dir, umode_t mode);
 int gmem_use_claim(struct gmem_object *obj, const struct gmem_object_params *params);
 int gmem_object_open(struct gmem_object *obj, bool write, bool exclusive);
 void gmem_object_close(struct gmem_object *obj);
+
+/* session.c */
+int gmem_session_begin(struct gmem_object *obj);
+void gmem_session_end(struct gmem_object *obj);
+void gmem_session_take_back(struct gmem_object *obj);
 
 /* mapping.c */
 int gmem_object_punch(struct gmem_object *obj, u64 offset, u64 size);
@@ -633,7 +651,7 @@ bool gmem_poison_hit(u64 base, u64 size);
 u64 gmem_poison_good_run(struct gmem_object *obj, u64 offset, u64 size);
 bool gmem_poison_find(const struct gmem_object *obj, u64 addr, pgoff_t *index);
 
-/* hold.c */
+/* session.c */
 int gmem_hold_file(struct file *file, bool write, struct pageless_hold *hold);
 int gmem_hold_vma(struct vm_area_struct *vma, bool write, struct pageless_hold *hold);
 

@@ -6,7 +6,8 @@
 /**
  * DOC: leaving
  *
- * What has a name lives through a kexec if the kernel that comes gets the record. Not every
+ * What has a name, or is held by a session of LUO (luo.c), lives through a kexec if the kernel
+ * that comes gets the record. Not every
  * image does, and kexec can be refused for that while nothing has been shut down yet: the
  * pool registers with register_kexec_notifier(), and is asked by kernel_kexec() itself.
  *
@@ -18,7 +19,8 @@
  * 3. The operator may freeze the pool, and learns the same.
  * 4. reboot(2) asks whether it may be (KEXEC_PREPARE). The pool is frozen on behalf of the
  *    reboot, if the operator has not done so, and the record is sealed.
- * 5. Nothing can fail any more. Reboot notifiers and devices come next, and then the CPUs are
+ * 5. LUO is asked, last, as it has no way back; its sessions need nothing of the pool any more.
+ * 6. Nothing can fail any more. Reboot notifiers and devices come next, and then the CPUs are
  *    stopped, wherever they are.
  *
  * When it is not:
@@ -28,7 +30,7 @@
  * - The freeze of step 4 fails: reboot(2) fails with the same errno, the log has one
  *   line with the reason and the way out, and the pool is as it was before.
  * - An image that gets no record may start all the same if there is nothing to lose: no name,
- *   and no memory in quarantine.
+ *   nothing that is held, and no memory in quarantine.
  * - The operator has written 1 to "lossy_kexec": whatever the reason, it goes into the log, and
  *   the kexec goes on. The pool is frozen then, too: an object whose creation has not come to
  *   its end fails, instead of being half there.
@@ -36,7 +38,7 @@
  *   thawed, but for the operator's own freeze.
  *
  * There is no other way on which memory would survive, and so no reboot notifier: only
- * kernel_kexec() leads to step 5. A crash seals nothing; a kexec that comes back
+ * kernel_kexec() leads to step 6. A crash seals nothing; a kexec that comes back
  * (KEXEC_PRESERVE_CONTEXT) hands nothing over, and finds the pool as it was.
  */
 #include "internal.h"

@@ -11,7 +11,8 @@
  *    kernel (state *allocating*), and memory from the pool (backing.c). All memory is there
  *    from then on (state *live*) and stays where it is; nobody has to wait for memory, or to
  *    be told that there is none, later. At last the object gets its name (name.c): one
- *    store makes the slot *valid*. One that gets none stays hidden.
+ *    store makes the slot *valid*. One that gets none stays hidden, unless a session of LUO
+ *    *holds* it (luo.c).
  * 2. A *view* is a use of the object. A VM view is claimed by one VM at a time and
  *    goes when the VM's guest_memfd is closed for the last time. Whoever writes gives
  *    the object another *token*, see view.c: a VMM that saved state beside the memory
@@ -47,6 +48,9 @@
 
 /* Ended for good while the pool was frozen, but for their slots; under gmem_pool.lock. */
 static LIST_HEAD(gmem_object_dead);
+
+/* Of which the record does not say who holds them, since it stood still; under gmem_pool.lock. */
+static LIST_HEAD(gmem_object_unsettled);
 
 /**
  * gmem_object_free - the inode of an object is gone
@@ -119,6 +123,7 @@ static struct gmem_object *gmem_object_alloc(u32 id, const struct gmem_object_se
 	INIT_LIST_HEAD(&obj->deferred);
 	gmem_keep_init(&obj->keeping, &obj->ranges);
 	INIT_LIST_HEAD(&obj->ended);
+	INIT_LIST_HEAD(&obj->unsettled);
 	INIT_LIST_HEAD(&obj->consumers);
 	INIT_LIST_HEAD(&obj->watches);
 	mutex_init(&obj->writers_lock);
@@ -195,9 +200,22 @@ void gmem_object_not_awaited(struct gmem_object *obj)
 	obj->awaited = false;
 }
 
+/* Who holds it finds it by its uuid. */
+static void gmem_object_write_held(struct gmem_object *obj)
+{
+	obj->ser->state = GMEM_PERSIST_SLOT_HELD;
+	obj->ser->holds = obj->sessions;
+	obj->ser->parent = 0;
+	memset(obj->ser->name, 0, sizeof(obj->ser->name));
+}
+
 /**
- * gmem_object_hide - let the next kernel not learn of an object
- * @obj: the object; the caller lets go of the lock and calls gmem_keep_stop()
+ * gmem_object_hide - let the next kernel not learn of an object, if no session holds it
+ * @obj: the object, which has no name; the caller lets go of the lock and calls
+ *	gmem_keep_stop(). If a session holds it, its memory is kept
+ *
+ * What a session of the last kernel held, and nobody has taken back, is quarantined by the next
+ * kernel.
  *
  * Context: gmem_pool.lock is held; the pool is not frozen.
  */
@@ -205,12 +223,55 @@ void gmem_object_hide(struct gmem_object *obj)
 {
 	lockdep_assert_held(&gmem_pool.lock);
 
-	if (obj->ser->state != GMEM_PERSIST_SLOT_VALID)
+	list_del_init(&obj->unsettled);
+	if (obj->ser->state == GMEM_PERSIST_SLOT_HIDDEN && !obj->sessions)
 		return;
-	obj->ser->state = GMEM_PERSIST_SLOT_HIDDEN;
+	obj->ser->holds = 0;
+	if (obj->sessions) {
+		gmem_object_write_held(obj);
+	} else if (obj->awaiting) {
+		obj->ser->state = GMEM_PERSIST_SLOT_REFUSED;
+	} else {
+		obj->ser->state = GMEM_PERSIST_SLOT_HIDDEN;
+		/* For the next kernel it is dirty then. */
+		gmem_keep_begin(&obj->keeping);
+	}
 	gmem_slot_seal(obj->ser);
-	/* For the next kernel it is dirty then. */
-	gmem_keep_begin(&obj->keeping);
+}
+
+/**
+ * gmem_object_note_holds - let the record say who holds an object
+ * @obj: the object, of which there are more or fewer holds; the caller lets go of the lock and
+ *	calls gmem_keep_stop(). If a session holds it, its memory is kept
+ *
+ * What has a name needs nobody who holds it. In a frozen pool it is noted with the thaw.
+ *
+ * Context: gmem_pool.lock is held.
+ */
+void gmem_object_note_holds(struct gmem_object *obj)
+{
+	lockdep_assert_held(&gmem_pool.lock);
+
+	if (gmem_object_named(obj))
+		return;
+	if (!gmem_pool.holders)
+		gmem_object_hide(obj);
+	else if (list_empty(&obj->unsettled))
+		list_add(&obj->unsettled, &gmem_object_unsettled);
+}
+
+/* One at a time, for there may be many. What is kept then, the next freeze keeps no more. */
+static bool gmem_object_settle(void)
+{
+	struct gmem_object *obj;
+
+	guard(spinlock)(&gmem_pool.lock);
+
+	obj = list_first_entry_or_null(&gmem_object_unsettled, struct gmem_object, unsettled);
+	if (!obj || gmem_pool.holders)
+		return false;
+	gmem_object_hide(obj);
+	return true;
 }
 
 /**
@@ -239,13 +300,39 @@ void gmem_object_count_name(struct gmem_object *obj)
 
 	if (obj->parent)
 		obj->parent->nr_below++;
+	gmem_object_count_held(obj);
+}
+
+/**
+ * gmem_object_count_held - count an object that would be lost without the record
+ * @obj: the object, which a session holds
+ *
+ * Context: gmem_pool.lock is held.
+ */
+void gmem_object_count_held(struct gmem_object *obj)
+{
+	lockdep_assert_held(&gmem_pool.lock);
+
 	gmem_pool.nr_named += !obj->named;
 	obj->named = true;
 }
 
+/* In a frozen pool a session may have let go of it, or a kernel not have taken it back. */
+static bool gmem_object_hide_ended(struct gmem_object *obj)
+{
+	guard(spinlock)(&gmem_pool.lock);
+
+	if (gmem_pool.holders) {
+		list_add(&obj->deferred, &gmem_pool.deferred);
+		return false;
+	}
+	gmem_object_hide(obj);
+	return true;
+}
+
 /**
  * gmem_object_remove - free an object that has come to its end
- * @obj: the object, which is hidden and which nobody finds or uses; the pool's reference goes
+ * @obj: the object, which nobody finds, uses or holds; the pool's reference goes
  *
  * In a frozen pool that is done later. What it says of its memory stays for those who ask, as
  * long as the object is there.
@@ -257,6 +344,8 @@ void gmem_object_remove(struct gmem_object *obj)
 	const u64 size = obj->ser->size;
 	bool more = true;
 
+	if (!gmem_object_hide_ended(obj))
+		return;
 	gmem_keep_stop(&obj->keeping);
 	while (more) {
 		scoped_guard(spinlock, &gmem_pool.lock) {
@@ -285,7 +374,8 @@ void gmem_object_remove(struct gmem_object *obj)
 }
 
 /**
- * gmem_object_reap - free what ended while the pool was frozen
+ * gmem_object_reap - do what had to wait while the pool was frozen: free what ended, and note
+ *	what sessions hold no more
  *
  * Context: process context; takes gmem_pool.lock.
  */
@@ -295,6 +385,8 @@ void gmem_object_reap(void)
 	LIST_HEAD(dead);
 	LIST_HEAD(list);
 
+	while (gmem_object_settle())
+		cond_resched();
 	scoped_guard(spinlock, &gmem_pool.lock) {
 		list_splice_init(&gmem_pool.deferred, &list);
 		list_splice_init(&gmem_object_dead, &dead);
@@ -411,14 +503,15 @@ void gmem_object_give_up(struct gmem_object *obj)
  * @obj: the object, which has just lost its name or a view
  *
  * Context: gmem_pool.lock is held.
- * Return: true if it has neither name nor views: the caller lets go of the lock and calls
- * gmem_object_remove().
+ * Return: true if it has neither name nor views, and no session brought it here: the caller lets
+ * go of the lock and calls gmem_object_remove().
  */
 bool gmem_object_end_unused(struct gmem_object *obj)
 {
 	lockdep_assert_held(&gmem_pool.lock);
 
-	if (gmem_object_named(obj) || gmem_object_has_views(obj) || obj->state != GMEM_LIVE)
+	if (gmem_object_named(obj) || gmem_object_has_views(obj) || obj->awaiting ||
+	    obj->state != GMEM_LIVE)
 		return false;
 	gmem_object_not_awaited(obj);
 	obj->state = GMEM_DISCARDING;
@@ -441,6 +534,23 @@ static int gmem_object_restore_memory(struct gmem_object *obj, struct gmem_range
 		return -ENOMEM;
 	gmem_backing_index_ranges(&obj->ranges, obj->start);
 	return gmem_poison_mark(obj, &obj->ranges);
+}
+
+/* What it says of its name, or of who holds it, becomes true here. */
+static void gmem_object_restore_place(struct gmem_object *obj)
+{
+	guard(spinlock)(&gmem_pool.lock);
+
+	gmem_quota_add(&obj->quota, gmem_object_quota(obj->parent));
+	if (gmem_object_named(obj)) {
+		gmem_object_count_name(obj);
+		return;
+	}
+	obj->awaiting = obj->ser->holds;
+	clear_nlink(obj->inode);
+	gmem_object_count_held(obj);
+	/* Sessions come here once: a further kernel is not to wait for them. */
+	gmem_object_note_holds(obj);
 }
 
 /**
@@ -484,10 +594,7 @@ struct gmem_object *gmem_object_restore(u32 id, struct gmem_range *list,
 		gmem_object_put(obj);
 		return ERR_PTR(err);
 	}
-	scoped_guard(spinlock, &gmem_pool.lock) {
-		gmem_quota_add(&obj->quota, gmem_object_quota(parent));
-		gmem_object_count_name(obj);
-	}
+	gmem_object_restore_place(obj);
 	gmem_poison_look_again(obj);
 	return obj;
 }

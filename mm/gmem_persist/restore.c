@@ -9,14 +9,16 @@
  * gmem_tables_find() has made the tables of the last kernel ours. What they say of objects is
  * looked at here, slot by slot, and nothing of it is believed:
  *
- * 1. A slot that is hidden is cleared: its object was not finished, or had no name. All others
+ * 1. A slot that is hidden is cleared: its object was not finished, or had neither a name nor a
+ *    session that held it. All others
  *    keep their numbers.
  * 2. These are judged together: checksum, name, directory, and whether the memory is theirs
  *    alone (gmem_record_judge()). What is good, but in no good directory, gets one: for all that
  *    were in the same one a directory is made in the root directory, ``lost+UUID``, which is
  *    root's and closed to all others, as nobody knows who might look into the one that is lost.
  *    They keep their names in there, and can be moved to where they were.
- * 3. Each good one becomes an object.
+ * 3. Each good one becomes an object. One that is held by a session has no name, and waits for
+ *    the session (luo.c); with LUO off there will be none, so it is refused.
  *
  * A slot that is not good is marked as *refused*, so that it stands in nobody's way later, and
  * stays until the operator attaches its memory to a file (attach.c), or releases all that is
@@ -34,6 +36,7 @@
 #include <linux/bitmap.h>
 #include <linux/debugfs.h>
 #include <linux/fs.h>
+#include <linux/liveupdate.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/sizes.h>
@@ -200,6 +203,8 @@ static void gmem_restore_look(struct gmem_restore *r, u32 id)
 
 	*found = (struct gmem_found){ .slot = slot, .id = id };
 	found->bad = gmem_slot_check(slot);
+	if (!found->bad && slot->state == GMEM_PERSIST_SLOT_HELD && !liveupdate_enabled())
+		found->bad = "a session held it, and liveupdate is off";
 	if (found->bad || !slot->nr_ranges)
 		return;
 	found->ranges = slot->list.phys ? xa_load(&lists, id) : slot->ranges;
@@ -449,13 +454,27 @@ static int gmem_restore_check_token(struct gmem_object_ser *slot)
 	return 0;
 }
 
+static struct gmem_object *gmem_restore_named(u32 id, struct gmem_range *list,
+					      struct gmem_object *parent)
+{
+	struct dentry *dentry = gmem_dir_begin_restore(parent, gmem_slot(id)->name);
+	struct gmem_object *obj;
+
+	if (IS_ERR(dentry))
+		return ERR_CAST(dentry);
+	obj = gmem_object_restore(id, list, parent);
+	if (!IS_ERR(obj))
+		gmem_dir_restore(dentry, obj);
+	simple_done_creating(dentry);
+	return obj;
+}
+
 static int gmem_restore_object(u32 id)
 {
 	struct gmem_object_ser *slot = gmem_slot(id);
 	const u64 start = ktime_get_ns();
 	struct gmem_object *parent = NULL, *obj;
 	struct gmem_range *list = NULL;
-	struct dentry *dentry;
 	int err;
 
 	if (slot->parent) {
@@ -469,11 +488,8 @@ static int gmem_restore_object(u32 id)
 		return err;
 	if (slot->list.phys)
 		list = xa_load(&lists, id);
-	dentry = gmem_dir_begin_restore(parent, slot->name);
-	obj = IS_ERR(dentry) ? ERR_CAST(dentry) : gmem_object_restore(id, list, parent);
-	if (!IS_ERR(obj))
-		gmem_dir_restore(dentry, obj);
-	simple_done_creating(dentry);
+	obj = slot->state == GMEM_PERSIST_SLOT_HELD ? gmem_object_restore(id, list, NULL) :
+						      gmem_restore_named(id, list, parent);
 	err = PTR_ERR_OR_ZERO(obj);
 	trace_gmem_restore(slot->name, slot->size, slot->granule, ktime_get_ns() - start, err);
 	if (err)

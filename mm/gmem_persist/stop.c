@@ -37,7 +37,8 @@
  * If nobody has left after a minute there is a warning, and things go on: the test has failed.
  *
  * With 1 in "refuse_kexec", beside "stop", a kexec fails with EIO when all others have agreed to
- * it, and they are told.
+ * it, and they are told. With N in "refuse_luo", the N-th handle that LUO freezes for a kexec
+ * refuses that with EIO, once.
  */
 #define pr_fmt(fmt) "gmem_persist: " fmt
 
@@ -266,6 +267,19 @@ static struct notifier_block refuse_nb = {
 	.priority = INT_MIN,
 };
 
+static u32 refuse_luo;
+
+/**
+ * gmem_stop_refuses_luo - is this the handle that refuses to be frozen
+ *
+ * Context: process context; one at a time.
+ * Return: true if so.
+ */
+bool gmem_stop_refuses_luo(void)
+{
+	return refuse_luo && !--refuse_luo;
+}
+
 /**
  * gmem_stop_init - let tests arm a point, or refuse a kexec
  * @dir: the directory of debugfs in which the files will be
@@ -274,5 +288,6 @@ void __init gmem_stop_init(struct dentry *dir)
 {
 	debugfs_create_file("stop", 0600, dir, NULL, &gmem_stop_fops);
 	debugfs_create_bool("refuse_kexec", 0600, dir, &refuse);
+	debugfs_create_u32("refuse_luo", 0600, dir, &refuse_luo);
 	register_kexec_notifier(&refuse_nb);
 }

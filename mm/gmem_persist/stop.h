@@ -5,11 +5,14 @@
 #ifndef _MM_GMEM_PERSIST_STOP_H
 #define _MM_GMEM_PERSIST_STOP_H
 
+#include <linux/types.h>
+
 struct dentry;
 
 #ifdef CONFIG_GMEM_PERSIST_STOP
 void gmem_stop_here(const char *name);
 void gmem_stop_init(struct dentry *dir);
+bool gmem_stop_refuses_luo(void);
 #else
 static inline void gmem_stop_here(const char *name)
 {
@@ -17,6 +20,11 @@ static inline void gmem_stop_here(const char *name)
 
 static inline void gmem_stop_init(struct dentry *dir)
 {
+}
+
+static inline bool gmem_stop_refuses_luo(void)
+{
+	return false;
 }
 #endif
 

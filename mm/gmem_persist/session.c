@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Who holds an object over a kexec: sessions of the live update orchestrator, by luo.c.
+ *
+ * Who holds changes under the lock of the object's inode, and so while the object gets no memory,
+ * loses none and loses no name.
+ */
+#include "internal.h"
+
+#include <linux/fs.h>
+
+/* All memory that it has is kept, or it needs no such thing. */
+static int gmem_session_record(struct gmem_object *obj)
+{
+	guard(spinlock)(&gmem_pool.lock);
+
+	if (obj->state != GMEM_LIVE)
+		return -ESTALE;
+	if (!gmem_object_named(obj)) {
+		if (gmem_pool.holders)
+			return -EBUSY;
+		if (!gmem_object_kept(obj) && !gmem_keep_is_begun(&obj->keeping))
+			return -EAGAIN;
+	}
+	obj->sessions++;
+	gmem_object_note_holds(obj);
+	gmem_keep_done(&obj->keeping);
+	gmem_object_count_held(obj);
+	return 0;
+}
+
+/**
+ * gmem_session_begin - let the next kernel learn of an object, whether or not it has a name
+ * @obj: the object, of which the caller holds a handle until gmem_session_end()
+ *
+ * Context: process context; takes the lock of the object's inode and gmem_pool.lock.
+ * Return: 0, -ESTALE (it is being discarded), -EBUSY (it has no name, and the pool is frozen),
+ * -EINTR (killed).
+ */
+int gmem_session_begin(struct gmem_object *obj)
+{
+	int err = inode_lock_killable(obj->inode);
+
+	if (err)
+		return err;
+	do {
+		err = gmem_object_kept(obj) ? 0 : gmem_keep_all(&obj->keeping);
+		if (!err)
+			err = gmem_session_record(obj);
+	} while (err == -EAGAIN);
+	gmem_keep_stop(&obj->keeping);
+	inode_unlock(obj->inode);
+	return err;
+}
+
+/**
+ * gmem_session_end - take gmem_session_begin() back
+ * @obj: the object
+ *
+ * Without a name it dies with its last view again. In a frozen pool the record says so
+ * with the thaw.
+ *
+ * Context: process context; takes the lock of the object's inode and gmem_pool.lock.
+ */
+void gmem_session_end(struct gmem_object *obj)
+{
+	inode_lock(obj->inode);
+	scoped_guard(spinlock, &gmem_pool.lock) {
+		obj->sessions--;
+		gmem_object_note_holds(obj);
+	}
+	gmem_keep_stop(&obj->keeping);
+	inode_unlock(obj->inode);
+}
+
+/**
+ * gmem_session_take_back - a session of the last kernel holds a handle of an object no more
+ * @obj: the object, of which the caller has a reference
+ *
+ * If it has no name, no views, and was the last to be taken back, it is freed.
+ *
+ * Context: process context; takes the lock of the object's inode and gmem_pool.lock.
+ */
+void gmem_session_take_back(struct gmem_object *obj)
+{
+	bool unused = false;
+
+	inode_lock(obj->inode);
+	scoped_guard(spinlock, &gmem_pool.lock) {
+		/* It had a name when it came here. */
+		if (!obj->awaiting)
+			break;
+		obj->awaiting--;
+		gmem_object_note_holds(obj);
+		unused = gmem_object_end_unused(obj);
+	}
+	gmem_keep_stop(&obj->keeping);
+	inode_unlock(obj->inode);
+	if (unused)
+		gmem_object_remove(obj);
+}
