@@ -651,7 +651,7 @@ bool gmem_poison_hit(u64 base, u64 size);
 u64 gmem_poison_good_run(struct gmem_object *obj, u64 offset, u64 size);
 bool gmem_poison_find(const struct gmem_object *obj, u64 addr, pgoff_t *index);
 
-/* session.c */
+/* hold.c */
 int gmem_hold_file(struct file *file, bool write, struct pageless_hold *hold);
 int gmem_hold_vma(struct vm_area_struct *vma, bool write, struct pageless_hold *hold);
 

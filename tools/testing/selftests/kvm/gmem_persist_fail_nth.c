@@ -22,6 +22,7 @@
 
 #include <linux/falloc.h>
 #include <linux/gmem_persist.h>
+#include <linux/liveupdate.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -1052,6 +1053,53 @@ static int run_release(void)
 	return r;
 }
 
+/*
+ * Operations: sessions of LUO
+ */
+
+#define LUO		"/dev/liveupdate"
+
+static int session;
+
+static bool luo_is_there(void)
+{
+	return !access(LUO, F_OK);
+}
+
+/* And an object that has no name, for it to hold */
+static void new_session(void)
+{
+	struct liveupdate_ioctl_create_session create = {
+		.size = sizeof(create),
+		.name = "fail_nth",
+	};
+	int luo = open(LUO, O_RDWR);
+
+	TEST_ASSERT(luo >= 0, "opening " LUO);
+	TEST_ASSERT(!ioctl(luo, LIVEUPDATE_IOCTL_CREATE_SESSION, &create), "session");
+	close(luo);
+	session = create.fd;
+	fd = open(FS, O_TMPFILE | O_RDWR, 0600);
+	TEST_ASSERT(fd >= 0 && !ftruncate(fd, SIZE), "a file without a name");
+}
+
+static int run_preserve(void)
+{
+	struct liveupdate_session_preserve_fd preserve = {
+		.size = sizeof(preserve),
+		.fd = fd,
+		.token = 1,
+	};
+
+	return ioctl(session, LIVEUPDATE_SESSION_PRESERVE_FD, &preserve);
+}
+
+static void end_session(void)
+{
+	TEST_ASSERT(!close(session), "closing the session");
+	close_fd();
+}
+
 static const struct operation operations[] = {
 	{ "create", NULL, run_create, close_and_discard },
 	{ "create, private", NULL, run_create_private, close_and_discard },
@@ -1115,6 +1163,9 @@ static const struct operation operations[] = {
 	{ "directory: mkdir", NULL, run_mkdir, remove_dir },
 	{ "directory: rmdir", new_dir, run_rmdir, nothing_left },
 	{ "directory: read", new_closed_file, run_readdir, remove_file },
+
+	{ "session: preserve", new_session, run_preserve, end_session,
+	  .possible = luo_is_there },
 
 	{ "sysfs: discard", set_up_discard, run_discard, close_control },
 	{ "sysfs: freeze", set_up_freeze, run_freeze, undo_freeze },
