@@ -18,7 +18,7 @@ ORDER = """
 	stop trace
 	ranges param arena arena_find place record judge quota
 	pool reserve window
-	tables slots
+	tables slots left
 	charge clean
 	poison quarantine mapping keep backing
 	handle quotactl object name grow use session create
@@ -34,10 +34,8 @@ UPWARD = {
     "pool": "*",
     "tables": "gmem_slot gmem_slot_count gmem_slots_add gmem_slots_forget",
     "poison": "gmem_object_pfn gmem_vma_pgoff",
-    "name": "gmem_restore_pending",
     "object": "gmem_fs_new_inode",
     "file": "gmem_attach_ioctl",
-    "named": "gmem_restore_pending",
 }
 
 # Other words that static functions of a file may begin with

@@ -15,7 +15,7 @@
  * a new object, with a uuid and a token that nobody has seen, so that no state that was saved
  * beside the memory is taken for fresh. Whether it is the right memory is root's to judge.
  */
-#include "internal.h"
+#include "fs.h"
 
 #include <linux/capability.h>
 #include <linux/fs.h>

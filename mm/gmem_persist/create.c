@@ -2,7 +2,7 @@
 /*
  * New objects: what they are asked to be, whose they are, and where their memory is from.
  */
-#include "internal.h"
+#include "fs.h"
 
 #include <linux/cred.h>
 #include <linux/fs.h>

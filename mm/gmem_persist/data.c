@@ -22,7 +22,7 @@
  * it takes to copy them, and user memory may be slow to come. That is copied under the lock of
  * the inode and no other, so that it may be anything, also a mapping of the pool.
  */
-#include "internal.h"
+#include "fs.h"
 
 #include <linux/fs.h>
 #include <linux/kvm.h>

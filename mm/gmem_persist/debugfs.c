@@ -3,7 +3,7 @@
  * The record as it is, for tools/gmem_persist/gmemctl/, and what tests make go wrong:
  * /sys/kernel/debug/gmem_persist/
  */
-#include "internal.h"
+#include "fs.h"
 
 #include <linux/debugfs.h>
 #include <linux/fault-inject.h>

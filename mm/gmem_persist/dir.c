@@ -2,7 +2,7 @@
 /*
  * Directories of gmemfs.
  */
-#include "internal.h"
+#include "fs.h"
 
 #include <linux/dcache.h>
 #include <linux/fs.h>

@@ -2,7 +2,7 @@
 /*
  * Files of gmemfs: what can be done with them, other than reading and writing.
  */
-#include "internal.h"
+#include "fs.h"
 
 #include <linux/falloc.h>
 #include <linux/fs.h>

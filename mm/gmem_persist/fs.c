@@ -44,7 +44,7 @@
  * owners and modes are those of the initial one, it shows all tenants of the host, and
  * whoever may mount could change these options.
  */
-#include "internal.h"
+#include "fs.h"
 
 #include <linux/file.h>
 #include <linux/fs.h>

@@ -2,7 +2,7 @@
 /*
  * Live objects that get memory, or more of it, or lose some, and what changes with that.
  */
-#include "internal.h"
+#include "fs.h"
 
 #include <linux/fs.h>
 #include <linux/mm.h>

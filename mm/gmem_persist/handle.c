@@ -2,7 +2,7 @@
 /*
  * Which object a file or an inode stands for.
  */
-#include "internal.h"
+#include "fs.h"
 
 #include <linux/fs.h>
 #include <linux/pageless.h>

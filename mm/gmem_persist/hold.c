@@ -11,7 +11,7 @@
  * stays the object's, and the holder sees it cleared. Nor does a freeze, nor the loss of its
  * name, and an object with a view never changes from shared to private memory.
  */
-#include "internal.h"
+#include "fs.h"
 
 #include <linux/file.h>
 #include <linux/fs.h>

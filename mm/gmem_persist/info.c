@@ -18,7 +18,7 @@
  * mode 3 (open(2): "to be used only for device-specific ioctl(2) operations"), which is none.
  * The object may be discarded then, and such a file is all that is left of it.
  */
-#include "internal.h"
+#include "fs.h"
 
 #include <linux/capability.h>
 #include <linux/fs.h>

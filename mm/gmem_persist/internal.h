@@ -6,7 +6,7 @@
  *
  *  kernel_kexec() / sysfs / sessions of LUO	(who may sleep here holds none of ours)
  *    start_lock				(start.c: who starts the pool, by a work)
- *      restore_lock				(restore.c: what is quarantined becomes less)
+ *      gmem_left_lock			(left.c: what is quarantined becomes less)
  *        inode->i_rwsem of a directory	(which names are in it)
  *        inode->i_rwsem			(size and kind of an object)
  *          mapping->invalidate_lock	(who maps an object, bad pages of it)
@@ -398,10 +398,27 @@ void gmem_slots_add(void *slots, unsigned int order);
 void gmem_slots_forget(void);
 void gmem_slot_draw_token(struct gmem_object_ser *slot);
 
+/* left.c */
+#define GMEM_LEFT_REFUSED	xa_mk_value(1)
+#define GMEM_LEFT_PENDING	xa_mk_value(2)
+
+extern struct mutex gmem_left_lock;
+extern struct xarray gmem_left;
+extern struct xarray gmem_left_lists;
+unsigned int gmem_left_pending(void);
+bool gmem_left_is(u32 id, const void *kind);
+int gmem_left_add(u32 id);
+void gmem_left_taken(u32 id);
+void gmem_left_refuse(u32 id);
+int gmem_left_mark(struct gmem_object_ser *slot);
+int gmem_left_forget(u32 id);
+int gmem_left_adopt_list(u32 id, const struct gmem_object_ser *slot);
+struct gmem_range *gmem_left_list(u32 id);
+void gmem_left_drop_list(u32 id);
+
 /* restore.c */
 int gmem_restore_prepare(void);
 int gmem_restore(void);
-unsigned int gmem_restore_pending(void);
 int gmem_restore_release(u64 base, u64 size);
 struct gmem_attach;
 int gmem_restore_attach(const struct gmem_attach *attach, u64 slot);
@@ -563,80 +580,6 @@ void gmem_fs_touch(struct inode *inode);
 int gmem_object_grow(struct gmem_object *obj, u64 size);
 void gmem_object_shrink(struct gmem_object *obj, u64 size);
 int gmem_object_set_length(struct gmem_object *obj, u64 length);
-
-/* name.c */
-int gmem_name_give(struct gmem_object *obj, struct gmem_object *dir, const char *name);
-int gmem_object_unlink(struct gmem_object *obj);
-int gmem_object_rename(struct gmem_object *obj, struct gmem_object *dir, const char *name,
-		       struct gmem_object *target, bool exchange);
-int gmem_object_set_attr(struct gmem_object *obj, kuid_t uid, kgid_t gid,
-			 umode_t mode);
-
-/* info.c */
-long gmem_info_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
-
-/* attach.c */
-long gmem_attach_ioctl(struct file *file, unsigned long arg);
-
-/* data.c */
-ssize_t gmem_data_read_iter(struct kiocb *iocb, struct iov_iter *to);
-ssize_t gmem_data_write_iter(struct kiocb *iocb, struct iov_iter *from);
-int gmem_data_fallocate(struct inode *inode, u64 end);
-int gmem_data_truncate(struct inode *inode, u64 size);
-
-/* fs.c */
-extern struct vfsmount *gmem_fs_mount;
-int gmem_fs_init(void);
-bool gmem_fs_options(u64 *granule, nodemask_t *nodes);
-struct inode *gmem_fs_new_inode(struct gmem_object *obj,
-				const struct gmem_object_ser *ser);
-
-/* quotactl.c */
-/**
- * struct gmem_quotactl_sums - what a check has found
- * @used: by all objects; of memory, in bytes, also what they are about to get
- * @pending: how much of that they have not got, in bytes
- * @wrong: how many objects do not agree with what has been added up
- */
-struct gmem_quotactl_sums {
-	struct gmem_usage used;
-	u64 pending;
-	unsigned int wrong;
-};
-
-int gmem_quotactl_take(struct gmem_object *obj, u64 bytes);
-void gmem_quotactl_give(struct gmem_object *obj, u64 bytes);
-void gmem_quotactl_room(const struct gmem_object *obj, struct gmem_usage *max,
-			struct gmem_usage *left);
-long gmem_quotactl_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
-void gmem_quotactl_check(struct gmem_quotactl_sums *sums);
-
-/* handle.c */
-bool gmem_file_is_view(const struct file *file);
-struct gmem_object *gmem_fs_object(const struct file *file);
-struct gmem_object *gmem_fs_inode_object(const struct inode *inode);
-
-/* file.c */
-extern const struct pageless_file_operations gmem_file_ops;
-extern const struct inode_operations gmem_file_iops;
-int gmem_fs_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *attr);
-int gmem_fs_getattr(struct mnt_idmap *idmap, const struct path *path, struct kstat *stat,
-		    u32 mask, unsigned int flags);
-
-/* dir.c */
-extern const struct file_operations gmem_dir_fops;
-extern const struct inode_operations gmem_dir_iops;
-extern const struct inode_operations gmem_root_iops;
-int gmem_dir_give_name(struct dentry *dentry, struct gmem_object *obj);
-struct dentry *gmem_dir_begin_restore(const struct gmem_object *dir, const char *name);
-void gmem_dir_restore(struct dentry *dentry, struct gmem_object *obj);
-
-/* named.c */
-int gmem_named_check_free(const char *name);
-int gmem_named_give(struct gmem_object *obj, const char *name);
-struct gmem_object *gmem_named_find(const char *name);
-void gmem_named_forget(struct gmem_object *obj);
-int gmem_named_discard(const char *name);
 
 /* poison.c */
 int gmem_poison_init(void);

@@ -96,7 +96,7 @@ static bool gmem_leave_loses(int err)
 		return err;
 	gmem_pool_stat(GMEM_ALL_NODES, &stat);
 	/* Also what there was no memory to take over, or to look at */
-	return READ_ONCE(gmem_pool.nr_named) || stat.quarantined || gmem_restore_pending() ||
+	return READ_ONCE(gmem_pool.nr_named) || stat.quarantined || gmem_left_pending() ||
 	       !gmem_persist_enabled();
 }
 

@@ -52,7 +52,7 @@
  * given the object to somebody before the session is retrieved; %GMEM_PERSIST_SHARE; a
  * VM's view. The handle is on no mount that anybody sees, so it has no path.
  */
-#include "internal.h"
+#include "fs.h"
 
 #include <linux/crc32.h>
 #include <linux/cred.h>
@@ -221,13 +221,13 @@ static int gmem_luo_retrieve(struct liveupdate_file_op_args *args)
 	if (!gmem_pool.present)
 		return -ENODEV;
 	/* LUO asks once, and there may be memory by now. */
-	if (!gmem_persist_enabled() || gmem_restore_pending())
+	if (!gmem_persist_enabled() || gmem_left_pending())
 		gmem_pool.again();
 	if (!gmem_persist_enabled())
 		return -ENOMEM;
 	obj = gmem_luo_find(ser);
 	if (!obj)
-		return gmem_restore_pending() ? -ENOMEM : -ENOENT;
+		return gmem_left_pending() ? -ENOMEM : -ENOENT;
 	file = gmem_luo_open(obj, ser);
 	/* It has a view now. */
 	if (!IS_ERR(file))

@@ -19,7 +19,7 @@
  * change of the dentry nobody can look, as the directory is locked; nor does it matter if the
  * host is replaced there.
  */
-#include "internal.h"
+#include "fs.h"
 
 #include <linux/fs.h>
 #include <linux/stat.h>
@@ -47,7 +47,7 @@ static int gmem_name_do_give(struct gmem_object *obj, struct gmem_object *dir,
 
 	guard(spinlock)(&gmem_pool.lock);
 
-	if (gmem_pool.holders || gmem_restore_pending())
+	if (gmem_pool.holders || gmem_left_pending())
 		return -EBUSY;
 	if (!gmem_keep_is_begun(&obj->keeping))
 		return -EAGAIN;
@@ -80,7 +80,7 @@ int gmem_name_give(struct gmem_object *obj, struct gmem_object *dir, const char 
 	int err;
 
 	/* What is kept before it is known whose all the rest is would be quarantined. */
-	if (gmem_restore_pending())
+	if (gmem_left_pending())
 		return -EBUSY;
 	do {
 		err = gmem_keep_all(&obj->keeping);
@@ -96,7 +96,7 @@ static int gmem_name_may_unlink(const struct gmem_object *obj)
 	lockdep_assert_held(&gmem_pool.lock);
 
 	/* There may be more in it than is known. */
-	if (gmem_object_is_dir(obj) && gmem_restore_pending())
+	if (gmem_object_is_dir(obj) && gmem_left_pending())
 		return -EBUSY;
 	return obj->nr_below ? -ENOTEMPTY : 0;
 }
@@ -189,7 +189,7 @@ static int gmem_name_may_rename(const struct gmem_object *target, bool exchange)
 	lockdep_assert_held(&gmem_pool.lock);
 
 	/* The new name may be that of an object that has not been restored. */
-	if (gmem_pool.holders || gmem_restore_pending())
+	if (gmem_pool.holders || gmem_left_pending())
 		return -EBUSY;
 	return target && !exchange ? gmem_name_may_unlink(target) : 0;
 }

@@ -22,7 +22,7 @@
  * 3. To discard, the object is used exclusively, so that nobody else does, and its name is taken
  *    away. It ends with that use.
  */
-#include "internal.h"
+#include "fs.h"
 
 #include <linux/dcache.h>
 #include <linux/fcntl.h>
@@ -119,7 +119,7 @@ struct gmem_object *gmem_named_find(const char *name)
 	struct file *file;
 
 	file = file_open_root(&root, name, O_ACCMODE | O_NOFOLLOW, 0);
-	if (file == ERR_PTR(-ENOENT) && gmem_restore_pending())
+	if (file == ERR_PTR(-ENOENT) && gmem_left_pending())
 		return ERR_PTR(-EBUSY);
 	if (IS_ERR(file))
 		return ERR_CAST(file);

@@ -35,7 +35,7 @@
  * The object owns one inode, and so the one address_space that all mappings of
  * the memory hang on; a view borrows it.
  */
-#include "internal.h"
+#include "fs.h"
 
 #include <linux/fs.h>
 #include <linux/mm.h>

@@ -2,7 +2,7 @@
 /*
  * Who sets the limits of directories, who sees them, and who keeps to them; see quota.c.
  */
-#include "internal.h"
+#include "fs.h"
 
 #include <linux/capability.h>
 #include <linux/fs.h>

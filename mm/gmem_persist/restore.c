@@ -31,7 +31,7 @@
  * another attempt (start.c) or for another kernel. Until then nobody gets a name, since it may
  * be theirs, and without step 2 nothing is released or attached.
  */
-#include "internal.h"
+#include "fs.h"
 
 #include <linux/bitmap.h>
 #include <linux/debugfs.h>
@@ -48,19 +48,8 @@
 
 #include <trace/events/gmem_persist.h>
 
-/* How many slots are pending; under restore_lock, read without */
-static unsigned int pending;
-
 /* Step 2 has been done: which slots are good is known. */
 static bool judged;
-
-/* Slots without an object, by number, and what they are */
-static DEFINE_XARRAY(left);
-#define LEFT_REFUSED	xa_mk_value(1)
-#define LEFT_PENDING	xa_mk_value(2)
-
-/* The lists of ranges that were taken over for slots without an object, by number */
-static DEFINE_XARRAY(lists);
 
 /* Good directories, each behind the one that it is in, as long as something is pending */
 struct gmem_restore_dir {
@@ -70,9 +59,6 @@ struct gmem_restore_dir {
 
 static struct gmem_restore_dir *dirs;
 static unsigned int nr_dirs;
-
-/* Who restores, and who releases; outside of gmem_pool.lock. */
-static DEFINE_MUTEX(restore_lock);
 
 /*
  * What it takes to judge all slots; @homes are the directories that are made for what is lost,
@@ -112,41 +98,6 @@ static bool gmem_restore_is_unused(const struct gmem_object_ser *slot)
 	return slot->state == GMEM_PERSIST_SLOT_UNUSED && !memchr_inv(slot, 0, sizeof(*slot));
 }
 
-/*
- * Take the list of a slot over, so that the next kernel finds it whatever becomes of the object
- * here. A list that is lost is missed when the slot is judged.
- */
-static int gmem_restore_adopt_list(u32 id, const struct gmem_object_ser *slot)
-{
-	struct gmem_range *list = xa_load(&lists, id);
-	int err;
-
-	if (!slot->list.phys || !gmem_slot_sealed(slot))
-		return 0;
-	/* By an attempt before, if not now */
-	if (!list) {
-		err = xa_reserve(&lists, id, GFP_KERNEL);
-		if (err)
-			return err;
-		list = gmem_list_adopt(&slot->list);
-		if (list)
-			xa_store(&lists, id, list, GFP_KERNEL);
-		else
-			xa_release(&lists, id);
-	}
-	return gmem_tables_preserve(list);
-}
-
-/* Its object was not finished, or had no name. */
-static void gmem_restore_clear(u32 id, struct gmem_object_ser *slot)
-{
-	struct gmem_range *list = xa_erase(&lists, id);
-
-	if (list)
-		gmem_list_free(list);
-	memset(slot, 0, sizeof(*slot));
-}
-
 static int gmem_restore_prepare_slot(u32 id)
 {
 	struct gmem_object_ser *slot = gmem_slot(id);
@@ -154,20 +105,19 @@ static int gmem_restore_prepare_slot(u32 id)
 
 	if (gmem_restore_is_unused(slot))
 		return 0;
-	err = gmem_restore_adopt_list(id, slot);
+	err = gmem_left_adopt_list(id, slot);
 	if (err)
 		return err;
 	if (slot->state == GMEM_PERSIST_SLOT_HIDDEN && gmem_slot_sealed(slot)) {
-		gmem_restore_clear(id, slot);
+		/* Its object was not finished, or had no name. */
+		gmem_left_drop_list(id);
+		memset(slot, 0, sizeof(*slot));
 		return 0;
 	}
 	err = gmem_slot_reserve(id);
 	if (err)
 		return err;
-	err = xa_err(xa_store(&left, id, LEFT_PENDING, GFP_KERNEL));
-	if (!err)
-		pending++;
-	return err;
+	return gmem_left_add(id);
 }
 
 /**
@@ -182,7 +132,7 @@ int gmem_restore_prepare(void)
 	static u32 id;
 	int err;
 
-	guard(mutex)(&restore_lock);
+	guard(mutex)(&gmem_left_lock);
 
 	for (; id < gmem_slot_count(); id++) {
 		err = gmem_restore_prepare_slot(id);
@@ -207,7 +157,9 @@ static void gmem_restore_look(struct gmem_restore *r, u32 id)
 		found->bad = "a session held it, and liveupdate is off";
 	if (found->bad || !slot->nr_ranges)
 		return;
-	found->ranges = slot->list.phys ? xa_load(&lists, id) : slot->ranges;
+	found->ranges = slot->ranges;
+	if (slot->list.phys)
+		found->ranges = (struct gmem_range_ser *)gmem_left_list(id);
 	if (found->ranges)
 		found->bad = gmem_slot_check_ranges(slot, found->ranges, &gmem_pool.ranges);
 	else
@@ -261,7 +213,7 @@ static int gmem_restore_make_home(u32 *id)
 
 	if (err)
 		return err;
-	err = xa_err(xa_store(&left, *id, LEFT_PENDING, GFP_KERNEL));
+	err = gmem_left_add(*id);
 	if (err)
 		goto free_slot;
 
@@ -278,13 +230,10 @@ static int gmem_restore_make_home(u32 *id)
 		gmem_slot_draw_token(gmem_slot(*id));
 		gmem_slot_seal(gmem_slot(*id));
 	}
-	if (err)
-		goto erase;
-	pending++;
-	return 0;
+	if (!err)
+		return 0;
 
-erase:
-	xa_erase(&left, *id);
+	gmem_left_taken(*id);
 free_slot:
 	gmem_slot_free(*id, payer);
 	return err;
@@ -345,46 +294,14 @@ static const char *gmem_restore_name(const struct gmem_object_ser *slot)
 	return gmem_name_valid(slot->name) ? slot->name : "";
 }
 
-/* It stands in nobody's way from now on, unless the record stands still. */
-static int gmem_restore_mark(struct gmem_object_ser *slot)
-{
-	guard(spinlock)(&gmem_pool.lock);
-
-	if (gmem_pool.holders)
-		return -EBUSY;
-	slot->state = GMEM_PERSIST_SLOT_REFUSED;
-	gmem_slot_seal(slot);
-	return 0;
-}
-
-/* Give a slot up that was refused, with its list. */
-static int gmem_restore_forget(u32 id)
-{
-	struct gmem_range *list;
-
-	scoped_guard(spinlock, &gmem_pool.lock) {
-		if (gmem_pool.holders)
-			return -EBUSY;
-		memset(gmem_slot(id), 0, sizeof(struct gmem_object_ser));
-	}
-	xa_erase(&left, id);
-	list = xa_erase(&lists, id);
-	if (list)
-		gmem_list_free(list);
-	gmem_slot_free(id, NULL);
-	return 0;
-}
-
 static void gmem_restore_refuse(const struct gmem_found *found)
 {
 	const char *name = gmem_restore_name(found->slot);
 
-	pending--;
-	/* The entry is there. */
-	xa_store(&left, found->id, LEFT_REFUSED, GFP_KERNEL);
+	gmem_left_refuse(found->id);
 	if (gmem_record_was_hidden(found->slot, &gmem_pool.arena)) {
 		pr_warn("slot %u: %s: it was hidden, and nothing is lost\n", found->id, found->bad);
-		gmem_restore_forget(found->id);
+		gmem_left_forget(found->id);
 		return;
 	}
 	trace_gmem_restore(name, found->slot->size, found->slot->granule, 0, -EINVAL);
@@ -392,7 +309,7 @@ static void gmem_restore_refuse(const struct gmem_found *found)
 	       found->bad);
 	/* Another kernel may know what this one does not. */
 	if (!gmem_slot_check(found->slot))
-		gmem_restore_mark(found->slot);
+		gmem_left_mark(found->slot);
 }
 
 static int gmem_restore_do_judge(struct gmem_restore *r)
@@ -401,7 +318,7 @@ static int gmem_restore_do_judge(struct gmem_restore *r)
 	void *entry;
 	int err;
 
-	xa_for_each(&left, id, entry)
+	xa_for_each(&gmem_left, id, entry)
 		gmem_restore_look(r, id);
 	err = gmem_record_judge(r->found, r->nr, &gmem_pool.arena, r->owned);
 	if (!err)
@@ -487,17 +404,15 @@ static int gmem_restore_object(u32 id)
 	if (err)
 		return err;
 	if (slot->list.phys)
-		list = xa_load(&lists, id);
+		list = gmem_left_list(id);
 	obj = slot->state == GMEM_PERSIST_SLOT_HELD ? gmem_object_restore(id, list, NULL) :
 						      gmem_restore_named(id, list, parent);
 	err = PTR_ERR_OR_ZERO(obj);
 	trace_gmem_restore(slot->name, slot->size, slot->granule, ktime_get_ns() - start, err);
 	if (err)
 		return err;
-	if (list)
-		xa_erase(&lists, id);
-	xa_erase(&left, id);
-	pending--;
+	/* The list is the object's. */
+	gmem_left_taken(id);
 	return 0;
 }
 
@@ -511,7 +426,7 @@ static int gmem_restore_all(void)
 
 	/* All others find their directories then. */
 	for (i = 0; i < nr_dirs; i++) {
-		if (xa_load(&left, dirs[i].id) != LEFT_PENDING)
+		if (!gmem_left_is(dirs[i].id, GMEM_LEFT_PENDING))
 			continue;
 		if (gmem_pool_has_failed())
 			return -ENOMEM;
@@ -519,8 +434,8 @@ static int gmem_restore_all(void)
 		if (err)
 			return err;
 	}
-	xa_for_each(&left, id, entry) {
-		if (entry != LEFT_PENDING)
+	xa_for_each(&gmem_left, id, entry) {
+		if (entry != GMEM_LEFT_PENDING)
 			continue;
 		if (gmem_pool_has_failed())
 			return -ENOMEM;
@@ -548,37 +463,27 @@ int gmem_restore(void)
 	unsigned int before;
 	int err = 0;
 
-	guard(mutex)(&restore_lock);
+	guard(mutex)(&gmem_left_lock);
 
-	if (judged && !pending)
+	if (judged && !gmem_left_pending())
 		return 0;
 	if (!judged)
 		err = gmem_restore_judge();
 	if (err) {
 		pr_err("no memory to read the record (%pe): %u objects stay in it, write 1 to restore\n",
-		       ERR_PTR(err), pending);
+		       ERR_PTR(err), gmem_left_pending());
 		/* For the time being */
 		gmem_quarantine_fill(NULL);
 		return err;
 	}
-	before = pending;
+	before = gmem_left_pending();
 	err = gmem_restore_all();
-	pr_info("%u objects taken over, generation %llu\n", before - pending,
+	pr_info("%u objects taken over, generation %llu\n", before - gmem_left_pending(),
 		gmem_pool.generation);
 	if (err)
 		pr_err("no memory to take %u objects over (%pe): they stay in the record, write 1 to restore\n",
-		       pending, ERR_PTR(err));
+		       gmem_left_pending(), ERR_PTR(err));
 	return err;
-}
-
-/**
- * gmem_restore_pending - how many objects there was no memory for
- *
- * Return: the number; they are in the record.
- */
-unsigned int gmem_restore_pending(void)
-{
-	return READ_ONCE(pending);
 }
 
 /* Nothing of what was refused will be needed any more. */
@@ -587,9 +492,9 @@ static void gmem_restore_forget_all(void)
 	unsigned long id;
 	void *entry;
 
-	xa_for_each(&left, id, entry)
+	xa_for_each(&gmem_left, id, entry)
 		/* While the record stands still, they are left to another time. */
-		if (entry == LEFT_REFUSED && gmem_restore_forget(id))
+		if (entry == GMEM_LEFT_REFUSED && gmem_left_forget(id))
 			return;
 }
 
@@ -604,14 +509,14 @@ static int gmem_restore_mark_all(const struct gmem_ranges *going)
 	void *entry;
 	int err = 0;
 
-	/* restore_lock keeps all others from it. */
+	/* gmem_left_lock keeps all others from it. */
 	for (i = 0; i < going->nr; i++)
 		if (!gmem_ranges_contain(&gmem_pool.quarantined, going->r[i].base,
 					 going->r[i].size))
 			return -ENOENT;
-	xa_for_each(&left, id, entry) {
-		if (entry == LEFT_REFUSED && gmem_slot_sealed(gmem_slot(id)))
-			err = gmem_restore_mark(gmem_slot(id));
+	xa_for_each(&gmem_left, id, entry) {
+		if (entry == GMEM_LEFT_REFUSED && gmem_slot_sealed(gmem_slot(id)))
+			err = gmem_left_mark(gmem_slot(id));
 		if (err)
 			break;
 	}
@@ -621,11 +526,11 @@ static int gmem_restore_mark_all(const struct gmem_ranges *going)
 /* May memory leave the quarantine? A hint, as far as freezing is concerned */
 static int gmem_restore_may_take(void)
 {
-	lockdep_assert_held(&restore_lock);
+	lockdep_assert_held(&gmem_left_lock);
 
 	if (gmem_pool_frozen())
 		return -EBUSY;
-	if (!gmem_persist_enabled() || (gmem_restore_pending() && !judged))
+	if (!gmem_persist_enabled() || (gmem_left_pending() && !judged))
 		return -EAGAIN;
 	return 0;
 }
@@ -653,7 +558,7 @@ int gmem_restore_release(u64 base, u64 size)
 	if (!IS_ALIGNED(base | size, SZ_2M))
 		return -EINVAL;
 
-	guard(mutex)(&restore_lock);
+	guard(mutex)(&gmem_left_lock);
 
 	err = gmem_restore_may_take();
 	if (err)
@@ -682,11 +587,11 @@ int gmem_restore_attach(const struct gmem_attach *attach, u64 slot)
 {
 	int err;
 
-	guard(mutex)(&restore_lock);
+	guard(mutex)(&gmem_left_lock);
 
 	err = gmem_restore_may_take();
 	if (!err && slot &&
-	    (slot > gmem_slot_count() || xa_load(&left, slot - 1) != LEFT_REFUSED))
+	    (slot > gmem_slot_count() || !gmem_left_is(slot - 1, GMEM_LEFT_REFUSED)))
 		err = -ENXIO;
 	if (!err)
 		err = gmem_restore_mark_all(&attach->ranges);
@@ -697,7 +602,7 @@ int gmem_restore_attach(const struct gmem_attach *attach, u64 slot)
 	err = gmem_object_attach_memory(attach);
 	/* In a pool that has just been frozen it stays, and is refused again. */
 	if (!err && slot)
-		gmem_restore_forget(slot - 1);
+		gmem_left_forget(slot - 1);
 	return err;
 }
 
@@ -710,7 +615,7 @@ int gmem_restore_attach(const struct gmem_attach *attach, u64 slot)
  */
 int gmem_restore_copy(struct debugfs_blob_wrapper *copy)
 {
-	guard(mutex)(&restore_lock);
+	guard(mutex)(&gmem_left_lock);
 
-	return gmem_tables_copy(copy, &lists);
+	return gmem_tables_copy(copy, &gmem_left_lists);
 }

@@ -21,7 +21,7 @@
  * steps are done, the pool cannot be used. Objects that there is no memory for do not keep it
  * from that; see restore.c.
  */
-#include "internal.h"
+#include "fs.h"
 
 #include <linux/init.h>
 #include <linux/mm.h>
@@ -295,7 +295,7 @@ static int gmem_start_again(void)
 		return -ENODEV;
 	if (gmem_pool_frozen())
 		return -EBUSY;
-	if (gmem_persist_enabled() && !gmem_restore_pending())
+	if (gmem_persist_enabled() && !gmem_left_pending())
 		return -ENOENT;
 
 	INIT_WORK_ONSTACK(&start.work, gmem_start_do_work);

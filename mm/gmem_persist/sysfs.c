@@ -4,7 +4,7 @@
  *
  * Documented in Documentation/virt/kvm/gmem-persist.rst.
  */
-#include "internal.h"
+#include "fs.h"
 
 #include <linux/capability.h>
 #include <linux/kernel.h>
@@ -289,7 +289,7 @@ POOL_ATTR_WO(release);
 static ssize_t gmem_sysfs_restore_show(struct kobject *kobj, struct kobj_attribute *attr,
 				       char *buf)
 {
-	unsigned int pending = gmem_restore_pending();
+	unsigned int pending = gmem_left_pending();
 
 	/* How many is not always known. */
 	return sysfs_emit(buf, "%u\n", gmem_persist_enabled() ? pending : max(pending, 1));

@@ -35,7 +35,7 @@
  * has saved is stale when the others go on. A handle that goes does not do that to its own VM.
  * A device writes without a fault: whoever holds memory for one takes another token at once.
  */
-#include "internal.h"
+#include "fs.h"
 
 #include <linux/fs.h>
 #include <linux/kvm_types.h>

@@ -2,7 +2,7 @@
 /*
  * What KVM asks for: memory by a name, by a file of gmemfs, or of nobody yet.
  */
-#include "internal.h"
+#include "fs.h"
 
 #include <linux/cred.h>
 #include <linux/file.h>
