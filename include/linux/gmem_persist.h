@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Guest memory that survives a kexec of the host: what the rest of the kernel
- * may ask of it. See Documentation/virt/kvm/gmem-persist.rst.
+ * may ask of it. See Documentation/mm/gmem-persist.rst.
  */
 #ifndef _LINUX_GMEM_PERSIST_H
 #define _LINUX_GMEM_PERSIST_H

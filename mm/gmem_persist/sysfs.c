@@ -2,7 +2,7 @@
 /*
  * /sys/kernel/mm/gmem_persist/: what the operator sees and may do.
  *
- * Documented in Documentation/virt/kvm/gmem-persist.rst.
+ * Documented in Documentation/admin-guide/mm/gmem-persist.rst.
  */
 #include "fs.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
 /*
  * What can be asked of files and directories of gmemfs.
- * See Documentation/virt/kvm/gmem-persist.rst.
+ * See Documentation/filesystems/gmemfs.rst.
  */
 #ifndef _UAPI_LINUX_GMEM_PERSIST_H
 #define _UAPI_LINUX_GMEM_PERSIST_H
