@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * What the files of the core share. Nobody outside includes this.
+ */
+#ifndef _MM_GMEM_PERSIST_INTERNAL_H
+#define _MM_GMEM_PERSIST_INTERNAL_H
+
+/**
+ * DOC: lock ordering
  *
- * Lock ordering:
+ * ::
  *
  *  kernel_kexec() / sysfs / sessions of LUO	(who may sleep here holds none of ours)
  *    start_lock				(start.c: who starts the pool, by a work)
@@ -27,8 +33,6 @@
  * done to it, takes those of this object, and so waits for those who use it and for nobody
  * else.
  */
-#ifndef _MM_GMEM_PERSIST_INTERNAL_H
-#define _MM_GMEM_PERSIST_INTERNAL_H
 
 #define pr_fmt(fmt) "gmem_persist: " fmt
 

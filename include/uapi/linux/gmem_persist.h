@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
 /*
  * What can be asked of files and directories of gmemfs.
- * See Documentation/filesystems/gmemfs.rst.
+ * See Documentation/filesystems/gmemfs.rst, also for their errors.
  */
 #ifndef _UAPI_LINUX_GMEM_PERSIST_H
 #define _UAPI_LINUX_GMEM_PERSIST_H
@@ -22,32 +22,6 @@
  * A file that is open is a view, which keeps the object from being discarded, and from being
  * opened exclusively. With access mode 3 (%O_ACCMODE, see open(2)), for which one must be
  * permitted to read and write it, it is not: then nothing else can be done with it.
- *
- * They fail with
- *
- * ======  ===================================================================
- * EBADF   it is open by O_PATH, or for writing only; GMEM_PERSIST_SHARE: it is not open for
- *         reading or writing
- * ESTALE  it has been discarded since
- * EFAULT  the argument, or the array that it names, is not the caller's memory
- * EINVAL  a reserved field is not 0
- * ENOTTY  there is no such ioctl, or not for what it is asked of
- * ======  ===================================================================
- *
- * and those that tell a list also with
- *
- * ======  ===================================================================
- * EPERM   GMEM_PERSIST_GET_RANGES: the caller lacks CAP_SYS_ADMIN
- * ENOMEM  there is no kernel memory to put the answer together
- * ======  ===================================================================
- *
- * and %GMEM_PERSIST_SET_QUOTA also with
- *
- * ======  ===================================================================
- * EPERM   the caller lacks CAP_SYS_ADMIN in the initial user namespace
- * EROFS   the directory was opened on a mount that is read only
- * EBUSY   the pool is frozen
- * ======  ===================================================================
  */
 
 #define GMEM_PERSIST_IOCTL_TYPE	0xBB
@@ -231,21 +205,6 @@ struct gmem_persist_attach {
 /*
  * Let a file without memory, that is open for reading and writing, have memory that is
  * quarantined, with what is in it. The file gets a token that no other has had.
- *
- * Fails, beside the errors above, with
- *
- * EPERM   the caller lacks CAP_SYS_ADMIN
- * EBADF   the file is not open for reading and writing
- * EEXIST  it has memory
- * ESTALE  it has no name any more
- * ENOENT  not all of the memory is quarantined, or some of it is named twice
- * ENXIO   the slot is none that was refused
- * EDQUOT  a limit of the caller's dmem cgroup, or of one above it, or of a directory that the file
- *         is in, would be exceeded
- * ENOSPC  it is more than such a limit of a directory could ever be
- * EBUSY   the pool is frozen, or somebody is just writing to the file
- * EAGAIN  which memory is whose is not known yet: write 1 to the file "restore" first
- * ENOMEM  there is no kernel memory for the bookkeeping
  */
 #define GMEM_PERSIST_ATTACH \
 	_IOW(GMEM_PERSIST_IOCTL_TYPE, 0x30, struct gmem_persist_attach)
