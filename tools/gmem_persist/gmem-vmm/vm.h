@@ -25,7 +25,7 @@
 /* Where a guest with private memory finds the image that it copies there. */
 #define GPA_STAGING	(512 * GIB)
 
-/* Exit status, as Documentation/virt/kvm/gmem-persist.rst has it */
+/* Exit status, as --help tells it */
 enum status {
 	STATUS_OK = 0,		/* the guest has ended, or was saved */
 	STATUS_FAILED = 1,	/* this host cannot do it; a message says why */
