@@ -7,6 +7,7 @@
 - Each line that the pool writes to the log, and each tracepoint, is explained.
 - Files, make targets and headings that a text names exist.
 - Kernel documentation names no file of this repository that is not part of the series.
+- Whole files of C in it compile.
 - codespell knows each word.
 """
 import glob
@@ -312,6 +313,26 @@ def check_links(top, tree, own):
             if name[:-4] not in read(tree, folder, "index.rst").split():
                 problems.append(f"{file}: {folder}/index.rst does not name it")
     return len(pages) + len(texts), problems
+
+
+def check_examples(top, own, include):
+    """C in the documents that is a whole file, which its #include says"""
+    problems, count = [], 0
+    for file in own:
+        if not file.endswith(".rst"):
+            continue
+        text = read(top, file)
+        for block in re.finditer(r"^\.\. code-block:: c\n\n((?:[ \t]+.*\n|\n)+)", text, re.M):
+            if "#include" not in block.group(1):
+                continue
+            count += 1
+            line = text.count("\n", 0, block.start(1)) + 1
+            result = subprocess.run(
+                ["gcc", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-isystem", include,
+                 "-x", "c", "-"], input=f'#line {line} "{file}"\n{block.group(1)}',
+                capture_output=True, text=True, check=False)
+            problems += result.stderr.splitlines() if result.returncode else []
+    return count, problems
 
 
 # Words that codespell takes for others
