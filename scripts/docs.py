@@ -49,10 +49,11 @@ TABLES = [
     # By kvm_gmem_fallocate() and kvm_gmem_mmap()
     (KVM, {"": ("view_fallocate view_mmap", "EOPNOTSUPP EINVAL ENODEV", "")}),
     (FILES, {"": (VFS, f"{MEMORY} EACCES EFBIG ENAMETOOLONG EOPNOTSUPP", "")}),
+    # EBADF: by ioctl(), of what is open by O_PATH
     (FILES, {"I": ("gmem_info_ioctl", "EBADF", ""),
              "V": ("gmem_view_ioctl", "EBADF", ""),
              # EROFS: by mnt_want_write_file()
-             "Q": ("gmem_quotactl_ioctl", "EROFS", ""),
+             "Q": ("gmem_quotactl_ioctl", "EBADF EROFS", ""),
              "A": ("gmem_attach_ioctl", "", "")}),
     # ENOENT, EBUSY: by LUO, for a file that no handler knows, or that it has already
     (FILES, {"P": ("gmem_luo_preserve", "ENOENT ENOMEM EINTR EBUSY", ""),
