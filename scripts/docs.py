@@ -5,11 +5,12 @@
   returned (TABLES, INSIDE). What a call can return is what is written as -E... in the functions
   that it reaches, by their names; what the rest of the kernel returns is listed here.
 - Each line that the pool writes to the log, and each tracepoint, is explained.
-- Files, make targets and headings that a text names exist.
+- Files, make targets and headings that a text names exist, and each VM test is named.
 - Kernel documentation names no file of this repository that is not part of the series.
 - Whole files of C in it compile.
 - codespell knows each word.
 """
+import fnmatch
 import glob
 import os
 import re
@@ -17,6 +18,7 @@ import shutil
 import subprocess
 
 import layers
+import vmtests
 
 ADMIN = "Documentation/admin-guide/mm/gmem-persist.rst"
 MESSAGES = "Documentation/admin-guide/mm/gmem-persist-messages.rst"
@@ -299,6 +301,10 @@ def check_links(top, tree, own):
         for word in re.findall(r"(?:^ {4}|`)make ([a-z][\w-]*)\b(?!=)", text, re.M):
             if word not in targets and word != "headers_install":
                 problems.append(f"{page}: there is no make {word}")
+    named = re.findall(r"`([a-z0-9*-]+)`", read(top, "tests/TESTS.md"))
+    for name, test in sorted(vmtests.all_tests().items()):
+        if not test.runs_on("bench") and not any(fnmatch.fnmatch(name, n) for n in named):
+            problems.append(f"tests/TESTS.md: nothing about {name}")
     texts = [f for f in own if not f.endswith((".json", ".bin"))]
     for file in texts:
         text = read(top, file).replace("\\-", "-")
