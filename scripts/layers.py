@@ -4,8 +4,8 @@
 - A function has at most 60 lines, a file 700.
 - A static function's name begins with gmem_FILE_, or with a word of its file's (WORDS):
   in a stack trace it says where it is.
-- A file calls only functions of files that come before it in ORDER, and of those that UPWARD
-  lists. So who reads a file need know nothing of those behind it.
+- A file uses only functions and variables, and so tables of functions, of files that come
+  before it in ORDER. So who reads a file need know nothing of those behind it.
 """
 import os
 import re
@@ -18,25 +18,15 @@ ORDER = """
 	stop trace
 	ranges param arena arena_find place record judge quota
 	pool reserve window
-	tables slots left
+	chunks tables slots left
 	charge clean
-	poison quarantine mapping keep backing
-	handle quotactl object name grow use session create
+	badpages quarantine mapping keep backing poison
+	inode quotactl object name grow use session create
 	view hold mmap info data
-	fs file dir named vm
-	restore attach luo handover leave
+	refused attach file dir fs named vm
+	restore luo handover leave
 	sysfs debugfs start
 """.split()
-
-# Who calls upward nevertheless, and what: none of it should be, and there must not be more.
-# "*": anything, by the initcall that starts everything
-UPWARD = {
-    "pool": "*",
-    "tables": "gmem_slot gmem_slot_count gmem_slots_add gmem_slots_forget",
-    "poison": "gmem_object_pfn gmem_vma_pgoff",
-    "object": "gmem_fs_new_inode",
-    "file": "gmem_attach_ioctl",
-}
 
 # Other words that static functions of a file may begin with
 WORDS = {
@@ -50,6 +40,9 @@ ANY_NAME = ("gmem_persist_kunit",)
 COMMENT = re.compile(r'/\*.*?\*/|"(?:\\.|[^"\\\n])*"|' r"'(?:\\.|[^'\\\n])*'", re.S)
 # A function's name, and macros that only look like one
 NAME = re.compile(r"\b(?!__\w+\b)(\w+)\s*\(")
+# A variable's definition, which begins at the left margin
+VARIABLE = re.compile(r"^(?!static|extern|typedef|return)(?:DEFINE_\w+\(|[a-z][\w *]*[ *])"
+                      r"(gmem_\w+)(?: =|;|\))", re.M)
 
 
 class Function:
@@ -98,32 +91,30 @@ def check_file(name, path, code):
     return problems
 
 
+def exported(code):
+    """What other files may use: functions, and variables such as tables of functions"""
+    yield from (f.name for f in functions(code) if not f.static)
+    yield from VARIABLE.findall(code)
+
+
 def check_calls(folder, codes):
-    """Who calls whom; the KUnit tests may call anybody."""
-    home = {f.name: name for name, code in codes.items() for f in functions(code) if not f.static}
+    """Who uses what of whom; the KUnit tests may use anything."""
+    home = {word: name for name, code in codes.items() for word in exported(code)}
     rank = {name: i for i, name in enumerate(ORDER)}
-    problems, used = [], set()
+    problems = []
     for name, code in sorted(codes.items()):
         if name in ANY_NAME:
             continue
         if name not in rank:
             problems.append(f"{folder}/{name}.c:1: scripts/layers.py does not know where it stands")
             continue
-        known = UPWARD.get(name, "").split()
         for match in re.finditer(r"\bgmem_\w+", code):
             target = home.get(match.group(), name)
             if target == name or target not in rank or rank[target] < rank[name]:
                 continue
-            used.add((name, match.group()))
-            if known != ["*"] and match.group() not in known:
-                line = code.count("\n", 0, match.start()) + 1
-                problems.append(f"{folder}/{name}.c:{line}: {match.group()}() is in {target}.c, "
-                                f"which comes behind {name}.c (scripts/layers.py)")
-    for name, calls in UPWARD.items():
-        for call in calls.split():
-            if call != "*" and (name, call) not in used:
-                problems.append(f"scripts/layers.py: {name}.c does not call {call}() upward "
-                                "any more")
+            line = code.count("\n", 0, match.start()) + 1
+            problems.append(f"{folder}/{name}.c:{line}: {match.group()} is in {target}.c, "
+                            f"which comes behind {name}.c (scripts/layers.py)")
     return problems
 
 

@@ -98,11 +98,11 @@ static int gmem_attach_get_ranges(const struct gmem_persist_attach *args,
  * @file: an open file of gmemfs
  * @arg: address of struct gmem_persist_attach in user space
  *
- * Context: process context; takes locks, see gmem_restore_attach().
+ * Context: process context; takes locks, see gmem_refused_attach().
  * Return: 0, -EPERM (the caller lacks CAP_SYS_ADMIN), -EBADF (@file is not open for reading and
  * writing), -EFAULT (the argument, or the array that it names, is not the caller's memory),
  * -EINVAL (a value is malformed), -ENOENT (a range is not in the pool), -ENOMEM, or an error of
- * gmem_restore_attach().
+ * gmem_refused_attach().
  */
 long gmem_attach_ioctl(struct file *file, unsigned long arg)
 {
@@ -128,7 +128,7 @@ long gmem_attach_ioctl(struct file *file, unsigned long arg)
 	attach.granule = args.granule;
 	attach.flags = args.flags;
 	attach.length = args.length;
-	err = gmem_restore_attach(&attach, args.slot);
+	err = gmem_refused_attach(&attach, args.slot);
 	if (!err)
 		gmem_fs_touch(file_inode(file));
 	return err;

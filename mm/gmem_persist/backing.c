@@ -277,7 +277,7 @@ static int gmem_backing_ready_some(struct gmem_backing *b, struct gmem_cursor *c
 		if (!gmem_keep_next(c, &b->ranges, &piece))
 			return 0;
 		/* Nobody maps it yet: better none than one with a hole in it. */
-		if (gmem_poison_hit(piece.base, piece.size))
+		if (gmem_badpages_hit(piece.base, piece.size))
 			return -EHWPOISON;
 		/* What everything rests on. */
 		if (WARN_ON_ONCE(gmem_arena_next_dirty(&gmem_pool.arena, piece.base, piece.size,

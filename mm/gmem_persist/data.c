@@ -99,7 +99,7 @@ static int gmem_data_walk(struct gmem_object *obj, u64 offset, u64 size,
 	while (size) {
 		const u64 page = PAGE_ALIGN_DOWN(offset);
 		u64 len = min(size, SZ_2M - (offset & (SZ_2M - 1)));
-		u64 good = gmem_poison_good_run(obj, page, PAGE_ALIGN(offset + len) - page);
+		u64 good = gmem_badpages_good_run(obj, page, PAGE_ALIGN(offset + len) - page);
 		u64 phys;
 		int err;
 

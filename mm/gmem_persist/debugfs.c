@@ -64,14 +64,14 @@ static int gmem_debugfs_again(void *unused, u64 val)
 
 DEFINE_DEBUGFS_ATTRIBUTE(gmem_debugfs_again_fops, NULL, gmem_debugfs_again, "%llu\n");
 
-static void __init gmem_debugfs_add_start(struct dentry *dir)
+static void __init gmem_debugfs_add_start(struct dentry *dir, unsigned int *steps)
 {
-	debugfs_create_u32("steps", 0400, dir, &gmem_start_done);
+	debugfs_create_u32("steps", 0400, dir, steps);
 	debugfs_create_file("again", 0200, dir, NULL, &gmem_debugfs_again_fops);
 	debugfs_create_u32("fail_start", 0600, dir, &gmem_pool_fail_nth);
 }
 #else
-static void __init gmem_debugfs_add_start(struct dentry *dir) {}
+static void __init gmem_debugfs_add_start(struct dentry *dir, unsigned int *steps) {}
 #endif
 
 static int gmem_debugfs_quota_show(struct seq_file *m, void *unused)
@@ -87,16 +87,17 @@ DEFINE_SHOW_ATTRIBUTE(gmem_debugfs_quota);
 
 /**
  * gmem_debugfs_init - show the record, and what tests look at
+ * @steps: how many steps of starting are done, see start.c
  *
  * Context: boot.
  */
-void __init gmem_debugfs_init(void)
+void __init gmem_debugfs_init(unsigned int *steps)
 {
 	struct dentry *dir = debugfs_create_dir("gmem_persist", NULL);
 
 	debugfs_create_file("record", 0400, dir, NULL, &gmem_debugfs_record_fops);
 	debugfs_create_file("quota", 0400, dir, NULL, &gmem_debugfs_quota_fops);
 	gmem_stop_init(dir);
-	gmem_debugfs_add_start(dir);
+	gmem_debugfs_add_start(dir, steps);
 	fault_create_debugfs_attr("fail_read", dir, &gmem_window_fail_read);
 }

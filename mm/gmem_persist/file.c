@@ -8,13 +8,53 @@
 #include <linux/fs.h>
 #include <linux/kvm.h>
 #include <linux/mm.h>
+#include <linux/nodemask.h>
 #include <linux/pageless.h>
+#include <linux/sizes.h>
+#include <linux/spinlock.h>
 
 #include <uapi/linux/gmem_persist.h>
 
 /* What memory is that a file is given: any default VM's, and the host's. */
 #define SHARED_FLAGS	(GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED)
 #define DEFAULT_CLASS	0
+
+/* A spinlock: who mounts, or makes an object, does not wait for who looks. */
+static DEFINE_SPINLOCK(options_lock);
+static struct gmem_file_opts options = { .granule = SZ_2M };	/* under options_lock */
+
+/**
+ * gmem_file_options - what the memory of a file is to be, as the operator has it
+ * @granule: set to the size of its granules
+ * @nodes: set to the nodes that it comes from
+ *
+ * Context: any but interrupts.
+ * Return: true, or false if it may come from anywhere.
+ */
+bool gmem_file_options(u64 *granule, nodemask_t *nodes)
+{
+	guard(spinlock)(&options_lock);
+
+	*granule = options.granule;
+	*nodes = options.nodes;
+	return !nodes_empty(*nodes);
+}
+
+/**
+ * gmem_file_set_options - the operator says what the memory of a file is to be
+ * @said: what he says; of the rest, another mount may have said it
+ *
+ * Context: any but interrupts.
+ */
+void gmem_file_set_options(const struct gmem_file_opts *said)
+{
+	guard(spinlock)(&options_lock);
+
+	if (said->granule)
+		options.granule = said->granule;
+	if (!nodes_empty(said->nodes))
+		options.nodes = said->nodes;
+}
 
 static int gmem_file_open(struct inode *inode, struct file *file)
 {
@@ -88,7 +128,7 @@ static int gmem_file_set_size(struct inode *inode, loff_t size)
 		return -EBUSY;
 	if (gmem_object_is_data(obj))
 		return gmem_data_truncate(inode, size);
-	if (gmem_fs_options(&params.granule, &nodes))
+	if (gmem_file_options(&params.granule, &nodes))
 		params.nodes = &nodes;
 	err = gmem_object_populate(obj, &params);
 	if (!err)

@@ -53,7 +53,6 @@
 #include <linux/mount.h>
 #include <linux/nodemask.h>
 #include <linux/pageless.h>
-#include <linux/pagemap.h>
 #include <linux/seq_file.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
@@ -63,18 +62,6 @@
 #define GMEM_PERSIST_FS_MAGIC	0x474d4550
 
 #define ROOT_INO	1
-
-struct vfsmount *gmem_fs_mount;	/* nobody sees this one */
-
-/* What a file's memory is to be, and in a mount's context, what was said of it. */
-struct gmem_fs_opts {
-	u64 granule;		/* 0: nothing was said */
-	nodemask_t nodes;	/* empty: any, or nothing was said */
-};
-
-/* A spinlock: who mounts, or makes an object, does not wait for who looks. */
-static DEFINE_SPINLOCK(options_lock);
-static struct gmem_fs_opts options = { .granule = SZ_2M };	/* under options_lock */
 
 /* The inode had the last reference to the object. */
 static void gmem_fs_evict_inode(struct inode *inode)
@@ -115,7 +102,7 @@ static int gmem_fs_show_options(struct seq_file *m, struct dentry *root)
 	nodemask_t nodes;
 	u64 granule;
 
-	gmem_fs_options(&granule, &nodes);
+	gmem_file_options(&granule, &nodes);
 	seq_printf(m, ",granule=%s", granule == SZ_1G ? "1G" : "2M");
 	if (!nodes_empty(nodes))
 		seq_printf(m, ",nodes=%*pbl", nodemask_pr_args(&nodes));
@@ -154,17 +141,9 @@ static int gmem_fs_fill_super(struct super_block *sb, struct fs_context *fc)
 	return sb->s_root ? 0 : -ENOMEM;
 }
 
-/* Only what was said is changed: another mount may have said the rest. */
 static int gmem_fs_reconfigure(struct fs_context *fc)
 {
-	const struct gmem_fs_opts *said = fc->fs_private;
-
-	guard(spinlock)(&options_lock);
-
-	if (said->granule)
-		options.granule = said->granule;
-	if (!nodes_empty(said->nodes))
-		options.nodes = said->nodes;
+	gmem_file_set_options(fc->fs_private);
 	return 0;
 }
 
@@ -210,7 +189,7 @@ static bool gmem_fs_pool_is_on(const nodemask_t *nodes)
 
 static int gmem_fs_parse_param(struct fs_context *fc, struct fs_parameter *param)
 {
-	struct gmem_fs_opts *said = fc->fs_private;
+	struct gmem_file_opts *said = fc->fs_private;
 	struct fs_parse_result result;
 	int opt = fs_parse(fc, gmem_fs_parameters, param, &result);
 
@@ -238,7 +217,7 @@ static const struct fs_context_operations gmem_fs_context_ops = {
 
 static int gmem_fs_init_context(struct fs_context *fc)
 {
-	fc->fs_private = kzalloc_obj(struct gmem_fs_opts);
+	fc->fs_private = kzalloc_obj(struct gmem_file_opts);
 	if (!fc->fs_private)
 		return -ENOMEM;
 	fc->ops = &gmem_fs_context_ops;
@@ -252,22 +231,12 @@ static struct file_system_type gmem_fs_type = {
 	.kill_sb = kill_anon_super,
 };
 
-/**
- * gmem_fs_options - what the memory of a file is to be, as the operator has it
- * @granule: set to the size of its granules
- * @nodes: set to the nodes that it comes from
- *
- * Context: any but interrupts.
- * Return: true, or false if it may come from anywhere.
- */
-bool gmem_fs_options(u64 *granule, nodemask_t *nodes)
-{
-	guard(spinlock)(&options_lock);
-
-	*granule = options.granule;
-	*nodes = options.nodes;
-	return !nodes_empty(*nodes);
-}
+static const struct gmem_inode_ops gmem_fs_inode_ops = {
+	.file_iops = &gmem_file_iops,
+	.file_fops = &gmem_file_ops.fops,
+	.dir_iops = &gmem_dir_iops,
+	.dir_fops = &gmem_dir_fops,
+};
 
 /**
  * gmem_fs_init - make the instance on which all objects' inodes are
@@ -277,9 +246,11 @@ bool gmem_fs_options(u64 *granule, nodemask_t *nodes)
  */
 int gmem_fs_init(void)
 {
-	struct vfsmount *mnt = kern_mount(&gmem_fs_type);
+	struct vfsmount *mnt;
 	int err;
 
+	gmem_inode_set_ops(&gmem_fs_inode_ops);
+	mnt = kern_mount(&gmem_fs_type);
 	if (IS_ERR(mnt))
 		return PTR_ERR(mnt);
 	gmem_fs_mount = mnt;
@@ -289,37 +260,4 @@ int gmem_fs_init(void)
 		kern_unmount(mnt);
 	}
 	return err;
-}
-
-static const struct address_space_operations gmem_fs_aops = {
-	.dirty_folio = noop_dirty_folio,
-};
-
-/**
- * gmem_fs_new_inode - make an object's inode
- * @obj: the object, which lives as long as the inode
- * @ser: what the record says of it
- *
- * Return: the inode, or NULL: no memory.
- */
-struct inode *gmem_fs_new_inode(struct gmem_object *obj, const struct gmem_object_ser *ser)
-{
-	const bool dir = ser->kind == GMEM_PERSIST_KIND_DIRECTORY;
-	struct inode *inode = new_inode(gmem_fs_mount->mnt_sb);
-
-	if (!inode)
-		return NULL;
-	inode->i_private = obj;
-	inode->i_mode = ser->mode;
-	inode->i_uid = make_kuid(&init_user_ns, ser->uid);
-	inode->i_gid = make_kgid(&init_user_ns, ser->gid);
-	inode->i_size = ser->size;
-	inode_set_bytes(inode, ser->size);
-	inode->i_op = dir ? &gmem_dir_iops : &gmem_file_iops;
-	inode->i_fop = dir ? &gmem_dir_fops : &gmem_file_ops.fops;
-	inode->i_mapping->a_ops = &gmem_fs_aops;
-	/* No folios will ever be in there. */
-	mapping_set_inaccessible(inode->i_mapping);
-	simple_inode_init_ts(inode);
-	return inode;
 }

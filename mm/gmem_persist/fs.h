@@ -28,11 +28,7 @@ int gmem_data_fallocate(struct inode *inode, u64 end);
 int gmem_data_truncate(struct inode *inode, u64 size);
 
 /* fs.c */
-extern struct vfsmount *gmem_fs_mount;
 int gmem_fs_init(void);
-bool gmem_fs_options(u64 *granule, nodemask_t *nodes);
-struct inode *gmem_fs_new_inode(struct gmem_object *obj,
-				const struct gmem_object_ser *ser);
 
 /* quotactl.c */
 /**
@@ -54,12 +50,41 @@ void gmem_quotactl_room(const struct gmem_object *obj, struct gmem_usage *max,
 long gmem_quotactl_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 void gmem_quotactl_check(struct gmem_quotactl_sums *sums);
 
-/* handle.c */
+/* inode.c */
+/**
+ * struct gmem_inode_ops - what can be done with the inodes of objects
+ * @file_iops: with those of files
+ * @file_fops: with open files
+ * @dir_iops: with those of directories
+ * @dir_fops: with open directories
+ */
+struct gmem_inode_ops {
+	const struct inode_operations *file_iops;
+	const struct file_operations *file_fops;
+	const struct inode_operations *dir_iops;
+	const struct file_operations *dir_fops;
+};
+
+extern struct vfsmount *gmem_fs_mount;
+void gmem_inode_set_ops(const struct gmem_inode_ops *ops);
+struct inode *gmem_inode_new(struct gmem_object *obj, const struct gmem_object_ser *ser);
 bool gmem_file_is_view(const struct file *file);
 struct gmem_object *gmem_fs_object(const struct file *file);
 struct gmem_object *gmem_fs_inode_object(const struct inode *inode);
 
 /* file.c */
+/**
+ * struct gmem_file_opts - what a file's memory is to be, or what was said of it with a mount
+ * @granule: the size of its granules in bytes; 0: nothing was said
+ * @nodes: where it comes from; empty: from anywhere, or nothing was said
+ */
+struct gmem_file_opts {
+	u64 granule;
+	nodemask_t nodes;
+};
+
+bool gmem_file_options(u64 *granule, nodemask_t *nodes);
+void gmem_file_set_options(const struct gmem_file_opts *said);
 extern const struct pageless_file_operations gmem_file_ops;
 extern const struct inode_operations gmem_file_iops;
 int gmem_fs_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *attr);

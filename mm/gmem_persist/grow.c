@@ -174,7 +174,7 @@ static int gmem_grow_take(const struct gmem_attach *a, struct gmem_backing *b,
 	err = gmem_backing_make_room(b, a->obj, &room);
 	if (err)
 		return err;
-	err = gmem_poison_mark(a->obj, &b->ranges);
+	err = gmem_badpages_mark(a->obj, &b->ranges);
 	if (!err) {
 		filemap_invalidate_lock(mapping);
 		err = gmem_grow_take_over(a, b, &room, rest);

@@ -96,7 +96,7 @@ static int gmem_handover_do_thaw(enum gmem_holder holder)
 		return 0;
 	gmem_tables_set_state(GMEM_PERSIST_STATE_OPEN);
 	if (gmem_pool.retire_later)
-		gmem_poison_retire_all();
+		gmem_badpages_retire_all();
 	return 0;
 }
 

@@ -38,7 +38,7 @@ static size_t gmem_hold_range(const struct inode *inode, const struct pageless_h
 	if (order)
 		row = PAGE_SIZE << order;
 	size = min3(size, end - offset, row - (offset & (row - 1)));
-	good = gmem_poison_good_run(view->obj, page, PAGE_ALIGN(offset + size) - page);
+	good = gmem_badpages_good_run(view->obj, page, PAGE_ALIGN(offset + size) - page);
 	return good ? min_t(u64, size, page + good - offset) : 0;
 }
 
@@ -180,7 +180,7 @@ int gmem_hold_vma(struct vm_area_struct *vma, bool write, struct pageless_hold *
 	struct inode *inode = file_inode(vma->vm_file);
 	int err;
 
-	if (vma->vm_file->f_op == &gmem_file_ops.fops)
+	if (gmem_file_is_view(vma->vm_file))
 		return gmem_hold_file(vma->vm_file, write, hold);
 	err = write ? gmem_view_hold(view) : 0;
 	if (err)

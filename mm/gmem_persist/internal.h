@@ -146,6 +146,7 @@ struct pageless_file_operations;
 struct pageless_hold;
 struct path;
 struct vfsmount;
+struct vm_area_struct;
 
 enum gmem_state {
 	GMEM_ALLOCATING,
@@ -371,6 +372,13 @@ extern bool gmem_clean_background;
 extern unsigned int gmem_clean_rate;
 extern unsigned int gmem_clean_threads;
 
+/* chunks.c */
+unsigned int gmem_slot_count(void);
+unsigned int gmem_chunks_count(void);
+struct gmem_object_ser *gmem_slot(u32 id);
+void gmem_chunks_add(void *slots, unsigned int order);
+void gmem_chunks_forget(void);
+
 /* tables.c */
 const char *gmem_tables_find(void);
 int gmem_tables_preserve_all(void);
@@ -390,16 +398,12 @@ void gmem_tables_free(void *p);
 int gmem_tables_add_slots(void *slots, unsigned int order);
 
 /* slots.c */
-unsigned int gmem_slot_count(void);
-struct gmem_object_ser *gmem_slot(u32 id);
 int gmem_slot_take(u32 *id, struct obj_cgroup **payer);
 int gmem_slot_reserve(u32 id);
 void gmem_slot_free(u32 id, struct obj_cgroup *payer);
 struct gmem_range *gmem_list_alloc(unsigned int nr, unsigned int *order);
 struct gmem_range *gmem_list_adopt(const struct gmem_chunk_ser *list);
 void gmem_list_free(struct gmem_range *list);
-void gmem_slots_add(void *slots, unsigned int order);
-void gmem_slots_forget(void);
 void gmem_slot_draw_token(struct gmem_object_ser *slot);
 
 /* left.c */
@@ -409,6 +413,7 @@ void gmem_slot_draw_token(struct gmem_object_ser *slot);
 extern struct mutex gmem_left_lock;
 extern struct xarray gmem_left;
 extern struct xarray gmem_left_lists;
+extern bool gmem_left_judged;
 unsigned int gmem_left_pending(void);
 bool gmem_left_is(u32 id, const void *kind);
 int gmem_left_add(u32 id);
@@ -423,10 +428,12 @@ void gmem_left_drop_list(u32 id);
 /* restore.c */
 int gmem_restore_prepare(void);
 int gmem_restore(void);
-int gmem_restore_release(u64 base, u64 size);
-struct gmem_attach;
-int gmem_restore_attach(const struct gmem_attach *attach, u64 slot);
 int gmem_restore_copy(struct debugfs_blob_wrapper *copy);
+
+/* refused.c */
+struct gmem_attach;
+int gmem_refused_release(u64 base, u64 size);
+int gmem_refused_attach(const struct gmem_attach *attach, u64 slot);
 
 /* quarantine.c */
 int gmem_quarantine_fill(const unsigned long *owned);
@@ -553,6 +560,7 @@ void gmem_session_end(struct gmem_object *obj);
 void gmem_session_take_back(struct gmem_object *obj);
 
 /* mapping.c */
+bool gmem_mapping_find(const struct gmem_object *obj, u64 addr, pgoff_t *index);
 int gmem_object_punch(struct gmem_object *obj, u64 offset, u64 size);
 
 /* grow.c */
@@ -585,18 +593,21 @@ int gmem_object_grow(struct gmem_object *obj, u64 size);
 void gmem_object_shrink(struct gmem_object *obj, u64 size);
 int gmem_object_set_length(struct gmem_object *obj, u64 length);
 
+/* badpages.c */
+int gmem_badpages_init(void);
+void gmem_badpages_restore(void);
+void gmem_badpages_retire(u64 base, u64 size);
+void gmem_badpages_retire_all(void);
+bool gmem_badpages_hit(u64 base, u64 size);
+u64 gmem_badpages_good_run(struct gmem_object *obj, u64 offset, u64 size);
+bool gmem_badpages_next_new(struct gmem_object *obj, const struct gmem_ranges *list,
+			    u64 *addr, pgoff_t *index);
+int gmem_badpages_mark(struct gmem_object *obj, const struct gmem_ranges *list);
+
 /* poison.c */
-int gmem_poison_init(void);
-void gmem_poison_watch(void);
-void gmem_poison_restore(void);
-void gmem_poison_retire_all(void);
+void gmem_poison_watch(int (*pgoff)(struct vm_area_struct *vma, unsigned long pfn, pgoff_t *index));
 void gmem_poison_init_object(struct gmem_object *obj);
-int gmem_poison_mark(struct gmem_object *obj, const struct gmem_ranges *list);
 void gmem_poison_look_again(struct gmem_object *obj);
-void gmem_poison_retire(u64 base, u64 size);
-bool gmem_poison_hit(u64 base, u64 size);
-u64 gmem_poison_good_run(struct gmem_object *obj, u64 offset, u64 size);
-bool gmem_poison_find(const struct gmem_object *obj, u64 addr, pgoff_t *index);
 
 /* hold.c */
 int gmem_hold_file(struct file *file, bool write, struct pageless_hold *hold);
@@ -652,13 +663,10 @@ const char *gmem_leave_answer(void);
 extern bool gmem_lossy_kexec;
 
 /* debugfs.c */
-void gmem_debugfs_init(void);
+void gmem_debugfs_init(unsigned int *steps);
 
 /* sysfs.c */
 int gmem_sysfs_init(void);
 int gmem_sysfs_add_nodes(void);
-
-/* start.c */
-extern unsigned int gmem_start_done;
 
 #endif /* _MM_GMEM_PERSIST_INTERNAL_H */

@@ -227,7 +227,7 @@ void gmem_keep_free_range(const struct gmem_range *r, bool all_dirty)
 	lockdep_assert_held(&gmem_pool.lock);
 
 	WARN_ON(gmem_arena_free(&gmem_pool.arena, r->base, r->size, all_dirty));
-	gmem_poison_retire(r->base, r->size);
+	gmem_badpages_retire(r->base, r->size);
 }
 
 /**

@@ -21,6 +21,9 @@ DEFINE_XARRAY(gmem_left);
 /* The lists of ranges that were taken over for them, by number */
 DEFINE_XARRAY(gmem_left_lists);
 
+/* Which of them are good is known; under gmem_left_lock. */
+bool gmem_left_judged;
+
 /* How many are pending; under gmem_left_lock, read without */
 static unsigned int gmem_left_nr;
 

@@ -42,7 +42,7 @@ static bool gmem_mapping_leaf_fits(struct gmem_object *obj, unsigned int i, u64 
 
 	return leaf >= r->base && leaf + size <= gmem_range_end(r) &&
 	       !((phys ^ offset) & (size - 1)) &&
-	       gmem_poison_good_run(obj, ALIGN_DOWN(offset, size), size) == size;
+	       gmem_badpages_good_run(obj, ALIGN_DOWN(offset, size), size) == size;
 }
 
 /**
@@ -74,6 +74,29 @@ unsigned long gmem_object_pfn(struct gmem_object *obj, pgoff_t index,
 	return PHYS_PFN(r->base + (offset - obj->start[i]));
 }
 EXPORT_SYMBOL_FOR_KVM(gmem_object_pfn);
+
+/**
+ * gmem_mapping_find - which page of an object is at an address
+ * @obj: the object
+ * @addr: the physical address
+ * @index: the number of the page in the object
+ *
+ * Return: true if the object has this memory.
+ */
+bool gmem_mapping_find(const struct gmem_object *obj, u64 addr, pgoff_t *index)
+{
+	unsigned int i;
+
+	for (i = 0; i < obj->ranges.nr; i++) {
+		const struct gmem_range *r = &obj->ranges.r[i];
+
+		if (addr < r->base || addr >= gmem_range_end(r))
+			continue;
+		*index = (obj->start[i] + addr - r->base) >> PAGE_SHIFT;
+		return true;
+	}
+	return false;
+}
 
 /**
  * gmem_object_attach - be told when memory is taken away
@@ -114,7 +137,7 @@ static int gmem_mapping_clear(struct gmem_object *obj, u64 offset, u64 size)
 		u64 skip = offset - obj->start[i];
 		u64 len = min(size, obj->ranges.r[i].size - skip);
 
-		len = gmem_poison_good_run(obj, offset, len);
+		len = gmem_badpages_good_run(obj, offset, len);
 		if (len)
 			err = gmem_zero(obj->ranges.r[i].base + skip, len, NULL, NULL);
 		else

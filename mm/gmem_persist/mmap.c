@@ -170,7 +170,7 @@ int gmem_vma_pgoff(struct vm_area_struct *vma, unsigned long pfn, pgoff_t *pgoff
 
 	/* Private memory may be mapped, too, but cannot be accessed there. */
 	if (vma->vm_ops != &gmem_mmap_vm_ops ||
-	    !gmem_poison_find(view->obj, PFN_PHYS(pfn), pgoff))
+	    !gmem_mapping_find(view->obj, PFN_PHYS(pfn), pgoff))
 		return -EFAULT;
 	return *pgoff - vma->vm_pgoff < vma_pages(vma) ? 0 : -EFAULT;
 }

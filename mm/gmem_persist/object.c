@@ -133,7 +133,7 @@ static struct gmem_object *gmem_object_alloc(u32 id, const struct gmem_object_se
 	obj->id = id;
 	obj->state = GMEM_ALLOCATING;
 
-	inode = gmem_object_alloc_quota(obj, ser) ? gmem_fs_new_inode(obj, ser) : NULL;
+	inode = gmem_object_alloc_quota(obj, ser) ? gmem_inode_new(obj, ser) : NULL;
 	if (!inode) {
 		kfree(obj->quota.own);
 		kfree(obj);
@@ -533,7 +533,7 @@ static int gmem_object_restore_memory(struct gmem_object *obj, struct gmem_range
 	if (!obj->start)
 		return -ENOMEM;
 	gmem_backing_index_ranges(&obj->ranges, obj->start);
-	return gmem_poison_mark(obj, &obj->ranges);
+	return gmem_badpages_mark(obj, &obj->ranges);
 }
 
 /* What it says of its name, or of who holds it, becomes true here. */

@@ -34,7 +34,6 @@
 #include "internal.h"
 
 #include <linux/fs.h>
-#include <linux/kvm_types.h>
 #include <linux/memory-failure.h>
 #include <linux/mm.h>
 #include <linux/pageless.h>
@@ -51,149 +50,6 @@
 #define GMEM_POISON_BATCH	1024
 
 static struct pfn_address_space gmem_poison_space[GMEM_MAX_EXTENTS];
-
-/* Move *@addr on to the next bad page before @end, if there is one. */
-static bool gmem_poison_next(u64 *addr, u64 end)
-{
-	struct gmem_range part;
-
-	if (*addr >= end || !gmem_ranges_overlap(&gmem_pool.bad_pages, *addr,
-						 end - *addr, &part))
-		return false;
-	*addr = part.base;
-	return true;
-}
-
-static void gmem_poison_retire_granule(u64 base)
-{
-	/* Then it is told by the page alone, and the next kernel does the same. */
-	if (gmem_pool.holders) {
-		gmem_pool.retire_later = true;
-		return;
-	}
-	/* It may be retired already, or quarantined, or an object's. */
-	if (gmem_arena_take(&gmem_pool.arena, base, SZ_2M))
-		return;
-	WARN_ON(gmem_ranges_add(&gmem_pool.retired, base, SZ_2M));
-	gmem_pool_count_retired(base);
-}
-
-/**
- * gmem_poison_retire - keep bad memory from being given out
- * @base: first byte of memory that has just become free, aligned to 2 MiB
- * @size: its length in bytes, a multiple of 2 MiB
- *
- * Every granule with a bad page in it leaves the free memory; in a frozen pool, with the
- * thaw. The next kernel does the same with what it finds in the list of bad pages.
- *
- * Context: gmem_pool.lock is held.
- */
-void gmem_poison_retire(u64 base, u64 size)
-{
-	u64 addr;
-
-	lockdep_assert_held(&gmem_pool.lock);
-
-	for (addr = base; gmem_poison_next(&addr, base + size); addr += SZ_2M) {
-		addr = ALIGN_DOWN(addr, SZ_2M);
-		gmem_poison_retire_granule(addr);
-	}
-}
-
-/**
- * gmem_poison_retire_all - keep all bad memory from being given out
- *
- * Context: gmem_pool.lock is held; the pool is not frozen.
- */
-void gmem_poison_retire_all(void)
-{
-	const struct gmem_ranges *bad = &gmem_pool.bad_pages;
-	unsigned int i;
-
-	gmem_pool.retire_later = false;
-	for (i = 0; i < bad->nr; i++)
-		gmem_poison_retire(bad->r[i].base, bad->r[i].size);
-}
-
-/**
- * gmem_poison_hit - is there a bad page
- * @base: first byte of a range
- * @size: its length in bytes
- *
- * Context: gmem_pool.lock is held.
- * Return: true if so.
- */
-bool gmem_poison_hit(u64 base, u64 size)
-{
-	lockdep_assert_held(&gmem_pool.lock);
-
-	return gmem_poison_next(&base, base + size);
-}
-
-/**
- * gmem_object_is_bad - is a page of an object one that nobody may access
- * @obj: the object
- * @index: number of the page in the object
- *
- * Context: any; the caller holds a view. Whoever makes a mapping must ask after he has
- * begun to watch for invalidations of the page: there is one when the answer changes.
- * Return: true if the page has a memory error.
- */
-bool gmem_object_is_bad(struct gmem_object *obj, pgoff_t index)
-{
-	return xa_load(&obj->bad_pages, index);
-}
-EXPORT_SYMBOL_FOR_KVM(gmem_object_is_bad);
-
-/**
- * gmem_poison_good_run - how far a part of an object is good
- * @obj: the object
- * @offset: where the part begins, in bytes, aligned to pages
- * @size: its length in bytes, aligned to pages
- *
- * Context: any; without the invalidate lock the answer may change.
- * Return: the number of bytes before the first bad page, @size if there is none.
- */
-u64 gmem_poison_good_run(struct gmem_object *obj, u64 offset, u64 size)
-{
-	unsigned long first = offset >> PAGE_SHIFT;
-
-	if (!xa_find(&obj->bad_pages, &first, ((offset + size) >> PAGE_SHIFT) - 1,
-		     XA_PRESENT))
-		return size;
-	return ((u64)first << PAGE_SHIFT) - offset;
-}
-
-/* Which page of a list of ranges is at an address? False if none is. */
-static bool gmem_poison_index(const struct gmem_ranges *list, u64 addr, pgoff_t *index)
-{
-	u64 offset = 0;
-	unsigned int i;
-
-	for (i = 0; i < list->nr; i++) {
-		const struct gmem_range *r = &list->r[i];
-
-		if (addr >= r->base && addr < gmem_range_end(r)) {
-			*index = (offset + addr - r->base) >> PAGE_SHIFT;
-			return true;
-		}
-		offset += r->size;
-	}
-	return false;
-}
-
-/**
- * gmem_poison_find - which page of an object is at an address
- * @obj: the object
- * @addr: the physical address
- * @index: the number of the page in the object
- *
- * Return: true if the object has this memory.
- */
-bool gmem_poison_find(const struct gmem_object *obj, u64 addr, pgoff_t *index)
-{
-	return gmem_poison_index(&obj->ranges, addr, index);
-}
 
 /**
  * struct gmem_poison_search - a search for whose memory it is
@@ -288,7 +144,7 @@ static int gmem_poison_note(u64 addr)
 		return err;
 	WRITE_ONCE(gmem_pool.errors, gmem_pool.errors + 1);
 	gmem_tables_write_bad();
-	gmem_poison_retire(ALIGN_DOWN(addr, SZ_2M), SZ_2M);
+	gmem_badpages_retire(ALIGN_DOWN(addr, SZ_2M), SZ_2M);
 	return 0;
 }
 
@@ -320,29 +176,6 @@ static void gmem_poison_report(u64 addr, const struct gmem_object *obj, pgoff_t 
 
 /* For what is asked of an object to be done */
 static DECLARE_WAIT_QUEUE_HEAD(gmem_poison_wait);
-
-/* The first page in @list that is known to be bad and can still be accessed, or false. */
-static bool gmem_poison_next_new(struct gmem_object *obj, const struct gmem_ranges *list,
-				 u64 *addr, pgoff_t *index)
-{
-	u64 offset = 0;
-	unsigned int i;
-
-	for (i = 0; i < list->nr; offset += list->r[i++].size) {
-		const struct gmem_range *r = &list->r[i];
-
-		/* For each range by itself: there may be very many. */
-		guard(spinlock)(&gmem_pool.lock);
-
-		for (*addr = r->base; gmem_poison_next(addr, gmem_range_end(r));
-		     *addr += PAGE_SIZE) {
-			*index = (offset + *addr - r->base) >> PAGE_SHIFT;
-			if (!gmem_object_is_bad(obj, *index))
-				return true;
-		}
-	}
-	return false;
-}
 
 static void gmem_poison_take_away(struct gmem_object *obj, pgoff_t index)
 {
@@ -377,7 +210,7 @@ static bool gmem_poison_take_one(struct gmem_object *obj, u64 *addr)
 
 	filemap_invalidate_lock(mapping);
 	/* Data may have been truncated meanwhile. */
-	found = gmem_poison_next_new(obj, &obj->ranges, addr, &index);
+	found = gmem_badpages_next_new(obj, &obj->ranges, addr, &index);
 	if (found)
 		gmem_poison_take_away(obj, index);
 	filemap_invalidate_unlock(mapping);
@@ -510,25 +343,12 @@ void gmem_poison_init_object(struct gmem_object *obj)
 }
 
 /**
- * gmem_poison_init - make room for lists of bad memory
- *
- * Return: 0 or -ENOMEM.
- */
-int gmem_poison_init(void)
-{
-	int err = gmem_ranges_reserve(&gmem_pool.bad_pages, GMEM_PERSIST_MAX_BAD_PAGES);
-
-	if (err)
-		return err;
-	return gmem_ranges_reserve(&gmem_pool.retired, GMEM_PERSIST_MAX_BAD_PAGES);
-}
-
-/**
  * gmem_poison_watch - ask to be told of memory errors
+ * @pgoff: tells where in its file a mapping has a page, see struct pfn_address_space
  *
  * Context: process context; the pool has been taken over.
  */
-void gmem_poison_watch(void)
+void gmem_poison_watch(int (*pgoff)(struct vm_area_struct *vma, unsigned long pfn, pgoff_t *index))
 {
 	unsigned int i;
 	int err = 0;
@@ -539,53 +359,11 @@ void gmem_poison_watch(void)
 		gmem_poison_space[i] = (struct pfn_address_space) {
 			.node.start = PHYS_PFN(r->base),
 			.node.last = PHYS_PFN(gmem_range_end(r)) - 1,
-			.pfn_to_vma_pgoff = gmem_vma_pgoff,
+			.pfn_to_vma_pgoff = pgoff,
 			.failure = gmem_poison_failure,
 		};
 		err = register_pfn_address_space(&gmem_poison_space[i]);
 	}
 	if (err)
 		pr_warn("memory errors will not be handled (%pe)\n", ERR_PTR(err));
-}
-
-/**
- * gmem_poison_restore - take over what the last kernel knew
- *
- * Context: process context; the list of bad pages is there, and free memory is known.
- */
-void gmem_poison_restore(void)
-{
-	const struct gmem_ranges *bad = &gmem_pool.bad_pages;
-
-	guard(spinlock)(&gmem_pool.lock);
-
-	gmem_poison_retire_all();
-	if (bad->nr)
-		pr_warn("%llu pages have memory errors, %llu MiB are not given out because of them\n",
-			gmem_ranges_bytes(bad) >> PAGE_SHIFT,
-			gmem_ranges_bytes(&gmem_pool.retired) >> 20);
-}
-
-/**
- * gmem_poison_mark - mark the bad pages of an object that comes with contents
- * @obj: the object, which nobody can use yet
- * @list: its memory, which need not be its yet
- *
- * There may be more by the time that it can be used: see gmem_poison_look_again().
- *
- * Context: process context; takes gmem_pool.lock.
- * Return: 0 or -ENOMEM.
- */
-int gmem_poison_mark(struct gmem_object *obj, const struct gmem_ranges *list)
-{
-	pgoff_t index;
-	u64 addr;
-	int err;
-
-	while (gmem_poison_next_new(obj, list, &addr, &index)) {
-		err = xa_err(xa_store(&obj->bad_pages, index, xa_mk_value(1), GFP_KERNEL));
-		if (err)
-			return err;
-	}
-	return 0;
 }

@@ -119,7 +119,7 @@ static int gmem_quarantine_release_range(u64 base, u64 size)
 			return err;
 		gmem_pool_count_quarantined(base, size, false);
 		WARN_ON(gmem_arena_free(&gmem_pool.arena, base, size, true));
-		gmem_poison_retire(base, size);
+		gmem_badpages_retire(base, size);
 	}
 	gmem_stop_here("quarantine-released");
 	pr_info("[mem %#018llx-%#018llx] released from quarantine\n", base, base + size - 1);
@@ -146,7 +146,7 @@ static int gmem_quarantine_release_all(void)
  * @base: first byte, or 0 with @size 0: all that is quarantined
  * @size: length in bytes
  *
- * Context: process context; takes gmem_pool.lock; called by gmem_restore_release() only.
+ * Context: process context; takes gmem_pool.lock; called by gmem_refused_release() only.
  * Return: 0, -ENOENT (not all of it is quarantined), -EBUSY (the pool is frozen), -ENOMEM.
  */
 int gmem_quarantine_release(u64 base, u64 size)

@@ -12,75 +12,7 @@
 /* The first chunk of slots; each next one is twice as large, up to the largest. */
 #define FIRST_SLOT_ORDER	3
 
-/* Slots are only added, under gmem_pool.lock; then nr_slots tells of them. */
-static struct {
-	struct gmem_object_ser *slots;
-	u32 first;
-} slot_chunks[GMEM_PERSIST_MAX_SLOT_CHUNKS];
-static unsigned int nr_slot_chunks;
-static u32 nr_slots;
 static DEFINE_IDA(slot_ids);
-
-/**
- * gmem_slot_count - how many slots there are
- *
- * Return: the number, used ones and others; it only grows.
- */
-unsigned int gmem_slot_count(void)
-{
-	return READ_ONCE(nr_slots);
-}
-
-/**
- * gmem_slot - the slot with a number
- * @id: the number, less than gmem_slot_count()
- *
- * Return: the slot.
- */
-struct gmem_object_ser *gmem_slot(u32 id)
-{
-	/* Pairs with the release in gmem_slots_add(). */
-	unsigned int lo = 0, hi = smp_load_acquire(&nr_slot_chunks);
-
-	if (!hi)
-		return NULL;
-	/* It is in one of the chunks from lo on, but before hi. */
-	while (hi - lo > 1) {
-		const unsigned int mid = lo + (hi - lo) / 2;
-
-		if (id < slot_chunks[mid].first)
-			hi = mid;
-		else
-			lo = mid;
-	}
-	return &slot_chunks[lo].slots[id - slot_chunks[lo].first];
-}
-
-/**
- * gmem_slots_add - there is one more chunk of slots
- * @slots: the chunk, which the header lists
- * @order: of its folio
- *
- * Context: boot, or gmem_pool.lock is held.
- */
-void gmem_slots_add(void *slots, unsigned int order)
-{
-	slot_chunks[nr_slot_chunks].slots = slots;
-	slot_chunks[nr_slot_chunks].first = nr_slots;
-	smp_store_release(&nr_slot_chunks, nr_slot_chunks + 1);	/* for gmem_slot() */
-	WRITE_ONCE(nr_slots, nr_slots + (GMEM_SLOTS_PER_PAGE << order));
-}
-
-/**
- * gmem_slots_forget - begin without slots
- *
- * Context: boot.
- */
-void gmem_slots_forget(void)
-{
-	nr_slot_chunks = 0;
-	nr_slots = 0;
-}
 
 /*
  * One more chunk, as large as can be had, so that there is a slot @id. Who needs one allocates
@@ -88,7 +20,7 @@ void gmem_slots_forget(void)
  */
 static int gmem_slots_grow(u32 id)
 {
-	const unsigned int nr = READ_ONCE(nr_slot_chunks);
+	const unsigned int nr = gmem_chunks_count();
 	unsigned int order = min(FIRST_SLOT_ORDER + nr, GMEM_PERSIST_MAX_CHUNK_ORDER);
 	bool needed;
 	void *slots;
@@ -104,11 +36,11 @@ static int gmem_slots_grow(u32 id)
 		return -ENOMEM;
 
 	scoped_guard(spinlock, &gmem_pool.lock) {
-		needed = id >= nr_slots;
+		needed = id >= gmem_slot_count();
 		if (needed)
 			err = gmem_tables_add_slots(slots, order);
 		if (needed && !err)
-			gmem_slots_add(slots, order);
+			gmem_chunks_add(slots, order);
 	}
 	if (err || !needed)
 		gmem_tables_free(slots);

@@ -182,13 +182,13 @@ static int gmem_start_free(void)
 			gmem_start_free_all(gmem_pool_origin == GMEM_POOL_NEW);
 	}
 	if (found)
-		gmem_poison_restore();
+		gmem_badpages_restore();
 	return 0;
 }
 
 static int (*const gmem_start_steps[])(void) = {
 	gmem_sysfs_init,
-	gmem_poison_init,
+	gmem_badpages_init,
 	gmem_start_find,
 	gmem_start_tables,
 	gmem_start_slots,
@@ -203,7 +203,7 @@ static int (*const gmem_start_steps[])(void) = {
 };
 
 /* How many of them are done; under start_lock, read without */
-unsigned int gmem_start_done;
+static unsigned int gmem_start_done;
 
 #ifdef CONFIG_FAULT_INJECTION
 static void gmem_start_begin_failing(void)
@@ -228,7 +228,7 @@ static void gmem_start_go(void)
 	if (gmem_pool.quarantined.nr)
 		pr_warn("%llu MiB are quarantined; the operator may release them\n",
 			gmem_ranges_bytes(&gmem_pool.quarantined) >> 20);
-	gmem_poison_watch();
+	gmem_poison_watch(gmem_vma_pgoff);
 	/* Last: from here on somebody else takes an interest in free memory. */
 	gmem_clean_init();
 }
@@ -318,7 +318,7 @@ static int __init gmem_start_at_boot(void)
 		return 0;
 	gmem_pool.again = gmem_start_again;
 	gmem_leave_init();
-	gmem_debugfs_init();
+	gmem_debugfs_init(&gmem_start_done);
 	if (!gmem_start_later)
 		gmem_start_try();
 	return 0;

@@ -276,10 +276,10 @@ static ssize_t gmem_sysfs_release_store(struct kobject *kobj, struct kobj_attrib
 	if (!capable(CAP_SYS_ADMIN))
 		return -EPERM;
 	if (sysfs_streq(buf, "all"))
-		err = gmem_restore_release(0, 0);
+		err = gmem_refused_release(0, 0);
 	else if (sscanf(buf, "%llx-%llx %c", &first, &last, &end) == 2 &&
 		 last > first && last + 1)
-		err = gmem_restore_release(first, last - first + 1);
+		err = gmem_refused_release(first, last - first + 1);
 	else
 		err = -EINVAL;
 	return err ?: count;

@@ -296,7 +296,7 @@ static bool gmem_tables_adopt_slots(void)
 
 		if (!slots)
 			return false;
-		gmem_slots_add(slots, h->slot_chunks[i].order);
+		gmem_chunks_add(slots, h->slot_chunks[i].order);
 	}
 	return true;
 }
@@ -343,7 +343,7 @@ static void gmem_tables_init_header(struct gmem_header_ser *h)
 /* What was found of others is left alone. */
 static void gmem_tables_forget(void)
 {
-	gmem_slots_forget();
+	gmem_chunks_forget();
 	memset(headers, 0, sizeof(headers));
 	memset(block_chunks, 0, sizeof(block_chunks));
 	memset(bad_tables, 0, sizeof(bad_tables));

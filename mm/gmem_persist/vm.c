@@ -258,7 +258,7 @@ struct gmem_object *gmem_resource_claim(struct file *handle, u64 size, u64 flags
 
 	if (err)
 		return ERR_PTR(err);
-	if (gmem_fs_options(&create.granule, &nodes))
+	if (gmem_file_options(&create.granule, &nodes))
 		create.nodes = &nodes;
 	do {
 		*created = false;
