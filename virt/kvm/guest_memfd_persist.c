@@ -179,6 +179,27 @@ static int create_view(struct kvm *kvm, struct gmem_object *obj, struct gmem_vie
 }
 
 /*
+ * Make a guest_memfd of an object whose VM view the caller has claimed, by @handle if that is not
+ * NULL. What has been created stays with the handle's file, whatever comes; without one it ends if
+ * this fails.
+ */
+static int begin_view(struct kvm *kvm, struct gmem_object *obj, struct file *handle, bool created,
+		      loff_t size, u64 flags)
+{
+	struct gmem_view *view = gmem_view_begin(obj, handle, created);
+	int fd = PTR_ERR_OR_ZERO(view);
+
+	if (!fd) {
+		fd = create_view(kvm, obj, view, size, flags);
+		if (fd < 0)
+			gmem_view_end(view);
+	}
+	if (fd < 0)
+		gmem_object_undo(obj, created && !handle);
+	return fd;
+}
+
+/*
  * The checks that all ways to persistent memory share. The pool is a resource of
  * the host, and names are not checked against anything else; a handle was, when the
  * file was opened.
@@ -212,7 +233,6 @@ int kvm_gmem_persist_create(struct kvm *kvm, loff_t size, u64 flags)
 {
 	struct gmem_object_params params = { .flags = flags };
 	struct gmem_object *obj;
-	struct gmem_view *view;
 	int r;
 
 	if (!gmem_persist_enabled())
@@ -229,44 +249,7 @@ int kvm_gmem_persist_create(struct kvm *kvm, loff_t size, u64 flags)
 	obj = gmem_object_create(&params);
 	if (IS_ERR(obj))
 		return PTR_ERR(obj);
-
-	view = gmem_view_begin(obj, NULL, true);
-	r = PTR_ERR_OR_ZERO(view);
-	if (!r) {
-		r = create_view(kvm, obj, view, size, flags);
-		if (r < 0)
-			gmem_view_end(view);
-	}
-	if (r < 0)
-		gmem_object_undo(obj, true);
-	return r;
-}
-
-/*
- * Make a guest_memfd of the memory that a handle shows. What has been created stays with the
- * handle's file, whatever comes.
- */
-static int create_from_handle(struct kvm *kvm, struct file *handle, u64 size, u64 flags,
-			      u32 vm_class)
-{
-	struct gmem_object *obj;
-	struct gmem_view *view;
-	bool created;
-	int r;
-
-	obj = gmem_resource_claim(handle, size, flags, vm_class, &created);
-	if (IS_ERR(obj))
-		return PTR_ERR(obj);
-	view = gmem_view_begin(obj, handle, created);
-	r = PTR_ERR_OR_ZERO(view);
-	if (!r) {
-		r = create_view(kvm, obj, view, size, flags);
-		if (r < 0)
-			gmem_view_end(view);
-	}
-	if (r < 0)
-		gmem_object_undo(obj, false);
-	return r;
+	return begin_view(kvm, obj, NULL, true, size, flags);
 }
 
 /**
@@ -290,7 +273,9 @@ int kvm_gmem_persist_create_from(struct kvm *kvm, const struct kvm_create_guest_
 {
 	const u64 flags = args->flags & ~GUEST_MEMFD_FLAG_USE_RESOURCE;
 	const u64 supported = kvm_gmem_get_supported_flags(kvm) & ~GUEST_MEMFD_FLAG_PERSIST;
+	struct gmem_object *obj;
 	struct file *handle;
+	bool created;
 	u32 vm_class;
 	int r;
 
@@ -311,7 +296,11 @@ int kvm_gmem_persist_create_from(struct kvm *kvm, const struct kvm_create_guest_
 	handle = gmem_resource_open(fd_file(resource));
 	if (IS_ERR(handle))
 		return PTR_ERR(handle);
-	r = create_from_handle(kvm, handle, args->size, flags, vm_class);
+	obj = gmem_resource_claim(handle, args->size, flags, vm_class, &created);
+	if (IS_ERR(obj))
+		r = PTR_ERR(obj);
+	else
+		r = begin_view(kvm, obj, handle, created, args->size, flags);
 	/* The view holds the object from now on. */
 	fput(handle);
 	return r;
