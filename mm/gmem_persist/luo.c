@@ -111,7 +111,8 @@ static bool gmem_luo_can_preserve(struct liveupdate_file_handler *handler, struc
 
 /*
  * Return: 0, -ESTALE (the object is being discarded), -EBUSY (it has no name, and the pool is
- * frozen), -EINTR (killed), or what kho_alloc_preserve() says, as -ENOMEM.
+ * frozen, or what is in the record may not have been restored), -EINTR (killed), or what
+ * kho_alloc_preserve() says, as -ENOMEM.
  */
 static int gmem_luo_preserve(struct liveupdate_file_op_args *args)
 {

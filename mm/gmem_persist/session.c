@@ -9,6 +9,12 @@
 
 #include <linux/fs.h>
 
+/* What is kept before it is known whose all the rest is would be quarantined. */
+static bool gmem_session_must_wait(const struct gmem_object *obj)
+{
+	return !gmem_object_kept(obj) && gmem_left_pending();
+}
+
 /* All memory that it has is kept, or it needs no such thing. */
 static int gmem_session_record(struct gmem_object *obj)
 {
@@ -17,7 +23,7 @@ static int gmem_session_record(struct gmem_object *obj)
 	if (obj->state != GMEM_LIVE)
 		return -ESTALE;
 	if (!gmem_object_named(obj)) {
-		if (gmem_pool.holders)
+		if (gmem_pool.holders || gmem_session_must_wait(obj))
 			return -EBUSY;
 		if (!gmem_object_kept(obj) && !gmem_keep_is_begun(&obj->keeping))
 			return -EAGAIN;
@@ -34,8 +40,8 @@ static int gmem_session_record(struct gmem_object *obj)
  * @obj: the object, of which the caller holds a handle until gmem_session_end()
  *
  * Context: process context; takes the lock of the object's inode and gmem_pool.lock.
- * Return: 0, -ESTALE (it is being discarded), -EBUSY (it has no name, and the pool is frozen),
- * -EINTR (killed).
+ * Return: 0, -ESTALE (it is being discarded), -EBUSY (it has no name, and the pool is frozen, or
+ * what is in the record may not have been restored), -EINTR (killed).
  */
 int gmem_session_begin(struct gmem_object *obj)
 {
@@ -44,7 +50,8 @@ int gmem_session_begin(struct gmem_object *obj)
 	if (err)
 		return err;
 	do {
-		err = gmem_object_kept(obj) ? 0 : gmem_keep_all(&obj->keeping);
+		err = gmem_session_must_wait(obj) ? -EBUSY :
+		      gmem_object_kept(obj) ? 0 : gmem_keep_all(&obj->keeping);
 		if (!err)
 			err = gmem_session_record(obj);
 	} while (err == -EAGAIN);

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# vm: mem=6G timeout=400 append="kho=on gmem_persist=1G gmem_persist.clean=0" flavours="debug"
+# vm: mem=6G timeout=400 append="kho=on liveupdate=on gmem_persist=1G gmem_persist.clean=0" flavours="debug"
 # vm again:
 # vm kexec: timeout=900
 # vm every: timeout=20000 flavours="bench"
@@ -98,6 +98,8 @@ pending() {
 	check "with nothing in it" test -z "$(ls /gmem)"
 	check "nobody gets a name: it may be theirs" not touch /gmem/new
 	check "nor memory that has one" vmm_fails EBUSY reclaim good
+	check "what has no name is kept for no session" \
+		gmem-luo create=a tmp=/gmem truncate=2 EBUSY:keep=1
 	check "nothing is released" refused release all
 	check "all of theirs is out of reach" not is quarantined_bytes 0
 	check "a memory error in theirs is noted" damage_page 0x5000
