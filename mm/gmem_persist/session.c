@@ -2,8 +2,10 @@
 /*
  * Who holds an object over a kexec: sessions of the live update orchestrator, by luo.c.
  *
- * Who holds changes under the lock of the object's inode, and so while the object gets no memory,
- * loses none and loses no name.
+ * Sessions begin and end with a lock of LUO that a kexec waits for, and whoever uses an object may
+ * have the lock of its inode for as long as he likes: a write() waits for its user memory. So
+ * who holds an object changes under gmem_pool.lock alone. Only to keep memory that was not kept
+ * before it must stand still; who waits for that can be killed.
  */
 #include "internal.h"
 
@@ -15,8 +17,8 @@ static bool gmem_session_must_wait(const struct gmem_object *obj)
 	return !gmem_object_kept(obj) && gmem_left_pending();
 }
 
-/* All memory that it has is kept, or it needs no such thing. */
-static int gmem_session_record(struct gmem_object *obj)
+/* Also if it is not kept, once gmem_keep_all() has seen to that: -EAGAIN if it has not */
+static int gmem_session_record(struct gmem_object *obj, bool keeps)
 {
 	guard(spinlock)(&gmem_pool.lock);
 
@@ -25,7 +27,7 @@ static int gmem_session_record(struct gmem_object *obj)
 	if (!gmem_object_named(obj)) {
 		if (gmem_pool.holders || gmem_session_must_wait(obj))
 			return -EBUSY;
-		if (!gmem_object_kept(obj) && !gmem_keep_is_begun(&obj->keeping))
+		if (!gmem_object_kept(obj) && !(keeps && gmem_keep_is_begun(&obj->keeping)))
 			return -EAGAIN;
 	}
 	obj->sessions++;
@@ -39,25 +41,38 @@ static int gmem_session_record(struct gmem_object *obj)
  * gmem_session_begin - let the next kernel learn of an object, whether or not it has a name
  * @obj: the object, of which the caller holds a handle until gmem_session_end()
  *
- * Context: process context; takes the lock of the object's inode and gmem_pool.lock.
+ * Context: process context; takes gmem_pool.lock, and the lock of the object's inode if there is
+ * neither a name nor a session that keeps its memory.
  * Return: 0, -ESTALE (it is being discarded), -EBUSY (it has no name, and the pool is frozen, or
  * what is in the record may not have been restored), -EINTR (killed).
  */
 int gmem_session_begin(struct gmem_object *obj)
 {
-	int err = inode_lock_killable(obj->inode);
+	int err = gmem_session_record(obj, false);
 
+	if (err != -EAGAIN)
+		return err;
+	err = inode_lock_killable(obj->inode);
 	if (err)
 		return err;
 	do {
-		err = gmem_session_must_wait(obj) ? -EBUSY :
-		      gmem_object_kept(obj) ? 0 : gmem_keep_all(&obj->keeping);
+		/* Somebody else may have begun meanwhile: a freeze must not take that back. */
+		err = gmem_object_kept(obj) ? 0 : gmem_keep_all(&obj->keeping);
 		if (!err)
-			err = gmem_session_record(obj);
+			err = gmem_session_record(obj, true);
 	} while (err == -EAGAIN);
 	gmem_keep_stop(&obj->keeping);
 	inode_unlock(obj->inode);
 	return err;
+}
+
+/* If somebody uses the object just now, what is kept of it no more waits for the next freeze. */
+static void gmem_session_stop_keeping(struct gmem_object *obj)
+{
+	if (!inode_trylock(obj->inode))
+		return;
+	gmem_keep_stop(&obj->keeping);
+	inode_unlock(obj->inode);
 }
 
 /**
@@ -67,17 +82,15 @@ int gmem_session_begin(struct gmem_object *obj)
  * Without a name it dies with its last view again. In a frozen pool the record says so
  * with the thaw.
  *
- * Context: process context; takes the lock of the object's inode and gmem_pool.lock.
+ * Context: process context; takes gmem_pool.lock, and waits for nobody who uses the object.
  */
 void gmem_session_end(struct gmem_object *obj)
 {
-	inode_lock(obj->inode);
 	scoped_guard(spinlock, &gmem_pool.lock) {
 		obj->sessions--;
 		gmem_object_note_holds(obj);
 	}
-	gmem_keep_stop(&obj->keeping);
-	inode_unlock(obj->inode);
+	gmem_session_stop_keeping(obj);
 }
 
 /**
@@ -86,13 +99,12 @@ void gmem_session_end(struct gmem_object *obj)
  *
  * If it has no name, no views, and was the last to be taken back, it is freed.
  *
- * Context: process context; takes the lock of the object's inode and gmem_pool.lock.
+ * Context: process context; takes gmem_pool.lock, and waits for nobody who uses the object.
  */
 void gmem_session_take_back(struct gmem_object *obj)
 {
 	bool unused = false;
 
-	inode_lock(obj->inode);
 	scoped_guard(spinlock, &gmem_pool.lock) {
 		/* It had a name when it came here. */
 		if (!obj->awaiting)
@@ -101,8 +113,8 @@ void gmem_session_take_back(struct gmem_object *obj)
 		gmem_object_note_holds(obj);
 		unused = gmem_object_end_unused(obj);
 	}
-	gmem_keep_stop(&obj->keeping);
-	inode_unlock(obj->inode);
 	if (unused)
 		gmem_object_remove(obj);
+	else
+		gmem_session_stop_keeping(obj);
 }

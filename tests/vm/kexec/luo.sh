@@ -39,6 +39,9 @@ used() { is used_bytes $(($1 * M)); }
 # held N: so many objects are held by sessions, for the next kernel
 held() { [ "$(gmemctl decode | grep -c "held by sessions")" = "$1" ]; }
 
+# stands_still: somebody does, in the middle of a write, with the lock of an inode
+stands_still() { grep -q "^held: data-written " $debug/stop; }
+
 # no_kexec ERROR: it comes back, with that error
 no_kexec() {
 	drain
@@ -63,6 +66,30 @@ case $STAGE in
 	check "a handle, too" luo create=a rw=$fs/vm0 keep=1 EBUSY:keep=2
 	check "but not an object" luo create=a rw=$fs/vm0 keep=1 ro=$fs/vm0 keep=2
 	check "nothing has become of it" used 66
+
+	# Nobody waits for who uses it: there are locks of LUO that a kexec waits for.
+	if [ -e $debug/stop ]; then
+		check "slow: data" file slow create write=1
+		: > /tmp/slow
+		gmem-file $fs/slow rw wait=/tmp/write write=1 > /tmp/slow &
+		slow=$!
+		until grep -q waiting /tmp/slow; do kill -0 $slow || break; done
+		require "a session has it" luo_hold create=a ro=$fs/slow keep=1
+		check "it loses its name" rm $fs/slow
+		check "and is held" held 1
+		echo "data-written hold" > $debug/stop
+		touch /tmp/write
+		until stands_still; do kill -0 $slow || break; done
+		check "somebody writes to it, and stands still" stands_still
+		check "another session has it meanwhile" luo create=b ro=/proc/$slow/fd/3 keep=1
+		let_go
+		check "and the first one lets go of it" held 0
+		check "he stands there still" stands_still
+		echo go > $debug/stop
+		check "it goes with him" wait $slow
+		check "all of it" used 66
+		check "what is in the record adds up" gmemctl decode
+	fi
 
 	# Preserved, and given up
 	require "a session has an object without a name" \
