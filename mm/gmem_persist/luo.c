@@ -23,7 +23,8 @@
  * 3. The next kernel restores all objects at boot (restore.c), before anybody can ask LUO for
  *    one. One that was held has no name, is found by nobody, and waits.
  * 4. *Retrieve.* The file is opened anew, by the uuid. From here on it is a handle like any other;
- *    the object without a name dies with its last view, and is charged to who retrieved it.
+ *    the object without a name dies with its last view, and is charged to who retrieved it. In a
+ *    frozen pool, too: LUO asks once. The record learns with the thaw that nobody waits any more.
  * 5. *Finish.* The page is freed. An object without a name that was not retrieved is freed, as
  *    nobody can ask for it any more; one with a name stays where it is.
  *
@@ -206,9 +207,9 @@ static struct file *gmem_luo_open(struct gmem_object *obj, const struct gmem_luo
  * Return: 0, -EINVAL (what the last kernel wrote is damaged), -EOPNOTSUPP (it asks for what this
  * kernel does not know), -ENODEV (there is no pool), -ENOENT (the pool has no such object: it was
  * refused when the record was read, or has been discarded), -ENOMEM (there is no memory for a
- * file, or was none to restore the object), -EBUSY (it was open for writing, and the pool is
- * frozen, or somebody uses the object exclusively), -ESTALE (it is being discarded), -ENFILE, or
- * what a security module says.
+ * file, or was none to restore the object), -EBUSY (the object has a name, the handle was open for
+ * writing, and the pool is frozen; or somebody uses the object exclusively), -ESTALE (it is being
+ * discarded), -ENFILE, or what a security module says.
  */
 static int gmem_luo_retrieve(struct liveupdate_file_op_args *args)
 {

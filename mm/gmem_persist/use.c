@@ -92,7 +92,8 @@ EXPORT_SYMBOL_FOR_KVM(gmem_object_release);
  *
  * Context: process context; takes gmem_pool.lock. The caller holds a reference.
  * Return: 0, -ESTALE (it is being discarded), -EBUSY (somebody uses it exclusively, or
- * uses it and @exclusive is asked for; or the pool is frozen and @write is asked for).
+ * uses it and @exclusive is asked for; or the pool is frozen and @write is asked for, but not on
+ * behalf of a session of the last kernel that holds the object).
  */
 int gmem_object_open(struct gmem_object *obj, bool write, bool exclusive)
 {
@@ -102,8 +103,10 @@ int gmem_object_open(struct gmem_object *obj, bool write, bool exclusive)
 	scoped_guard(spinlock, &gmem_pool.lock) {
 		if (obj->state != GMEM_LIVE)
 			return -ESTALE;
-		if (obj->exclusive || (exclusive && gmem_object_has_views(obj)) ||
-		    (write && gmem_pool.holders))
+		if (obj->exclusive || (exclusive && gmem_object_has_views(obj)))
+			return -EBUSY;
+		/* A session can ask for its handle once, and the record does not change by it. */
+		if (write && gmem_pool.holders && !obj->awaiting)
 			return -EBUSY;
 		claims = write && obj->ranges.nr;
 		alone = claims && !gmem_object_has_views(obj);

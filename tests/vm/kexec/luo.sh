@@ -244,10 +244,13 @@ more"
 	check "is freed" used 128
 
 	check "freeze" write frozen 1
-	check "frozen: no handle for writing" luo session=late EBUSY:get=1 EBUSY:get=1
+	require "frozen: what has no name is retrieved, what has one is not" \
+		luo_hold session=late get=1 mode=rw verify=24 EBUSY:get=2 EBUSY:get=2
+	let_go
 	check "it is said what comes of that" logged "no handle could be retrieved (-"
+	check "its memory waits for the thaw" used 128
 	check "thaw" write frozen 0
-	check "its memory stays" used 128
+	check "and goes with its process" used 124
 
 	require "further: is retrieved, and preserved again" \
 		luo_hold session=further get=1 verify=25 finish create=again keep=1
@@ -256,7 +259,7 @@ more"
 	next_stage
 	;;
 3)
-	check "what nobody asked for is quarantined" is quarantined_bytes $((14 * M))
+	check "what nobody asked for is quarantined" is quarantined_bytes $((10 * M))
 	check "nothing else" used 114
 	check "nor can it be had" luo ENOENT:session=never
 	check "again" luo session=again get=1 verify=25
