@@ -205,6 +205,7 @@ static void gmem_object_write_held(struct gmem_object *obj)
 {
 	obj->ser->state = GMEM_PERSIST_SLOT_HELD;
 	obj->ser->holds = obj->sessions;
+	obj->ser->held_in = (u32)gmem_pool.generation;
 	obj->ser->parent = 0;
 	memset(obj->ser->name, 0, sizeof(obj->ser->name));
 }
@@ -227,6 +228,7 @@ void gmem_object_hide(struct gmem_object *obj)
 	if (obj->ser->state == GMEM_PERSIST_SLOT_HIDDEN && !obj->sessions)
 		return;
 	obj->ser->holds = 0;
+	obj->ser->held_in = 0;
 	if (obj->sessions) {
 		gmem_object_write_held(obj);
 	} else if (obj->awaiting) {

@@ -574,7 +574,7 @@ static const char *gmem_slot_check_named(const struct gmem_object_ser *slot)
 {
 	if (!gmem_name_valid(slot->name))
 		return "its name is missing or malformed";
-	return slot->holds ? "its attributes are unknown" : NULL;
+	return slot->holds || slot->held_in ? "its attributes are unknown" : NULL;
 }
 
 /* Without a name there is no directory that it is in. */

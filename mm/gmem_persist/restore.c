@@ -18,7 +18,8 @@
  *    root's and closed to all others, as nobody knows who might look into the one that is lost.
  *    They keep their names in there, and can be moved to where they were.
  * 3. Each good one becomes an object. One that is held by a session has no name, and waits for
- *    the session (luo.c); with LUO off there will be none, so it is refused.
+ *    the session (luo.c); with LUO off, or if it was held by an earlier kernel than the last,
+ *    there will be none, so it is refused.
  *
  * A slot that is not good is marked as *refused*, so that it stands in nobody's way later, and
  * stays until the operator attaches its memory to a file (attach.c), or releases all that is
@@ -143,6 +144,18 @@ int gmem_restore_prepare(void)
  * Step 2
  */
 
+/* Will the session come that holds it? LUO has those of the last kernel only. */
+static const char *gmem_restore_check_held(const struct gmem_object_ser *slot)
+{
+	if (slot->state != GMEM_PERSIST_SLOT_HELD)
+		return NULL;
+	if (!liveupdate_enabled())
+		return "a session held it, and liveupdate is off";
+	if (slot->held_in != (u32)(gmem_pool.generation - 1))
+		return "a session of an earlier kernel held it";
+	return NULL;
+}
+
 static void gmem_restore_look(struct gmem_restore *r, u32 id)
 {
 	struct gmem_object_ser *slot = gmem_slot(id);
@@ -150,8 +163,8 @@ static void gmem_restore_look(struct gmem_restore *r, u32 id)
 
 	*found = (struct gmem_found){ .slot = slot, .id = id };
 	found->bad = gmem_slot_check(slot);
-	if (!found->bad && slot->state == GMEM_PERSIST_SLOT_HELD && !liveupdate_enabled())
-		found->bad = "a session held it, and liveupdate is off";
+	if (!found->bad)
+		found->bad = gmem_restore_check_held(slot);
 	if (found->bad || !slot->nr_ranges)
 		return;
 	found->ranges = slot->ranges;

@@ -280,6 +280,8 @@ static_assert(sizeof(struct gmem_bad_ser) == 32768);
  * @list: otherwise the folio in which the ranges are
  * @list_crc: checksum of the ranges there
  * @holds: of one that is held: by how many handles; else 0
+ * @held_in: of one that is held: the pool's generation then, as its sessions come to the next
+ *	kernel only; lower 32 bits; else 0
  * @reserved: 0
  * @token_crc: checksum of @token
  * @token: who may have written to the memory last; see there. If it is damaged, nobody knows
@@ -310,7 +312,8 @@ struct gmem_object_ser {
 	struct gmem_chunk_ser list;
 	u32 list_crc;
 	u32 holds;
-	u32 reserved[18];
+	u32 held_in;
+	u32 reserved[17];
 	u32 token_crc;
 	u8 token[16];
 	u8 unused[12];

@@ -372,7 +372,7 @@ static void lie_about_object(struct gmem_object_ser *slot, struct gmem_object_se
 		slot->granule = SZ_2M;
 		break;
 	case 9:
-		slot->reserved[random_below(18)] = 1;
+		slot->reserved[random_below(17)] = 1;
 		break;
 	case 10:
 		slot->parent = random_below(image_nr_slots(&img) + 2);
@@ -388,6 +388,7 @@ static void lie_about_object(struct gmem_object_ser *slot, struct gmem_object_se
 		break;
 	case 14:
 		slot->holds = random_below(3);
+		slot->held_in = random_below(3);
 		break;
 	}
 }

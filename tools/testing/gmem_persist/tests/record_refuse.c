@@ -572,6 +572,7 @@ static void slot_held(void)
 	SLOT(MEMORY, NULL, image_hold(slot));
 	SLOT(DATA, NULL, image_hold(slot));
 	SLOT(MEMORY, NULL, (image_hold(slot), slot->holds = ~0));
+	SLOT(MEMORY, NULL, (image_hold(slot), slot->held_in = ~0));
 	SLOT(MEMORY, E_HELD_NAME, slot->state = GMEM_PERSIST_SLOT_HELD);
 	SLOT(MEMORY, E_HELD_NAME, (image_hold(slot), slot->name[63] = 'x'));
 	SLOT(MEMORY, E_HELD_NAME, (image_hold(slot), slot->parent = 1));
@@ -590,8 +591,9 @@ static void slot_attributes(void)
 	SLOT(MEMORY, E_NAME, slot->name[1] = '/');
 	SLOT(MEMORY, E_NAME, memset(slot->name, 'x', 64));
 	SLOT(MEMORY, E_UNKNOWN, slot->reserved[0] = 1);
-	SLOT(DIR, E_UNKNOWN, slot->reserved[17] = 1U << 31);
+	SLOT(DIR, E_UNKNOWN, slot->reserved[16] = 1U << 31);
 	SLOT(MEMORY, E_UNKNOWN, slot->holds = 1);
+	SLOT(MEMORY, E_UNKNOWN, slot->held_in = 1);
 	SLOT(MEMORY, E_KIND, slot->kind = 3);
 	SLOT(MEMORY, E_KIND, slot->kind = ~0);
 
