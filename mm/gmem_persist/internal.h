@@ -183,7 +183,7 @@ enum gmem_state {
  * @named: it counts in gmem_pool.nr_named; under gmem_pool.lock
  * @sessions: how many of its handles sessions hold (luo.c); under gmem_pool.lock
  * @awaiting: without a name, how many of the last kernel's did; under gmem_pool.lock
- * @unsettled: in a list of those of which the record does not say yet who holds them
+ * @unsettled: in a list of those that may be kept only because the record stood still
  * @vm_view: a VM uses it; under gmem_pool.lock
  * @handles: how many open files of gmemfs show it; under gmem_pool.lock
  * @exclusive: the one handle that admits no other; under gmem_pool.lock

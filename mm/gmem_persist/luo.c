@@ -32,7 +32,8 @@
  *
  * - Before the kexec the session is closed (*unpreserve*): the hold goes, and then LUO's
  *   reference. An object that has neither name nor views then is freed. If the
- *   pool is frozen, the record learns of that with the thaw.
+ *   pool is frozen, that is done with the thaw; if a kexec comes before it, the memory is
+ *   quarantined.
  * - Step 2 fails, in the pool or for another file of a session: nothing has to be undone here,
  *   so there is no *unfreeze*. LUO gives up first, and then the pool is thawed.
  * - The next kernel does not believe the record, or the object's slot, or has LUO off: the

@@ -49,7 +49,7 @@
 /* Ended for good while the pool was frozen, but for their slots; under gmem_pool.lock. */
 static LIST_HEAD(gmem_object_dead);
 
-/* Of which the record does not say who holds them, since it stood still; under gmem_pool.lock. */
+/* Which are kept only since the record stood still when a session let go; under gmem_pool.lock. */
 static LIST_HEAD(gmem_object_unsettled);
 
 /**
@@ -210,6 +210,13 @@ static void gmem_object_write_held(struct gmem_object *obj)
 	memset(obj->ser->name, 0, sizeof(obj->ser->name));
 }
 
+static void gmem_object_write_not_held(struct gmem_object *obj, bool kept)
+{
+	obj->ser->state = kept ? GMEM_PERSIST_SLOT_REFUSED : GMEM_PERSIST_SLOT_HIDDEN;
+	obj->ser->holds = 0;
+	obj->ser->held_in = 0;
+}
+
 /**
  * gmem_object_hide - let the next kernel not learn of an object, if no session holds it
  * @obj: the object, which has no name; the caller lets go of the lock and calls
@@ -227,17 +234,13 @@ void gmem_object_hide(struct gmem_object *obj)
 	list_del_init(&obj->unsettled);
 	if (obj->ser->state == GMEM_PERSIST_SLOT_HIDDEN && !obj->sessions)
 		return;
-	obj->ser->holds = 0;
-	obj->ser->held_in = 0;
-	if (obj->sessions) {
+	if (obj->sessions)
 		gmem_object_write_held(obj);
-	} else if (obj->awaiting) {
-		obj->ser->state = GMEM_PERSIST_SLOT_REFUSED;
-	} else {
-		obj->ser->state = GMEM_PERSIST_SLOT_HIDDEN;
-		/* For the next kernel it is dirty then. */
+	else
+		gmem_object_write_not_held(obj, obj->awaiting);
+	/* For the next kernel it is dirty then. */
+	if (!gmem_object_kept(obj))
 		gmem_keep_begin(&obj->keeping);
-	}
 	gmem_slot_seal(obj->ser);
 }
 
@@ -246,7 +249,8 @@ void gmem_object_hide(struct gmem_object *obj)
  * @obj: the object, of which there are more or fewer holds; the caller lets go of the lock and
  *	calls gmem_keep_stop(). If a session holds it, its memory is kept
  *
- * What has a name needs nobody who holds it. In a frozen pool it is noted with the thaw.
+ * What has a name needs nobody who holds it. In a frozen pool there are never more, and what is
+ * held no more stays kept until the thaw: the next kernel waits for nobody, and quarantines it.
  *
  * Context: gmem_pool.lock is held.
  */
@@ -256,9 +260,16 @@ void gmem_object_note_holds(struct gmem_object *obj)
 
 	if (gmem_object_named(obj))
 		return;
-	if (!gmem_pool.holders)
+	if (!gmem_pool.holders) {
 		gmem_object_hide(obj);
-	else if (list_empty(&obj->unsettled))
+		return;
+	}
+	if (obj->sessions)
+		gmem_object_write_held(obj);
+	else
+		gmem_object_write_not_held(obj, true);
+	gmem_slot_seal(obj->ser);
+	if (list_empty(&obj->unsettled))
 		list_add(&obj->unsettled, &gmem_object_unsettled);
 }
 

@@ -79,8 +79,8 @@ static void gmem_session_stop_keeping(struct gmem_object *obj)
  * gmem_session_end - take gmem_session_begin() back
  * @obj: the object
  *
- * Without a name it dies with its last view again. In a frozen pool the record says so
- * with the thaw.
+ * Without a name it dies with its last view again. In a frozen pool its memory stays kept until
+ * the thaw.
  *
  * Context: process context; takes gmem_pool.lock, and waits for nobody who uses the object.
  */

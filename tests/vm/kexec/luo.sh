@@ -132,9 +132,8 @@ case $STAGE in
 	touch /tmp/frozen
 	until grep -q holding /tmp/holding; do kill -0 "$holder" || break; done
 	check "frozen: its process goes on" grep -q holding /tmp/holding
-	check "the record stands still" held 1
+	check "and no kernel is to wait for a session" held 0
 	check "thaw" write frozen 0
-	check "the record has it no more" held 0
 	let_go
 	check "all is gone" used 66
 	check "what is in the record adds up" gmemctl decode
@@ -193,15 +192,32 @@ case $STAGE in
 	require "spoilt: is changed on the way" luo_hold create=spoilt ro=$fs/checksum keep=1 \
 		rw=$fs/flags keep=2 rw=$fs/slot keep=3
 	require "no session has this one" luo_hold tmp=$fs truncate=6 fill=26
-	check "all that has no name" held 9
+	check "two: a file" file two create truncate=18 map fill=28
+	require "it is in a session" luo_hold create=two rw=$fs/two keep=1
+	require "and in one that ends in time" luo_hold create=less ro=$fs/two keep=1
+	less=$holder
+	check "it loses its name" rm $fs/two
+	require "gone: another one ends, too" luo_hold create=gone tmp=$fs truncate=20 keep=1
+	check "all that has no name" held 11
+	check "freeze" write frozen 1
+	let_go
+	holder=$less
+	let_go
+	check "frozen: one is held no more" held 10
+	check "what it has is nobody's" \
+		sh -c 'gmemctl decode | grep -q "an earlier kernel has refused it"'
 	enter_stage
 	fail "kexec"
 	;;
 2)
 	# 64 + 2 vm0 and text, 6 of what is spoilt, 30 pieces-N, 8 lost, 30 pieces, 64 + 2 main,
-	# 32 ended, 16 closed, 10 never, 4 late, 12 further
-	check "all is there but what no session had" used 280
-	check "nothing is quarantined" is quarantined_bytes 0
+	# 32 ended, 16 closed, 10 never, 4 late, 12 further, 18 two
+	check "all is there but what no session had" used 298
+	check "quarantined is what a session let go of in a frozen pool" \
+		is quarantined_bytes $((20 * M))
+	check "release" write release all
+	check "two" luo session=two get=1 verify=28
+	check "goes with its last handle" used 280
 	check "the pool adds up" adds_up
 	check "what has no name is in no directory" test "$(find $fs -type f | wc -l)" = 20
 	check "vm0 is had by its name" vmm reclaim vm0 seed=11 verify host-verify
