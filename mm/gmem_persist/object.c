@@ -549,12 +549,12 @@ static int gmem_object_restore_memory(struct gmem_object *obj, struct gmem_range
 	return gmem_badpages_mark(obj, &obj->ranges);
 }
 
-/* What it says of its name, or of who holds it, becomes true here. */
+/* What it says of its name, or of who holds it, becomes true before anybody finds it. */
 static void gmem_object_restore_place(struct gmem_object *obj)
 {
 	guard(spinlock)(&gmem_pool.lock);
 
-	gmem_quota_add(&obj->quota, gmem_object_quota(obj->parent));
+	gmem_object_insert(obj);
 	if (gmem_object_named(obj)) {
 		gmem_object_count_name(obj);
 		return;
@@ -598,10 +598,8 @@ struct gmem_object *gmem_object_restore(u32 id, struct gmem_range *list,
 		/* To the root group, which has no limit. */
 		err = gmem_charge_object(obj);
 	if (!err)
-		/* It is complete, so whoever looks may find it. */
-		err = xa_err(xa_store(&gmem_pool.objects, id, obj, GFP_KERNEL));
+		err = xa_reserve(&gmem_pool.objects, id, GFP_KERNEL);
 	if (err) {
-		xa_release(&gmem_pool.objects, id);
 		gmem_uncharge(obj->charges);
 		obj->ser = NULL;
 		gmem_object_put(obj);
