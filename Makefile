@@ -113,8 +113,9 @@ check: ## checkpatch, sparse, W=1, kernel-doc, shellcheck, documentation
 shell: build ## a prompt in the booted host kernel, with the tools in it
 	@scripts/run-vm --flavour $(FLAVOUR) --shell
 
-series: linux ## build/series/: the patch series for git am (BUILD=1: compile each step)
-	@BUILD=$(BUILD) scripts/series
+series: linux ## build/series/: the patches for git am, in series (BUILD=1: compile each step, TEST=1: test it, STEPS=first-last; BASE=folder: try another tree)
+	@$(if $(TEST),$(MAKE) build FLAVOUR=release)
+	@BUILD=$(BUILD) TEST=$(TEST) STEPS=$(STEPS) BASE=$(BASE) scripts/series
 
 clean: ## forget what was built, keep downloads and the source tree's package
 	@scripts/clean
