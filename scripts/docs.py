@@ -351,7 +351,7 @@ def check_spelling(top, own):
     files = markdown(top) + [f for f in own if not f.endswith((".json", ".bin"))]
     files += [os.path.relpath(p, top) for pattern in
               ("scripts/*", "tests/vm/*/*.[chs]*", "tests/qemu/*.c", "patches/*.msg",
-               "patches/cover-letter.txt", "Makefile")
+               "patches/README.md", "patches/*.txt", "Makefile")
               for p in sorted(glob.glob(os.path.join(top, pattern))) if os.path.isfile(p)]
     said = subprocess.run(["codespell", "--ignore-words-list", WORDS, *files], cwd=top,
                           capture_output=True, text=True, check=False)
