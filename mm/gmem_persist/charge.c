@@ -209,6 +209,15 @@ int gmem_charge_object(struct gmem_object *obj)
 	return 0;
 }
 
+/* What one group is given must be what the other one had, whoever shrinks the object meanwhile. */
+static int gmem_charge_move_share(struct gmem_share *share)
+{
+	const u64 size = share->size;
+
+	gmem_stop_here("charge-locked");
+	return dmem_cgroup_move_charge(&share->group, size);
+}
+
 /**
  * gmem_charge_move - let the current task's cgroup pay for an object
  * @obj: the object; the caller has just claimed its view
@@ -225,10 +234,9 @@ void gmem_charge_move(struct gmem_object *obj)
 
 	guard(mutex)(&obj->charge_lock);
 
-	gmem_stop_here("charge-locked");
 	for (c = obj->charges; c; c = c->next)
 		for (nid = 0; nid < nr_node_ids; nid++)
-			if (dmem_cgroup_move_charge(&c->node[nid].group, c->node[nid].size))
+			if (gmem_charge_move_share(&c->node[nid]))
 				return;
 }
 

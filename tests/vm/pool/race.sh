@@ -7,7 +7,8 @@
 # What meets at the wrong moment; see gmem-race.c.
 #
 # pay: a file is opened, and so paid for, by a process of one cgroup while it grows or shrinks for
-# one of another: the sums are right in the end.
+# one of another: the sums are right in the end. Once by chance, many times; and once in the middle
+# of it, where the kernel has points to stop at.
 # poison: memory errors in objects that are just being freed: each page is out of use, and nobody
 # looks for it in an object that is no more (KASAN).
 . /tests/lib/test.sh
@@ -16,10 +17,51 @@ fs=/gmem
 . /tests/lib/files.sh
 
 cg=/sys/fs/cgroup
+stop=/sys/kernel/debug/gmem_persist/stop
 M=$((1 << 20))
 
 # charged GROUP: so much, in bytes
 charged() { awk '{ n += $2 } END { printf "%.0f", n }' "$cg/$1/dmem.current"; }
+
+# paid: both groups together pay for what the file has
+paid() {
+	echo "# a pays for $(charged a), b for $(charged b)"
+	[ $(($(charged a) + $(charged b))) = "$(object file size)" ]
+}
+
+# as GROUP ACTION...: what a process of that group does with the file
+as() {
+	local group=$1
+	shift
+	echo 0 > "$cg/$group/cgroup.procs"
+	exec gmem-file $fs/file "$@"
+}
+
+# waits PID: it waits for a lock
+waits() { grep -q '^State:.D' "/proc/$1/status"; }
+
+# held: somebody is held at the point
+held() { grep -q '^held: charge-locked ' $stop; }
+
+# shrink_in_between: while b takes over what a pays for, a makes it less
+shrink_in_between() {
+	local taker shrinker
+	check "a has 6 MiB of data" sh -c "echo 0 > $cg/a/cgroup.procs && gmem-file $fs/file rw truncate=6"
+	echo "charge-locked hold" > $stop
+	as b rw > /tmp/taker &
+	taker=$!
+	until held || ! kill -0 $taker 2>/dev/null; do :; done
+	check "b is about to take it over" held
+	as a wait=/tmp/go rw truncate=1B > /tmp/shrinker &
+	shrinker=$!
+	until grep -q waiting /tmp/shrinker || ! kill -0 $shrinker; do :; done 2> /tmp/said
+	: > /tmp/go
+	until waits $shrinker || ! kill -0 $shrinker; do :; done 2> /tmp/said
+	echo go > $stop
+	check "he does" wait $taker
+	check "a gave 4 MiB back" wait $shrinker
+	check "which he, or b, does not pay for" paid
+}
 
 [ "$(nproc)" -ge 2 ] || skip_all "there is no other CPU"
 case $CASE in
@@ -28,9 +70,8 @@ pay)
 	echo +dmem > $cg/cgroup.subtree_control
 	mkdir $cg/a $cg/b
 	check "open, grow and shrink" gmem-race pay $fs/file 2000 $cg/a $cg/b
-	echo "# a pays for $(charged a), b for $(charged b)"
-	check "together they pay for what it has" \
-		[ $(($(charged a) + $(charged b))) = "$(object file size)" ]
+	check "together they pay for what it has" paid
+	[ ! -e $stop ] || shrink_in_between
 	check "no more is used" is used_bytes "$(object file size)"
 	check "it goes" rm $fs/file
 	check "and nobody pays for anything" [ "$(charged a) $(charged b)" = "0 0" ]
