@@ -84,6 +84,7 @@ int gmem_name_give(struct gmem_object *obj, struct gmem_object *dir, const char 
 		return -EBUSY;
 	do {
 		err = gmem_keep_all(&obj->keeping);
+		gmem_stop_here("name-kept");
 		if (!err)
 			err = gmem_name_do_give(obj, dir, name);
 	} while (err == -EAGAIN);

@@ -162,6 +162,10 @@ deep"
 	check "says whose group a file has" attr '%u %g' group/vm0 "1000 2000"
 	mkdir $fs/group/sub
 	check "and a directory, which goes on so" attr '%g %a' group/sub "2000 2755"
+	mkdir -p /etc
+	echo "someone:x:1000:1000::/:/bin/sh" > /etc/passwd
+	check "its owner, who is not in that group, says that it is his" su someone -c "chown 1000 $fs/group"
+	check "which changes nothing" attr '%u %g %a' group "1000 2000 2770"
 
 	# Mount options
 	check "no option" fails_with . option frobnicate
@@ -207,6 +211,7 @@ deep"
 	check "and nobody else" file_fails EACCES tenant/vm0 uid=1001 rw
 	check "the group's directory is still one" file group/vm1 uid=1000 create truncate=2
 	check "its files are the group's" attr '%u %g' group/vm1 "1000 2000"
+	check "whoever has said whose it is" attr %a group 2770
 	check "rename here" mv $fs/a/later/bb/c/d/data $fs/group/
 	check "rm -r" sh -c "rm -r $fs/*"
 	check "nothing is left" test -z "$(ls -A $fs)"

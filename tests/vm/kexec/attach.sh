@@ -8,6 +8,7 @@
 . /tests/lib/pool.sh
 
 M=$((1 << 20))
+stop=/sys/kernel/debug/gmem_persist/stop
 
 mkdir -p /gmem
 mount -t gmemfs none /gmem
@@ -42,6 +43,25 @@ note() {
 		echo "gmem.$name=$(object "$name" ranges | tr '\n' ',')"
 		echo "gmem.$name-ids=$(ids "$name" | tr ' ' ',')"
 	done
+}
+
+# fails_as ERRNO ADDRESS: attaching to a file that is there
+fails_as() { ! gmem-file /gmem/text rw "attach=$2" > /tmp/other && grep -q -x "errno=$1" /tmp/other; }
+
+# attach_while_writing ADDRESS: somebody writes to the file, and does not come to an end. Who attaches
+# memory to it does not wait for him, with all of the quarantine; or this test does not come to its end.
+attach_while_writing() {
+	local writer
+	echo "data-written hold" > $stop
+	gmem-file /gmem/text create write=1 > /tmp/writer &
+	writer=$!
+	until grep -q '^held: data-written ' $stop || ! kill -0 $writer; do :; done 2> /tmp/said
+	check "nothing is attached to a file that is written to" fails_as EBUSY "$1"
+	echo go > $stop
+	check "who writes goes on" wait $writer
+	check "nor to one that has memory" fails_as EEXIST "$1"
+	check "limits add up" quotas_add_up
+	rm /gmem/text
 }
 
 # others_are_there: whoever was not damaged
@@ -96,6 +116,9 @@ case $STAGE in
 	check "what has an owner is not attached" attach_fails "not all of this memory is quarantined" thief "$good"
 	check "nor what is free" attach_fails "not all of this memory is quarantined" thief \
 		"$free-$(printf '%#x' $((free + 2 * M - 1)))"
+	check "nor what is in no pool" attach_fails "not all of this memory is quarantined" thief 0x200000-0x3fffff
+	check "nor what is nowhere" attach_fails "not all of this memory is quarantined" thief \
+		0xffffff00000000-0xffffff001fffff
 	bad=$(noted bad)
 	check "nor a part of a granule" attach_fails impossible thief "${bad%-*}-$(printf '%#x' $((${bad%-*} + M - 1)))"
 	check "nor the same twice" attach_fails "named twice" thief "$bad" "$bad"
@@ -106,6 +129,7 @@ case $STAGE in
 	check "freeze" write frozen 1
 	check "nor in a frozen pool" sh -c "! gmemctl attach thief $bad 2> /tmp/said && grep -i -E 'frozen|busy' /tmp/said"
 	check "thaw" write frozen 0
+	[ ! -e $stop ] || attach_while_writing "${bad%-*}"
 	check "nothing has changed by that" is quarantined_bytes $(((32 + 30 + 16 + 16 + 2) * M))
 
 	# bad: its slot says where it was.

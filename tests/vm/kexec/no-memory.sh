@@ -18,6 +18,7 @@
 . /tests/lib/pool.sh
 
 debugfs=/sys/kernel/debug/gmem_persist
+stop=$debugfs/stop
 
 # The pages of hit that have errors
 bad=0x3000
@@ -90,6 +91,31 @@ make_all() {
 # damage_page OFFSET: a memory error in hit, whose memory begins at $hit
 damage_page() { echo $((hit + $1)) > /sys/devices/system/memory/hard_offline_page; }
 
+# no_instance: who asks by sysfs before there is gmemfs is told so
+no_instance() {
+	asked=yes
+	check "nothing can be discarded yet" sh -c \
+		"! echo good > $pool/discard 2> /tmp/why && grep -q 'temporarily unavailable' /tmp/why"
+}
+
+# held: somebody stands at the point where a name is about to be given, with its memory kept
+held() { grep -q '^held: name-kept ' $stop; }
+
+# keeps_nothing: who will be refused a name keeps no memory for it, be it for a moment in which
+# somebody reads the record: it would be quarantined
+keeps_nothing() {
+	local creator status=0
+	echo "name-kept hold" > $stop
+	gmem-payload create new size=4M > /tmp/vmm &
+	creator=$!
+	until held || ! kill -0 $creator; do :; done 2> /tmp/why
+	check "nothing is kept for it" not held
+	echo off > $stop
+	echo go > $stop
+	wait $creator || status=$?
+	check "and it is not" test $status = 3
+}
+
 # pending: all steps are done, and no object has been taken over, for there was no memory to read
 # what there is
 pending() {
@@ -100,6 +126,7 @@ pending() {
 	check "nor memory that has one" vmm_fails EBUSY reclaim good
 	check "what has no name is kept for no session" \
 		gmem-luo create=a tmp=/gmem truncate=2 EBUSY:keep=1
+	keeps_nothing
 	check "nothing is released" refused release all
 	check "all of theirs is out of reach" not is quarantined_bytes 0
 	check "a memory error in theirs is noted" damage_page 0x5000
@@ -133,6 +160,7 @@ nothing_yet() {
 	mkdir -p /gmem
 	check "no gmemfs yet" not mount -t gmemfs none /gmem
 	check "no object yet" vmm_fails ENODEV create new size=2M
+	check "no hibernation, for what is there would be lost" grep -q disabled /sys/power/disk
 }
 
 # load_same [WORD...]: load the next kernel. Its command line does not become longer each time.
@@ -157,7 +185,7 @@ case $CASE-$STAGE in
 again-2)
 	prepare_failing
 	nothing_yet
-	hit=$(word gmem.hit) nr=0 n=1 was=$(progress)
+	hit=$(word gmem.hit) nr=0 n=1 was=$(progress) asked=
 	while how=$(attempt $n); do
 		[ "$how" = failed ] || break
 		nr=$((nr + 1)) n=$((n + 1))
@@ -165,6 +193,7 @@ again-2)
 		echo "# allocation $nr: steps done, objects left: $(progress | tr '\n' ' ')"
 		[ "$now" = "$was" ] || n=1
 		was=$now
+		[ -n "$asked" ] || [ ! -e "$pool/discard" ] || no_instance
 		[ "$bad" != 0x3000 ] || not logged "no memory to read the record" || pending
 	done
 	check "all is done when none is left that fails" test "${how%-all-the-same}" = complete

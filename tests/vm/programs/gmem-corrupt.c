@@ -15,6 +15,8 @@
  *   gmem-corrupt list NAME       a byte of its list of ranges
  *   gmem-corrupt overlap A B     let object A name the memory of B, checksums right
  *   gmem-corrupt inside A B      let object A be in the directory B, checksums right
+ *   gmem-corrupt newer NAME      let an object be of a kind that is not known yet, checksums right;
+ *				  or, again, as it was
  *   gmem-corrupt hidden          a byte of the first slot that is hidden
  *
  * Run it when the record is sealed: sealing makes checksums right.
@@ -154,6 +156,23 @@ static struct gmem_object_ser *find(const struct gmem_header_ser *h, const char 
 	errx(1, "no object %s in the record", name ?: "that is hidden");
 }
 
+/* The slot of whatever has, or had, that name */
+static struct gmem_object_ser *find_any(const struct gmem_header_ser *h, const char *name)
+{
+	unsigned int i, k;
+
+	for (i = 0; i < h->nr_slot_chunks; i++) {
+		const size_t size = PAGE << h->slot_chunks[i].order;
+		struct gmem_object_ser *slots = map(h->slot_chunks[i].phys, size);
+
+		for (k = 0; k < size / sizeof(*slots); k++)
+			if (gmem_slot_sealed(&slots[k]) && !strcmp(slots[k].name, name))
+				return &slots[k];
+		munmap(slots, size);
+	}
+	errx(1, "nothing in the record is called %s", name);
+}
+
 /* Where the memory of another object begins; both are of one size, in one range. */
 static void overlap(struct gmem_object_ser *slot, struct gmem_object_ser *other)
 {
@@ -246,10 +265,14 @@ int main(int argc, char **argv)
 		slot = find(headers[0], argv[2], &other);
 		slot->parent = id + 1;
 		gmem_slot_seal(slot);
+	} else if (!strcmp(what, "newer") && argc == 3) {
+		slot = find_any(headers[0], argv[2]);
+		slot->kind ^= 0x100;
+		gmem_slot_seal(slot);
 	} else if (!strcmp(what, "overlap") && argc == 4) {
 		overlap(find(headers[0], argv[2], &id), find(headers[0], argv[3], &id));
 	} else {
-		errx(2, "usage: gmem-corrupt tree|header|bad [0|1], version|open, blocks N, object|quota|token|list NAME, hidden, or overlap|inside A B");
+		errx(2, "usage: gmem-corrupt tree|header|bad [0|1], version|open, blocks N, object|quota|token|list|newer NAME, hidden, or overlap|inside A B");
 	}
 	return 0;
 }

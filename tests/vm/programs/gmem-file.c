@@ -32,6 +32,7 @@
  *   cpu=N           stay on that CPU
  *   bytes=N         N times, each by a call of its own, write a byte and read it back
  *   reserve=SIZE    fallocate() that keeps its length
+ *   attach=ADDRESS  let it have the 2 MiB there, which are quarantined
  *   limit=N         of a directory: N names may be below it
  *   info            ask what it is; ranges: where its memory is
  *   rename=PATH     call it that; exchange=PATH exchanges the two
@@ -103,6 +104,19 @@ static bool empty_by_path(void)
 	snprintf(name, sizeof(name), "/proc/self/fd/%d", file);
 	fd = open(name, O_ACCMODE | O_TRUNC);
 	return fd >= 0 && !close(fd);
+}
+
+static bool attach(uint64_t address)
+{
+	struct gmem_persist_range_entry range = { .base = address, .size = 2 << 20 };
+	struct gmem_persist_attach args = {
+		.ranges = (uintptr_t)&range,
+		.nr_ranges = 1,
+		.granule = 2 << 20,
+		.kind = GMEM_PERSIST_FILE_MEMORY,
+	};
+
+	return !ioctl(file, GMEM_PERSIST_ATTACH, &args);
 }
 
 static bool get_info(void)
@@ -335,6 +349,8 @@ static bool act(const char *action)
 		return !fallocate(file, 0, 0, parse_size(value));
 	if (IS("reserve="))
 		return !fallocate(file, FALLOC_FL_KEEP_SIZE, 0, parse_size(value));
+	if (IS("attach="))
+		return attach(n);
 	if (IS("limit="))
 		return limit_names(n);
 	if (IS("punch"))
