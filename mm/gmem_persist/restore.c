@@ -10,9 +10,8 @@
  * looked at here, slot by slot, and nothing of it is believed:
  *
  * 1. A slot that is hidden is cleared: its object was not finished, or had neither a name nor a
- *    session that held it. All others
- *    keep their numbers.
- * 2. These are gmem_left_judged together: checksum, name, directory, and whether the memory is theirs
+ *    session that held it. All others keep their numbers.
+ * 2. These are judged together: checksum, name, directory, and whether the memory is theirs
  *    alone (gmem_record_judge()). What is good, but in no good directory, gets one: for all that
  *    were in the same one a directory is made in the root directory, ``lost+UUID``, which is
  *    root's and closed to all others, as nobody knows who might look into the one that is lost.
