@@ -243,6 +243,63 @@ bool guest_keeps_files(struct qmp *qmp)
 	return kept;
 }
 
+/* Add those of one folder of QEMU's devices to a list. */
+static bool add_assigned(struct qmp *qmp, const char *folder, char **list)
+{
+	json_t *devices = qmp_call(qmp, "qom-list", json_pack("{s:s}", "path", folder)), *device;
+	static const char type_of[] = "child<vfio-";
+	const bool told = devices;
+	const char *name, *type;
+	size_t i;
+
+	json_array_foreach(devices, i, device) {
+		char *path, *host, *before = *list;
+
+		if (json_unpack(device, "{s:s,s:s}", "name", &name, "type", &type) ||
+		    strncmp(type, type_of, strlen(type_of)))
+			continue;
+		path = text("%s/%s", folder, name);
+		host = qmp_text(qmp, "qom-get", json_pack("{s:s,s:s}", "path", path,
+							  "property", "host"), NULL);
+		*list = text("%s%s%s (%s)", before, *before ? ", " : "", path, host ? host : "");
+		free(before);
+		free(host);
+		free(path);
+	}
+	json_decref(devices);
+	return told;
+}
+
+/**
+ * guest_has_no_assigned - is no device of the host's assigned to it
+ * @qmp: the session
+ *
+ * QEMU saves these of no guest that runs, and says so late, and not which they are. A guest that
+ * has suspended itself has saved what its devices need.
+ *
+ * Return: false, and a reason in the session.
+ */
+bool guest_has_no_assigned(struct qmp *qmp)
+{
+	char status[32], *list;
+	bool none;
+
+	if (!guest_status(qmp, status))
+		return false;
+	if (!strcmp(status, "suspended"))
+		return true;
+	list = text("%s", "");
+	none = add_assigned(qmp, "/machine/peripheral", &list) &&
+	       add_assigned(qmp, "/machine/peripheral-anon", &list);
+	if (none && *list) {
+		WHY(&qmp->why, "devices of the host's cannot be saved: unplug them first (device_del), "
+		    "and plug them again when the guest goes on: %s", list);
+		none = false;
+	}
+	free(list);
+	return none;
+}
+
 static void add_word(struct cpu *cpu, json_t *found)
 {
 	json_int_t leaf, subleaf = 0, bits;

@@ -136,9 +136,10 @@ static bool get_ready(struct vm *vm, struct scene *scene, struct note *note, str
 	snprintf(note->qemu, sizeof(note->qemu), "%s", qmp->version);
 	if (!memory_parts(vm, scene->pid, note, &shared, why))
 		return false;
-	if (!guest_can_be_saved(qmp) || !guest_keeps_files(qmp) || !guest_status(qmp, status) ||
-	    !guest_machine(qmp, note->machine) || !guest_memory(qmp, note->memory) ||
-	    !guest_cpu(qmp, &note->cpu) || !guest_state_bytes(qmp, shared, &bytes)) {
+	if (!guest_can_be_saved(qmp) || !guest_has_no_assigned(qmp) || !guest_keeps_files(qmp) ||
+	    !guest_status(qmp, status) || !guest_machine(qmp, note->machine) ||
+	    !guest_memory(qmp, note->memory) || !guest_cpu(qmp, &note->cpu) ||
+	    !guest_state_bytes(qmp, shared, &bytes)) {
 		*why = qmp->why;
 		return false;
 	}

@@ -142,6 +142,7 @@ bool guest_pause_again(struct qmp *qmp);
 bool guest_memory(struct qmp *qmp, char memory[NOTE_WORD]);
 bool guest_machine(struct qmp *qmp, char machine[NOTE_WORD]);
 bool guest_keeps_files(struct qmp *qmp);
+bool guest_has_no_assigned(struct qmp *qmp);
 bool guest_cpu(struct qmp *qmp, struct cpu *cpu);
 bool guest_state_bytes(struct qmp *qmp, uint64_t shared, uint64_t *bytes);
 bool guest_can_be_saved(struct qmp *qmp);
