@@ -55,12 +55,12 @@ tables_at_most() {
 	[ -n "$more" ] && [ "$more" -le "$1" ]
 }
 
-# find_edu: the address of QEMU's edu device
-find_edu() {
+# find_device VENDOR DEVICE: the address of the first such device
+find_device() {
 	local device
 	for device in /sys/bus/pci/devices/*; do
-		if [ "$(cat "$device/vendor" "$device/device")" = "0x1234
-0x11e8" ]; then
+		if [ "$(cat "$device/vendor" "$device/device")" = "$1
+$2" ]; then
 			basename "$device"
 			return 0
 		fi
@@ -68,9 +68,15 @@ find_edu() {
 	return 1
 }
 
-# bind ADDRESS: let vfio-pci drive that device
+# find_edu, find_nvme: of QEMU's edu device, and of its NVMe controller
+find_edu() { find_device 0x1234 0x11e8; }
+find_nvme() { find_device 0x1b36 0x0010; }
+
+# bind ADDRESS: let vfio-pci drive that device, and nothing else
 bind() {
-	echo vfio-pci > "/sys/bus/pci/devices/$1/driver_override"
+	local device=/sys/bus/pci/devices/$1
+	echo vfio-pci > "$device/driver_override"
+	[ ! -e "$device/driver" ] || echo "$1" > "$device/driver/unbind"
 	echo "$1" > /sys/bus/pci/drivers_probe
 	[ -e "/sys/bus/pci/drivers/vfio-pci/$1" ]
 }

@@ -4,21 +4,33 @@
  * memory is not what it was. Words of the guest's command line:
  *
  *   set=MIB      the working set (default 16)
+ *   hold=N       keep memory that was plugged for N sweeps (default: for ever)
  *
  * Each tenth of a second it takes the next pages of the working set, and the next
  * block of a file in its tmpfs, compares all words of them with what it wrote there
  * before, and writes others. Then it says so on its console:
  *
- *   tick N up=SECONDS sweeps=N disks=N mem=MIB bad=N
+ *   tick N up=SECONDS sweeps=N disks=N mem=MIB nvme=MIB edu=N more=MIB bad=N
  *
  * up is CLOCK_BOOTTIME, disks how many disks (/dev/vda and so on) it has, of which it overwrites
- * and compares the first 4 MiB, by direct I/O; mem is all memory that its kernel has. All of the working set was compared once more when sweeps has
- * gone up by two. What is found wrong is said in lines "bad: ...", and what the guest's
- * kernel has to complain about (warnings and worse, after the first tick) in lines
- * "log: ...".
+ * and compares the first 4 MiB, by direct I/O; mem is all memory that its kernel has. All of the
+ * working set was compared once more when sweeps has gone up by two. What is found wrong is said
+ * in lines "bad: ...", and what the guest's kernel has to complain about (warnings and worse,
+ * after the first tick) in lines "log: ...".
+ *
+ * Devices that may come and go: while there is a /dev/nvme0n1, as large as the working set, each
+ * page goes there and comes back to where it was at the next sweep; nvme is how much came back
+ * right, since the disk has come, and what is on the disk outlives its absence. With an edu device
+ * of QEMU's, edu is how many pages that has copied, also since it has come, up to EDU_PAGES; after
+ * these nobody uses it. Of memory that is plugged, three quarters are used like the working set;
+ * more is how much of that was compared, from the first plug on.
+ *
+ * The guest's kernel may be one that has drivers as modules: those in /modules are loaded.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <glob.h>
+#include <linux/module.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +38,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
@@ -40,6 +53,14 @@
 #define TICK_NS		100000000
 /* Of the working set, at each tick */
 #define TICKS_PER_SWEEP	16
+/* Pages that go to a disk, and come back, at once */
+#define CHUNK		16
+/* A device that goes fails before its name is gone. */
+#define TICKS_OF_GRACE	100
+/* Memory that has come is all there when there has not been more for so many ticks. */
+#define STEADY		10
+#define NVME		"/dev/nvme0n1"
+#define EDU_PAGES	16
 /* A record of the kernel's log is no longer. */
 #define LOG_RECORD	8192
 #define LOG_WARNING	4
@@ -122,6 +143,216 @@ static void use_disks(unsigned long tick)
 	}
 }
 
+/* Memory in use: what each page has, and what the disk has of each chunk; 0: nothing yet */
+struct set {
+	char *memory;
+	unsigned long pages;
+	unsigned long next;
+	unsigned long sweeps;
+	uint32_t *version;
+	uint32_t *on_disk;
+};
+
+static struct {
+	int fd;
+	unsigned long pages;
+	unsigned int failing;
+} nvme = { .fd = -1 };
+
+/* Is it there? One that has failed, but stays, is broken. */
+static void look_for_nvme(void)
+{
+	int there = !access(NVME, F_OK);
+
+	if (nvme.fd < 0 && there && !nvme.failing)
+		nvme.fd = open(NVME, O_RDWR | O_DIRECT);
+	if (!there)
+		nvme.failing = 0;
+	else if (nvme.failing && ++nvme.failing == TICKS_OF_GRACE) {
+		bad++;
+		printf("bad: nvme: it fails\n");
+	}
+}
+
+static void nvme_failed(void)
+{
+	close(nvme.fd);
+	nvme.fd = -1;
+	nvme.pages = 0;
+	nvme.failing = 1;
+}
+
+/* What the disk has of a chunk comes into the chunk's own pages. */
+static void from_nvme(struct set *set, unsigned long first)
+{
+	const off_t at = first * PAGE;
+	const uint32_t version = set->on_disk ? set->on_disk[first / CHUNK] : 0;
+
+	if (nvme.fd < 0 || !version)
+		return;
+	memset(set->memory + at, 0, CHUNK * PAGE);
+	if (pread(nvme.fd, set->memory + at, CHUNK * PAGE, at) != CHUNK * PAGE) {
+		nvme_failed();
+		return;
+	}
+	for (unsigned int i = 0; i < CHUNK; i++)
+		compare("nvme", (uint64_t *)(set->memory + at + i * PAGE), first + i, version);
+	nvme.pages += CHUNK;
+}
+
+static void to_nvme(struct set *set, unsigned long first)
+{
+	const off_t at = first * PAGE;
+	uint32_t *version;
+
+	if (nvme.fd < 0 || !set->on_disk)
+		return;
+	version = &set->on_disk[first / CHUNK];
+	*version = set->version[first];
+	if (pwrite(nvme.fd, set->memory + at, CHUNK * PAGE, at) != CHUNK * PAGE) {
+		/* Nobody knows what it has. */
+		*version = 0;
+		nvme_failed();
+	}
+}
+
+/* The next chunk: compared, and overwritten */
+static void use_set(struct set *set)
+{
+	const unsigned long first = set->next;
+
+	for (unsigned long i = first; i < first + CHUNK; i++)
+		compare("memory", (uint64_t *)(set->memory + i * PAGE), i, set->version[i]);
+	from_nvme(set, first);
+	for (unsigned long i = first; i < first + CHUNK; i++)
+		fill((uint64_t *)(set->memory + i * PAGE), i, ++set->version[i]);
+	to_nvme(set, first);
+	set->next += CHUNK;
+	if (set->next == set->pages) {
+		set->next = 0;
+		set->sweeps++;
+	}
+}
+
+/* QEMU, docs/specs/edu.rst */
+#define EDU_ID		"0x1234\n0x11e8\n"
+#define EDU_SIZE	0x100000
+#define EDU_DMA_FROM	(0x80 / 8)
+#define EDU_DMA_TO	(0x88 / 8)
+#define EDU_DMA_COUNT	(0x90 / 8)
+#define EDU_DMA_COMMAND	(0x98 / 8)
+#define EDU_DMA_START	1
+#define EDU_DMA_TO_RAM	2
+#define EDU_BUFFER	0x40000
+
+static unsigned int edu_pages;
+
+/* Read from or write to a device's file of that name */
+static int device_file(const char *device, const char *name, void *data, size_t size, off_t at,
+		       int write)
+{
+	char path[256];
+	ssize_t done;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", device, name);
+	fd = open(path, write ? O_WRONLY : O_RDONLY);
+	done = write ? pwrite(fd, data, size, at) : pread(fd, data, size, at);
+	close(fd);
+	return done;
+}
+
+static int is_edu(const char *device)
+{
+	char id[16] = "";
+
+	return device_file(device, "vendor", id, 7, 0, 0) == 7 &&
+	       device_file(device, "device", id + 7, 7, 0, 0) == 7 && !strcmp(id, EDU_ID);
+}
+
+/* Its registers, or NULL; it may access memory, and be accessed. */
+static volatile uint64_t *map_edu(const char *device)
+{
+	char path[256];
+	uint16_t command;
+	void *registers;
+	int fd;
+
+	if (device_file(device, "config", &command, 2, 4, 0) != 2)
+		return NULL;
+	command |= 6;
+	if (device_file(device, "config", &command, 2, 4, 1) != 2)
+		return NULL;
+	snprintf(path, sizeof(path), "%s/resource0", device);
+	fd = open(path, O_RDWR);
+	registers = mmap(NULL, EDU_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	return registers == MAP_FAILED ? NULL : registers;
+}
+
+static uint64_t guest_physical(void *page)
+{
+	uint64_t entry = 0;
+	int fd = open("/proc/self/pagemap", O_RDONLY);
+
+	if (pread(fd, &entry, sizeof(entry), (uintptr_t)page / PAGE * sizeof(entry)) < 0)
+		entry = 0;
+	close(fd);
+	return (entry & ((1ULL << 55) - 1)) * PAGE;
+}
+
+static void copy_by_edu(volatile uint64_t *edu, uint64_t from, uint64_t to, uint64_t command)
+{
+	edu[EDU_DMA_FROM] = from;
+	edu[EDU_DMA_TO] = to;
+	edu[EDU_DMA_COUNT] = PAGE;
+	edu[EDU_DMA_COMMAND] = EDU_DMA_START | command;
+	while (edu[EDU_DMA_COMMAND] & EDU_DMA_START)
+		usleep(10000);
+}
+
+/* Pages from all over the working set go through the device's buffer to another page. */
+static void use_edu(const char *device, const struct set *set)
+{
+	static _Alignas(PAGE) uint64_t copy[PAGE / sizeof(uint64_t)];
+	volatile uint64_t *edu = map_edu(device);
+
+	while (edu && edu_pages < EDU_PAGES) {
+		char *page = set->memory + set->pages / EDU_PAGES * edu_pages * PAGE;
+
+		memset(copy, 0, sizeof(copy));
+		copy_by_edu(edu, guest_physical(page), EDU_BUFFER, 0);
+		copy_by_edu(edu, EDU_BUFFER, guest_physical(copy), EDU_DMA_TO_RAM);
+		edu_pages++;
+		if (memcmp(copy, page, PAGE)) {
+			bad++;
+			printf("bad: edu copied something else\n");
+		}
+	}
+	if (edu)
+		munmap((void *)edu, EDU_SIZE);
+}
+
+/* It is used once, when it has come. */
+static void look_for_edu(const struct set *set)
+{
+	int there = 0;
+	glob_t found;
+
+	if (glob("/sys/bus/pci/devices/*", 0, NULL, &found))
+		return;
+	for (size_t i = 0; i < found.gl_pathc; i++) {
+		if (!is_edu(found.gl_pathv[i]))
+			continue;
+		there = 1;
+		if (!edu_pages)
+			use_edu(found.gl_pathv[i], set);
+	}
+	globfree(&found);
+	if (!there)
+		edu_pages = 0;
+}
+
 static unsigned long mib_of_memory(void)
 {
 	struct sysinfo info;
@@ -129,15 +360,63 @@ static unsigned long mib_of_memory(void)
 	return sysinfo(&info) ? 0 : info.totalram * info.mem_unit >> 20;
 }
 
-static unsigned long mib_of_cmdline(void)
+/* The number behind a word of the command line */
+static unsigned long number_of(const char *name, unsigned long otherwise)
 {
 	char line[4096] = "", *word;
 	FILE *file = fopen("/proc/cmdline", "r");
 
 	if (!file || !fgets(line, sizeof(line), file))
 		printf("bad: no command line\n");
-	word = strstr(line, " set=");
-	return word ? strtoul(word + strlen(" set="), NULL, 10) : 16;
+	if (file)
+		fclose(file);
+	word = strstr(line, name);
+	return word ? strtoul(word + strlen(name), NULL, 10) : otherwise;
+}
+
+/* Memory for it, with something in each page */
+static int make_set(struct set *set, unsigned long mib)
+{
+	set->pages = mib * 256;
+	set->memory = mmap(NULL, set->pages * PAGE, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	set->version = calloc(set->pages, sizeof(*set->version));
+	if (set->memory == MAP_FAILED || !set->version)
+		return -1;
+	for (unsigned long i = 0; i < set->pages; i++)
+		fill((uint64_t *)(set->memory + i * PAGE), i, 0);
+	return 0;
+}
+
+static struct set more;
+static unsigned long more_pages;
+
+/* Memory that has come is used when no more of it comes, and given back before it has to go. */
+static void look_for_memory(unsigned long hold)
+{
+	static unsigned long had, before;
+	static unsigned int steady;
+	const unsigned long now = mib_of_memory();
+
+	steady = now == before ? steady + 1 : 0;
+	before = now;
+
+	if (more.memory) {
+		for (unsigned long n = 0; n < more.pages / TICKS_PER_SWEEP; n += CHUNK)
+			use_set(&more);
+		more_pages += more.pages / TICKS_PER_SWEEP;
+		if (!hold || more.sweeps < hold)
+			return;
+		munmap(more.memory, more.pages * PAGE);
+		free(more.version);
+		more = (struct set){ 0 };
+		had = now;
+	} else if (!had || now < had) {
+		had = now;
+	} else if (now > had + 16 && steady >= STEADY && make_set(&more, (now - had) / 4 * 3)) {
+		bad++;
+		printf("bad: memory that has come: %m\n");
+	}
 }
 
 /* What the kernel complained about since the last call */
@@ -157,36 +436,62 @@ static void tell_log(int fd, int quiet)
 	}
 }
 
+static void load_modules(void)
+{
+	glob_t found;
+
+	if (glob("/modules/*", 0, NULL, &found))
+		return;
+	for (size_t i = 0; i < found.gl_pathc; i++) {
+		const char *path = found.gl_pathv[i];
+		int flags = strstr(path, ".ko.") ? MODULE_INIT_COMPRESSED_FILE : 0;
+		int fd = open(path, O_RDONLY);
+
+		if (syscall(SYS_finit_module, fd, "", flags))
+			printf("bad: %s: %m\n", path);
+		close(fd);
+	}
+	globfree(&found);
+}
+
+/* What the guest begins with; on failure it waits for ever. */
+static void prepare(struct set *set)
+{
+	mkdir("/proc", 0555);
+	mkdir("/sys", 0555);
+	mkdir("/tmp", 0777);
+	mkdir("/dev", 0755);
+	if (mount("proc", "/proc", "proc", 0, NULL) ||
+	    mount("sysfs", "/sys", "sysfs", 0, NULL) ||
+	    mount("tmpfs", "/tmp", "tmpfs", 0, NULL) ||
+	    mount("devtmpfs", "/dev", "devtmpfs", 0, NULL))
+		printf("bad: mount: %m\n");
+	load_modules();
+	set->on_disk = calloc(number_of(" set=", 16) * 256 / CHUNK, sizeof(*set->on_disk));
+	if (make_set(set, number_of(" set=", 16)) || !set->on_disk) {
+		printf("bad: start: %m\n");
+		pause();
+	}
+}
+
 int main(void)
 {
 	static uint64_t block[PAGE / sizeof(uint64_t)];
 	uint32_t file_version[FILE_PAGES] = { 0 };
-	unsigned long pages, next = 0, sweeps = 0;
-	uint32_t *version;
+	struct set set = { 0 };
+	unsigned long hold;
 	int log, file;
-	char *set;
 
-	mkdir("/proc", 0555);
-	mkdir("/tmp", 0777);
-	mkdir("/dev", 0755);
-	if (mount("proc", "/proc", "proc", 0, NULL) ||
-	    mount("tmpfs", "/tmp", "tmpfs", 0, NULL) ||
-	    mount("devtmpfs", "/dev", "devtmpfs", 0, NULL))
-		printf("bad: mount: %m\n");
+	prepare(&set);
+	hold = number_of(" hold=", 0);
 	log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK);
 	file = open("/tmp/file", O_RDWR | O_CREAT, 0600);
-	pages = mib_of_cmdline() * 256;
-	set = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE,
-		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	version = calloc(pages, sizeof(*version));
 	open_disks();
-	if (log < 0 || file < 0 || set == MAP_FAILED || !version) {
+	if (log < 0 || file < 0) {
 		printf("bad: start: %m\n");
 		pause();
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	for (unsigned long i = 0; i < pages; i++)
-		fill((uint64_t *)(set + i * PAGE), i, version[i]);
 	for (unsigned long i = 0; i < FILE_PAGES; i++) {
 		fill(block, i, 0);
 		if (pwrite(file, block, PAGE, i * PAGE) != PAGE)
@@ -199,16 +504,9 @@ int main(void)
 		unsigned long i = tick % FILE_PAGES;
 		struct timespec up;
 
-		for (unsigned long n = 0; n < pages / TICKS_PER_SWEEP; n++) {
-			uint64_t *page = (uint64_t *)(set + next * PAGE);
-
-			compare("memory", page, next, version[next]);
-			fill(page, next, ++version[next]);
-			if (++next == pages) {
-				next = 0;
-				sweeps++;
-			}
-		}
+		look_for_nvme();
+		for (unsigned long n = 0; n < set.pages / TICKS_PER_SWEEP; n += CHUNK)
+			use_set(&set);
 		if (pread(file, block, PAGE, i * PAGE) != PAGE)
 			printf("bad: read: %m\n");
 		compare("file", block, i, file_version[i]);
@@ -217,12 +515,15 @@ int main(void)
 			printf("bad: write: %m\n");
 
 		use_disks(tick);
+		look_for_edu(&set);
+		look_for_memory(hold);
 
 		tell_log(log, 0);
 		clock_gettime(CLOCK_BOOTTIME, &up);
-		printf("tick %lu up=%ld.%03ld sweeps=%lu disks=%u mem=%lu bad=%lu\n", tick,
-		       (long)up.tv_sec, up.tv_nsec / 1000000, sweeps, nr_disks,
-		       mib_of_memory(), bad);
+		printf("tick %lu up=%ld.%03ld sweeps=%lu disks=%u mem=%lu nvme=%lu edu=%u more=%lu bad=%lu\n",
+		       tick, (long)up.tv_sec, up.tv_nsec / 1000000, set.sweeps, nr_disks,
+		       mib_of_memory(), nvme.pages / 256, edu_pages, more_pages / 256,
+		       bad);
 		nanosleep(&wait, NULL);
 	}
 }
