@@ -31,10 +31,10 @@ paid() {
 
 # as GROUP ACTION...: what a process of that group does with the file
 as() {
-	local group=$1
+	local group="$1"
 	shift
 	echo 0 > "$cg/$group/cgroup.procs"
-	exec gmem-file $fs/file "$@"
+	exec gmem-file "$fs/file" "$@"
 }
 
 # waits PID: it waits for a lock
