@@ -7,6 +7,7 @@
 # vm kho-off: append="kho=off"
 # vm restart: append="kho=on"
 # vm tenant: append="kho=on"
+# vm order: append="kho=on"
 # vm debian-13: append="kho=on" disk="guest systemd systemd-13"
 #
 # What becomes of a guest, which counts, when systemd stops it:
@@ -16,6 +17,8 @@
 # kho-off: likewise, under a kernel that hands nothing over; then a reboot
 # restart: units are stopped and started, and rescue.target, and back
 # tenant:  the VM is a tenant's: a kexec, and a reboot
+# order:   three VMs stop after a unit that is slow to do so, and go on before a slow network
+#          is up; not too many at a time
 # debian-13: a newer systemd: user space alone is restarted; a kexec is refused, and one is not
 #
 # See lib/systemd.sh. "stage" is the test, "down" is when the guest has been stopped.
@@ -44,6 +47,13 @@ if [ $# = 0 ]; then
 	mkdir -p /etc/systemd/system/service.d
 	printf '[Service]\nStandard%s=append:/tmp/said\n' Output > /etc/systemd/system/service.d/out.conf
 	printf '[Service]\nStandard%s=append:/tmp/said\n' Error > /etc/systemd/system/service.d/err.conf
+	if [ "$(word gmem.case)" = order ]; then
+		ticker vm1
+		ticker vm2
+		enabled gmem-vm@vm1.service gmem-vm@vm2.service
+		printf '[Service]\nEnvironment=GMEM_PARALLEL=2\n' > \
+			/etc/systemd/system/service.d/slots.conf
+	fi
 	enabled gmem.mount gmem-freeze.service $vm.service
 	become_systemd
 fi
@@ -106,11 +116,31 @@ goes() {
 	exec sleep 1000
 }
 
+# when UNIT TIME: in microseconds of this boot, as systemd has noted it
+when() { systemctl show -P "$2TimestampMonotonic" "$1"; }
+
+# stopped_last UNIT: when the slow one had
+stopped_last() {
+	state gmem-units-slow inactive &&
+		[ "$(when "$1" ActiveExit)" -ge "$(when gmem-units-slow InactiveEnter)" ]
+}
+
+# started_first UNIT: before the network was up, or nearly so: it was not waited for
+started_first() {
+	becomes gmem-units-net active
+	[ "$(when "$1" InactiveExit)" -lt "$(when gmem-units-net ActiveEnter)" ]
+}
+
 trap 'if [ $? != 0 ] || failed; then ended fail; fi' EXIT
 
 if [ "$1" = down ]; then
 	[ -e /tmp/expected ] || exit 0
 	words=$(cat /tmp/expected)
+	if [ "$CASE" = order ]; then
+		check "it has stopped last" stopped_last $vm
+		check "and so has another one" stopped_last gmem-vm@vm2
+		check "how many are saved is said" grep "^gmem-vm: vm[0-2]: 3 of 3 saved, [0-9]*\.[0-9] s" /tmp/said
+	fi
 	check "the guest: ${words%%;*}" vm_is "${words%%;*}"
 	[ "$words" = "${words#*;}" ] || {
 		check "for a reason" grep "^gmem-vm: .*${words#*;}" /tmp/said
@@ -177,6 +207,7 @@ restart-1)
 	check "has it stopped" becomes $vm inactive
 	check "saved" vm_is saved
 	check "and back" systemctl isolate multi-user.target
+	check "nobody waits for it" becomes $vm active
 	check "it goes on" runs_on
 	check "gmemfs is unmounted" systemctl stop gmem.mount
 	check "its VM is saved before that" state $vm inactive
@@ -191,6 +222,39 @@ tenant-1)
 	becomes gmem-kexec active
 	require "an image" load_stage
 	goes "saved" systemctl kexec
+	;;
+order-1)
+	require "the guests run" runs_on
+	becomes gmem-kexec active
+	becomes gmem-vm@vm1 active
+	becomes gmem-vm@vm2 active
+	# Two QEMUs that do not answer
+	others="$(cat "$GMEM_RUN/vm1.pid") $(cat "$GMEM_RUN/vm2.pid")"
+	# shellcheck disable=SC2086	# numbers
+	kill -STOP $others
+	systemctl --no-block stop gmem-vm@vm1 gmem-vm@vm2
+	check "two are about to be saved" becomes gmem-vm@vm1 deactivating
+	until [ -e "$GMEM_RUN/.slot-1" ]; do sleep 0.1; done
+	systemctl --no-block stop $vm
+	check "a third one is not yet" becomes $vm deactivating
+	check "and runs on" ticks_more vm0 50
+	check "with nothing saved" vm_is running
+	# shellcheck disable=SC2086
+	kill -CONT $others
+	check "then all of them" becomes $vm inactive
+	check "are saved" becomes gmem-vm@vm1 inactive
+	check "they start" systemctl start $vm gmem-vm@vm1 gmem-vm@vm2
+	check "it goes on" runs_on
+	require "an image" load_stage
+	goes "saved" systemctl kexec
+	;;
+order-2)
+	require "the guest goes on" runs_on
+	check "it was first" started_first $vm
+	check "and so was another one" started_first gmem-vm@vm1
+	becomes gmem-kexec active
+	refused_kexec "no-image" to_kexec
+	failed || ended pass
 	;;
 debian-13-1)
 	require "the guest runs, or goes on" runs_on

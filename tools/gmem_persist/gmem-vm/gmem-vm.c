@@ -146,15 +146,14 @@ static bool make_folders(const char *path)
  */
 int prepare(struct vm *vm, bool wait)
 {
-	char *folder = text("%s", vm->memory), *run = text("%s", vm->lock);
+	char *folder = text("%s", vm->memory);
 	int status = STATUS_FAILED;
 
 	*strrchr(folder, '/') = '\0';
-	*strrchr(run, '/') = '\0';
 	if (!memory_on_gmemfs(folder)) {
 		complain(vm, "%s is not on gmemfs", folder);
-	} else if (!make_folders(run)) {
-		complain(vm, "cannot make %s: %m", run);
+	} else if (!make_folders(vm->run)) {
+		complain(vm, "cannot make %s: %m", vm->run);
 	} else {
 		vm->lock_fd = open(vm->lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 		if (vm->lock_fd >= 0 && !lock(vm, wait))
@@ -165,7 +164,6 @@ int prepare(struct vm *vm, bool wait)
 			complain(vm, "cannot lock %s: %m", vm->lock);
 	}
 	free(folder);
-	free(run);
 	return status;
 }
 
@@ -229,15 +227,17 @@ static int shutdown_guest(struct vm *vm)
 	return with_running(vm, shutdown_running);
 }
 
-static bool stop_running(struct vm *vm, struct scene *scene)
+static bool stop_running(struct vm *vm, struct scene *scene, int64_t since)
 {
 	char line[HANDOVER_MAX];
 
 	if (host_memory_ends(vm->conf.patience, line)) {
 		say(vm, "memory does not survive this, so the guest is shut down: %s", line);
 	} else {
-		if (save_running(vm, scene))
+		if (save_running(vm, scene)) {
+			crowd_report(vm, since);
 			return true;
+		}
 		complain(vm, "the guest is shut down instead");
 	}
 	return shutdown_running(vm, scene);
@@ -251,12 +251,16 @@ static bool stop_running(struct vm *vm, struct scene *scene)
  */
 int stop_locked(struct vm *vm)
 {
+	const int64_t since = now_ms();
 	int status = STATUS_OK;
 	struct scene scene;
 
+	/* It runs on meanwhile. */
+	if (qemu_pid(vm))
+		crowd_wait(vm->run, vm->conf.patience);
 	settle(vm, &scene);
 	if (scene.there == THERE_RUNNING) {
-		status = stop_running(vm, &scene) ? STATUS_OK : STATUS_FAILED;
+		status = stop_running(vm, &scene, since) ? STATUS_OK : STATUS_FAILED;
 	} else if (scene.there == THERE_UNCLEAR) {
 		complain(vm, "%s", scene.why.text);
 		status = STATUS_FAILED;
@@ -412,6 +416,7 @@ static bool configure(struct vm *vm)
 	vm->socket = text("%s/%s.qmp", run, vm->name);
 	vm->pidfile = text("%s/%s.pid", run, vm->name);
 	vm->lock = text("%s/%s.lock", run, vm->name);
+	vm->run = run;
 	if (access(path, R_OK))
 		complain(vm, "no %s", path);
 	else if (conf_read(path, &vm->conf, &why))

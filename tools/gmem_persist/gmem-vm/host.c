@@ -21,6 +21,8 @@
 #define HANDOVER	POOL "handover"
 /* So long may "systemctl" take to tell its jobs. */
 #define SYSTEMCTL_SECONDS	10
+/* So long may a host that boots take to have KVM. */
+#define KVM_SECONDS		10
 
 /**
  * host_handover - would a kexec now hand over all memory
@@ -79,6 +81,25 @@ bool host_can_hand_over(int patience, char line[HANDOVER_MAX])
 		nanosleep(&moment, NULL);
 	}
 	return true;
+}
+
+/**
+ * host_wait_for_kvm - wait until KVM is there, and the caller's, or a signal has come
+ *
+ * Of all that a host starts guests are the first, and nobody else waits for its modules. If it
+ * does not come, QEMU says why.
+ */
+void host_wait_for_kvm(void)
+{
+	const struct timespec moment = { .tv_nsec = 20 * 1000 * 1000 };
+	const int64_t deadline = now_ms() + KVM_SECONDS * 1000;
+	int fd;
+
+	while ((fd = open("/dev/kvm", O_RDWR | O_CLOEXEC)) < 0 && !interrupted &&
+	       now_ms() < deadline)
+		nanosleep(&moment, NULL);
+	if (fd >= 0)
+		close(fd);
 }
 
 /* As somebody who may ask systemd has written it down, for a tenant's unit. False: nobody has. */

@@ -336,6 +336,8 @@ int start(struct vm *vm)
 	status = prepare(vm, false);
 	if (status)
 		return status;
+	host_wait_for_kvm();
+	crowd_wait(vm->run, vm->conf.patience);
 	settle(vm, &scene);
 	status = start_what_is_there(vm, &scene);
 	scene_close(&scene);

@@ -35,6 +35,7 @@ enum status {
  * @socket: path of QEMU's QMP socket
  * @pidfile: path of QEMU's pidfile, which QEMU has locked for as long as it lives
  * @lock: path of the lock
+ * @run: the folder of the three
  * @lock_fd: the lock, once it is held
  */
 struct vm {
@@ -50,6 +51,7 @@ struct vm {
 	char *socket;
 	char *pidfile;
 	char *lock;
+	const char *run;
 	int lock_fd;
 };
 
@@ -184,12 +186,17 @@ bool file_remove_mark(const struct vm *vm, struct why *why);
 bool file_use_up(const struct vm *vm, struct why *why);
 void file_remove_room(const struct vm *vm);
 
+/* crowd.c: other VMs */
+void crowd_wait(const char *run, int patience);
+void crowd_report(const struct vm *vm, int64_t since);
+
 /* host.c */
 #define HANDOVER_MAX	512
 
 bool host_handover(char line[HANDOVER_MAX]);
 bool host_can_hand_over(int patience, char line[HANDOVER_MAX]);
 unsigned long long host_number(const char *name);
+void host_wait_for_kvm(void);
 bool host_memory_ends(int patience, char line[HANDOVER_MAX]);
 
 /**
