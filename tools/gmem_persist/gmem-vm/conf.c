@@ -19,7 +19,11 @@
 static const char script[] =
 "QEMU=qemu-system-x86_64 MACHINE=q35 CPU=host GRANULE=2M MEMORY='' QEMU_ARGS='' PATIENCE=60\n"
 ". \"$1\" >&2 || exit 2\n"
-"eval \"set -- $(printf %s \"$QEMU_ARGS\" | tr '\\n' ' ')\" || exit 2\n"
+"line='\n'\n"
+"while case $QEMU_ARGS in *\"$line\"*) ;; *) false ;; esac; do\n"
+"	QEMU_ARGS=\"${QEMU_ARGS%%\"$line\"*} ${QEMU_ARGS#*\"$line\"}\"\n"
+"done\n"
+"eval \"set -- $QEMU_ARGS\" || exit 2\n"
 "printf '%s\\0' \"$QEMU\" \"$MACHINE\" \"$CPU\" \"$GRANULE\" \"$MEMORY\" \"$PATIENCE\" $# \"$@\" end\n";
 
 /* The next string of the answer; NULL if there is none that is whole */

@@ -255,9 +255,11 @@ int stop_locked(struct vm *vm)
 	int status = STATUS_OK;
 	struct scene scene;
 
+	/* What was saved of it need not be read for that. */
+	if (!qemu_pid(vm))
+		return STATUS_OK;
 	/* It runs on meanwhile. */
-	if (qemu_pid(vm))
-		crowd_wait(vm->run, vm->conf.patience);
+	crowd_wait(vm->run, vm->conf.patience);
 	settle(vm, &scene);
 	if (scene.there == THERE_RUNNING) {
 		status = stop_running(vm, &scene, since) ? STATUS_OK : STATUS_FAILED;

@@ -139,18 +139,15 @@ bool guest_call_off(struct qmp *qmp, bool cont)
 /**
  * guest_pause_again - let it be saved once more
  * @qmp: the session
+ * @status: how it is
  *
  * QEMU takes no guest that an earlier migration has stopped, as when a paused one was saved and
  * that was called off. It has to run for a moment.
  *
  * Return: false, and a reason in the session.
  */
-bool guest_pause_again(struct qmp *qmp)
+bool guest_pause_again(struct qmp *qmp, const char *status)
 {
-	char status[32];
-
-	if (!guest_status(qmp, status))
-		return false;
 	return strcmp(status, "postmigrate") || (guest_cont(qmp) && qmp_do(qmp, "stop", NULL));
 }
 

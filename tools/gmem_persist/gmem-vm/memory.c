@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/gmem_persist.h>
 #include <linux/magic.h>
 #include <stdio.h>
@@ -11,10 +12,10 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "parse.h"
 #include "vm.h"
 
 #define GMEMFS_MAGIC	0x474d4550
@@ -81,6 +82,41 @@ static bool identity(const char *path, char uuid[37], char token[33])
 	sprintf(uuid, "%.8s-%.4s-%.4s-%.4s-%.12s", all, all + 8, all + 12, all + 16, all + 20);
 	hex(token, view.token, GMEM_PERSIST_TOKEN_SIZE);
 	return true;
+}
+
+/* A file that a process has mapped so that others see what it writes, by its path when it was opened */
+struct mapping {
+	uint64_t size;
+	dev_t dev;
+	uint64_t ino;
+	char path[4096];
+};
+
+/*
+ * The first such file at or above an address, which goes on. The kernel is asked for these alone,
+ * since QEMU maps hundreds of others. 0, 1 if there is none, or -1 and errno.
+ */
+static int next_mapping(int maps, uint64_t *address, struct mapping *mapping)
+{
+	struct procmap_query query = {
+		.size = sizeof(query),
+		.query_flags = PROCMAP_QUERY_COVERING_OR_NEXT_VMA | PROCMAP_QUERY_FILE_BACKED_VMA |
+			       PROCMAP_QUERY_VMA_SHARED,
+		.vma_name_addr = (uintptr_t)mapping->path,
+	};
+
+	do {
+		query.query_addr = *address;
+		query.vma_name_size = sizeof(mapping->path);
+		if (ioctl(maps, PROCMAP_QUERY, &query))
+			return errno == ENOENT ? 1 : -1;
+		*address = query.vma_end;
+		/* Others are the kernel's own: anon_inode:kvm-vcpu:0 */
+	} while (!query.vma_name_size || mapping->path[0] != '/');
+	mapping->size = query.vma_end - query.vma_start;
+	mapping->dev = makedev(query.dev_major, query.dev_minor);
+	mapping->ino = query.inode;
+	return 0;
 }
 
 /* What memory_parts() is at */
@@ -150,10 +186,10 @@ bool memory_parts(const struct vm *vm, pid_t pid, struct note *note, uint64_t *s
 	struct search search = { .note = note, .why = why };
 	struct mapping mapping;
 	struct stat status;
-	char path[64], *line = NULL;
-	size_t size = 0;
+	uint64_t address = 0;
 	bool good = true;
-	FILE *maps;
+	char path[64];
+	int maps, end;
 
 	if (stat(vm->memory, &status)) {
 		WHY(why, "%s: %m", vm->memory);
@@ -163,16 +199,18 @@ bool memory_parts(const struct vm *vm, pid_t pid, struct note *note, uint64_t *s
 	search.gmemfs = status.st_dev;
 	search.main = status.st_ino;
 	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
-	maps = fopen(path, "re");
-	if (!maps) {
-		WHY(why, "%s: %m", path);
-		return false;
-	}
-	while (good && getline(&line, &size, maps) > 0)
-		if (parse_mapping(line, &mapping))
+	maps = open(path, O_RDONLY | O_CLOEXEC);
+	do {
+		end = maps < 0 ? -1 : next_mapping(maps, &address, &mapping);
+		if (!end)
 			good = add_mapping(&search, &mapping);
-	free(line);
-	fclose(maps);
+	} while (good && !end);
+	if (end < 0)
+		WHY(why, "%s: %m", path);
+	if (maps >= 0)
+		close(maps);
+	if (end < 0)
+		return false;
 	*shared = search.shared;
 	if (good && !search.found_main) {
 		WHY(why, "QEMU's memory is not %s", vm->memory);

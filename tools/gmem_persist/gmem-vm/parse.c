@@ -1,39 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What others say in lines: the kernel of mappings, QEMU of its memory, systemd of its jobs.
+ * What others say in lines: QEMU of its memory, systemd of its jobs.
  */
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sysmacros.h>
 
 #include "parse.h"
-
-/**
- * parse_mapping - read a line of /proc/PID/maps
- * @line: the line
- * @mapping: is set
- *
- * Return: false: it is not of a file that others can map, too.
- */
-bool parse_mapping(const char *line, struct mapping *mapping)
-{
-	unsigned int major, minor;
-	uint64_t start, end;
-	char permissions[5];
-	int at = 0;
-
-	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %*x %x:%x %" SCNu64 " %n", &start, &end,
-		   permissions, &major, &minor, &mapping->ino, &at) < 6 || !at ||
-	    permissions[3] != 's' || line[at] != '/')
-		return false;
-	mapping->size = end - start;
-	mapping->dev = makedev(major, minor);
-	snprintf(mapping->path, sizeof(mapping->path), "%s", line + at);
-	mapping->path[strcspn(mapping->path, "\n")] = '\0';
-	return true;
-}
 
 /**
  * parse_blocks - the bytes in use of all of QEMU's blocks of memory

@@ -126,11 +126,11 @@ static bool migrate(struct vm *vm, struct qmp *qmp, struct stream *stream, struc
 }
 
 /* What can be said of it while it runs, and room */
-static bool get_ready(struct vm *vm, struct scene *scene, struct note *note, struct why *why)
+static bool get_ready(struct vm *vm, struct scene *scene, struct note *note, char status[32],
+		      struct why *why)
 {
 	struct qmp *qmp = &scene->qmp;
 	uint64_t shared, bytes;
-	char status[32];
 
 	snprintf(note->name, sizeof(note->name), "%s", vm->name);
 	snprintf(note->qemu, sizeof(note->qemu), "%s", qmp->version);
@@ -195,10 +195,11 @@ bool save_running(struct vm *vm, struct scene *scene)
 	struct note note = { 0 };
 	struct why why = { "" };
 	bool saved = false;
+	char status[32];
 
-	if (!get_ready(vm, scene, &note, &why) || !file_announce(vm, &note, &why)) {
+	if (!get_ready(vm, scene, &note, status, &why) || !file_announce(vm, &note, &why)) {
 		complain(vm, "%s", why.text);
-	} else if (!guest_pause_again(qmp) || !guest_restart_mode(qmp, true) ||
+	} else if (!guest_pause_again(qmp, status) || !guest_restart_mode(qmp, true) ||
 		   !save_to_room(vm, scene, &note, &why)) {
 		complain(vm, "%s", why.text[0] ? why.text : qmp->why.text);
 		if (!guest_call_off(qmp, !note.paused))
@@ -224,7 +225,8 @@ bool check_running(struct vm *vm, struct scene *scene)
 {
 	struct note note = { 0 };
 	struct why why = { "" };
-	bool ready = get_ready(vm, scene, &note, &why);
+	char status[32];
+	bool ready = get_ready(vm, scene, &note, status, &why);
 
 	if (!ready)
 		complain(vm, "it could not be saved now: %s", why.text);

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -358,20 +357,6 @@ static void note_limits(void)
  * What others say
  */
 
-static void parse_maps(void)
-{
-	struct mapping mapping;
-
-	CHECK(parse_mapping("7f0-8f0 rw-s 00000000 00:2a 17                  /gmem/a b (x)\n", &mapping));
-	CHECK(mapping.size == 0x100 && mapping.dev == makedev(0, 0x2a) && mapping.ino == 17);
-	CHECK(!strcmp(mapping.path, "/gmem/a b (x)"));
-	CHECK(!parse_mapping("7f0-8f0 rw-p 00000000 00:2a 17   /gmem/a\n", &mapping));
-	CHECK(!parse_mapping("7f0-8f0 rw-s 00000000 00:0d 17   anon_inode:kvm-vcpu:0\n", &mapping));
-	CHECK(!parse_mapping("7f0-8f0 rw-s 00000000 00:00 0\x20\n", &mapping));
-	CHECK(!parse_mapping("7f0-8f0 rw-s 00000000 00:00", &mapping));
-	CHECK(!parse_mapping("", &mapping) && !parse_mapping("\n", &mapping));
-}
-
 /* As QEMU 8.2 to 11 write it */
 static void parse_ram(void)
 {
@@ -434,7 +419,7 @@ static const struct {
 	TEST(conf_good), TEST(conf_half), TEST(conf_values), TEST(conf_sizes), TEST(conf_shell),
 	TEST(conf_paths), TEST(conf_discarding), TEST(conf_names), TEST(cpu_text), TEST(cpu_bad_text), TEST(cpu_compare),
 	TEST(cpu_all_names), TEST(note_round), TEST(note_damage), TEST(note_before),
-	TEST(note_limits), TEST(parse_maps), TEST(parse_ram), TEST(parse_jobs),
+	TEST(note_limits), TEST(parse_ram), TEST(parse_jobs),
 	TEST(qmp_event),
 };
 

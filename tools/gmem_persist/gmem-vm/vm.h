@@ -140,7 +140,7 @@ bool guest_restart_mode(struct qmp *qmp, bool on);
 bool guest_in_restart_mode(struct qmp *qmp, bool *on);
 bool guest_migration_state(struct qmp *qmp, char status[32], struct why *why);
 bool guest_call_off(struct qmp *qmp, bool cont);
-bool guest_pause_again(struct qmp *qmp);
+bool guest_pause_again(struct qmp *qmp, const char *status);
 bool guest_memory(struct qmp *qmp, char memory[NOTE_WORD]);
 bool guest_machine(struct qmp *qmp, char machine[NOTE_WORD]);
 bool guest_keeps_files(struct qmp *qmp);
