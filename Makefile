@@ -12,7 +12,7 @@ FLAVOUR ?= release
 # The same, or kcsan, for: stress
 STRESS_FLAVOUR := $(if $(filter command line,$(origin FLAVOUR)),$(FLAVOUR),debug)
 
-export LINUX_TARBALL LINUX_SRC POOL FAULT VMM QUICK LOAD BEFORE
+export LINUX_TARBALL LINUX_SRC POOL FAULT VMM QUICK LOAD BEFORE CONFIG
 # No folders of compiled scripts beside the scripts
 export PYTHONDONTWRITEBYTECODE = 1
 
@@ -20,7 +20,7 @@ export PYTHONDONTWRITEBYTECODE = 1
 .NOTPARALLEL:
 
 .PHONY: again bench-restart help deps linux config build unit frag fuzz mutants selftests initramfs demo test test-vm \
-	stress sweep boots bench-pool bench-kvm bench-io bench-scale check shell series clean distclean
+	stress sweep boots bench-pool bench-kvm bench-io bench-scale check shell series deb deb-config clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -116,6 +116,13 @@ shell: build ## a prompt in the booted host kernel, with the tools in it
 series: linux ## build/series/: the patches for git am, in series (BUILD=1: compile each step, TEST=1: test it, STEPS=first-last; BASE=folder: try another tree)
 	@$(if $(TEST),$(MAKE) build FLAVOUR=release)
 	@BUILD=$(BUILD) TEST=$(TEST) STEPS=$(STEPS) BASE=$(BASE) scripts/series
+
+deb: linux ## Debian packages of the kernel, configured as the host's own (CONFIG=file: as that; hours with a full one)
+	@scripts/deps deb
+	@scripts/deb
+
+deb-config: linux ## only its configuration, and what is changed for the pool
+	@scripts/deb config
 
 clean: ## forget what was built, keep downloads and the source tree's package
 	@scripts/clean
