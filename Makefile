@@ -20,7 +20,7 @@ export PYTHONDONTWRITEBYTECODE = 1
 .NOTPARALLEL:
 
 .PHONY: again bench-restart help deps linux config build unit frag fuzz mutants selftests initramfs demo test test-vm \
-	stress sweep boots bench-pool bench-kvm bench-io bench-scale check shell series deb deb-config clean distclean
+	stress sweep soak boots bench-pool bench-kvm bench-io bench-scale check shell series deb deb-config clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -102,6 +102,9 @@ stress: ## many VMMs at once, at random (TIME=seconds, 1800; FLAVOUR=debug, rele
 sweep: ## a kexec after each failing allocation of a boot, one after the other: takes hours
 	@$(MAKE) build FLAVOUR=debug
 	@scripts/run-vm --flavour debug --test no-memory-every --echo
+
+soak: build ## new kernels for a host N times in a row (20), while two guests go on: build/results/soak.json
+	@scripts/soak $(N)
 
 boots: build ## boot with a pool of 1 TiB N times (20): build/results/boots.json
 	@scripts/boots $(N)
