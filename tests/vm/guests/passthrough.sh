@@ -4,6 +4,7 @@
 # vm: mem=6G virtual=1 smp=1 timeout=900 append="gmem_persist=1G,zeroed kho=on intel_iommu=on iommufd.allow_unsafe_interrupts=1" disk="guest" scratch=64 flavours="release"
 # vm: qemu="-machine q35 -device intel-iommu -device edu -drive if=none,id=nvme,format=raw,file.driver=null-co,file.size=256M,file.read-zeroes=on,snapshot=on -device nvme,drive=nvme,serial=nvme"
 # vm iommufd:
+# vm group:
 #
 # Two devices of the host belong to a Linux guest in memory of the pool, by stock QEMU, while the
 # guest runs: an NVMe disk, by which all of its working set goes and comes back, and an edu. They
@@ -11,6 +12,7 @@
 # A virtio disk with cache=none stays.
 #
 # iommufd:  -object iommufd, which the distribution's QEMU tells addresses
+# group:    a VFIO group and container; the latter is iommufd's
 . /tests/lib/test.sh
 . /tests/lib/pool.sh
 . /tests/lib/guest.sh
@@ -20,6 +22,7 @@
 # plug ID ADDRESS: give the guest that device of the host's
 plug() {
 	local more=",\"iommufd\":\"iommufd-$1\""
+	[ "$CASE" != group ] || more=
 	qmp "{\"execute\":\"device_add\",\"arguments\":{\"driver\":\"vfio-pci\",\"id\":\"$1\",
 		\"host\":\"$2\",\"bus\":\"for-$1\"$more}}"
 }
@@ -60,6 +63,7 @@ require "there is an IOMMU in front of them" \
 	[ -e "/sys/bus/pci/devices/$edu/iommu_group" -a -e "/sys/bus/pci/devices/$nvme/iommu_group" ]
 require "vfio-pci drives edu" bind "$edu"
 require "and the disk, in place of the host's driver" bind "$nvme"
+[ "$CASE" != group ] || ln -sf /dev/iommu /dev/vfio/vfio
 
 qemu_guest vm0 256M 64
 cat >> "$GMEM_CONF/vm0.conf" <<EOF
@@ -69,7 +73,7 @@ QEMU_ARGS="\$QEMU_ARGS -qmp unix:/tmp/vm0.qmp,server=on,wait=off
 EOF
 # QEMU 10.0 cannot save a guest any more that has had two devices of one iommufd: it registers the
 # same notifier for both, and calls one that is gone.
-cat >> "$GMEM_CONF/vm0.conf" <<EOF
+[ "$CASE" = group ] || cat >> "$GMEM_CONF/vm0.conf" <<EOF
 QEMU_ARGS="\$QEMU_ARGS -object iommufd,id=iommufd-nvme -object iommufd,id=iommufd-edu"
 EOF
 console vm0
