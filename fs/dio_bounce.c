@@ -27,7 +27,8 @@
  * A write of more than a piece, or of more than %DIO_BOUNCE_ASYNC at the end of a file that is
  * open with O_APPEND, is none as a whole to others who write there.
  *
- * The pages are accounted to the caller's memory cgroup. Their alignment is better than that
+ * The pages are accounted to the caller's memory cgroup, but for that of a synchronous transfer of
+ * a page or less, which is taken from a place where the last one has left it. Their alignment is better than that
  * of any buffer, so what fails with ordinary memory for the sake of that alone works here.
  */
 #include <linux/bvec.h>
@@ -54,6 +55,20 @@
 #define DIO_BOUNCE_HOLDS	4
 
 /**
+ * struct dio_bounce_pages - the pages that take the place of a buffer
+ * @size: of all, in bytes
+ * @nr_vecs: how many chunks of pages there are
+ * @vec: the chunks
+ * @one: the only one, of which @vec is the address then
+ */
+struct dio_bounce_pages {
+	size_t size;
+	unsigned int nr_vecs;
+	struct bio_vec *vec;
+	struct bio_vec one;
+};
+
+/**
  * struct dio_bounce_dest - where a part of what is read goes to
  * @hold: whose memory
  * @offset: where in there, in bytes
@@ -66,7 +81,7 @@ struct dio_bounce_dest {
 };
 
 /**
- * struct dio_bounce - a transfer, or a piece of one
+ * struct dio_bounce - an asynchronous transfer
  * @iocb: what the file system sees
  * @orig: whose transfer it is
  * @ref: who uses it, as long as it is queued
@@ -76,9 +91,7 @@ struct dio_bounce_dest {
  * @nr_holds: how many of these there are
  * @dest: the parts of the buffer, in their order
  * @nr_dests: how many there are
- * @size: of all pages, in bytes
- * @nr_vecs: how many chunks of pages there are
- * @vec: the chunks
+ * @pages: what the file system reads into, or writes
  */
 struct dio_bounce {
 	struct kiocb iocb;
@@ -90,47 +103,59 @@ struct dio_bounce {
 	unsigned int nr_holds;
 	struct dio_bounce_dest *dest;
 	unsigned int nr_dests;
-	size_t size;
-	unsigned int nr_vecs;
-	struct bio_vec vec[];
+	struct dio_bounce_pages pages;
 };
 
 static struct workqueue_struct *dio_bounce_wq;
 
-/* Also if it has been done */
-static void dio_bounce_release(struct dio_bounce *b)
+/* Of transfers that have ended, for the next one on that CPU */
+static DEFINE_PER_CPU(struct page *, dio_bounce_spare);
+
+/*
+ * A page for a small transfer whose caller waits: there is at most one for each thread, so
+ * that they need not be accounted, nor come from the page allocator each time.
+ */
+static int dio_bounce_take_spare(struct dio_bounce_pages *pages, size_t size)
+{
+	struct page *page = this_cpu_xchg(dio_bounce_spare, NULL);
+
+	if (!page)
+		page = alloc_page(GFP_KERNEL);
+	if (!page)
+		return -ENOMEM;
+	bvec_set_page(&pages->one, page, size, 0);
+	pages->vec = &pages->one;
+	pages->nr_vecs = 1;
+	pages->size = size;
+	return 0;
+}
+
+static void dio_bounce_give_spare(struct dio_bounce_pages *pages)
+{
+	struct page *page = pages->one.bv_page;
+
+	/* A network may send it again after the transfer has ended. */
+	if (page_count(page) > 1 || this_cpu_cmpxchg(dio_bounce_spare, NULL, page))
+		put_page(page);
+}
+
+static void dio_bounce_free_pages(struct dio_bounce_pages *pages)
 {
 	unsigned int i;
 
-	for (i = 0; i < b->nr_holds; i++)
-		pageless_release(&b->hold[i]);
+	for (i = 0; i < pages->nr_vecs; i++)
+		folio_put(bvec_folio(&pages->vec[i]));
+	if (pages->vec != &pages->one)
+		kfree(pages->vec);
 }
 
-static void dio_bounce_free(struct dio_bounce *b)
-{
-	unsigned int i;
-
-	dio_bounce_release(b);
-	for (i = 0; i < b->nr_vecs; i++)
-		folio_put(bvec_folio(&b->vec[i]));
-	kfree(b->dest);
-	kfree(b);
-}
-
-/* What is queued is used by two: the file system's end of it, and who began it. */
-static void dio_bounce_put(struct dio_bounce *b)
-{
-	if (refcount_dec_and_test(&b->ref))
-		dio_bounce_free(b);
-}
-
-static int dio_bounce_alloc(struct dio_bounce *b, size_t size)
+static int dio_bounce_fill(struct dio_bounce_pages *pages, size_t size)
 {
 	unsigned int order = get_order(DIO_BOUNCE_CHUNK);
 	struct folio *folio;
 
-	while (b->size < size) {
-		const size_t left = size - b->size;
+	while (pages->size < size) {
+		const size_t left = size - pages->size;
 		gfp_t gfp = GFP_KERNEL_ACCOUNT;
 
 		order = min_t(unsigned int, order, get_order(left));
@@ -143,55 +168,54 @@ static int dio_bounce_alloc(struct dio_bounce *b, size_t size)
 		}
 		if (!folio)
 			return -ENOMEM;
-		bvec_set_folio(&b->vec[b->nr_vecs], folio, min(left, PAGE_SIZE << order), 0);
-		b->size += b->vec[b->nr_vecs++].bv_len;
+		bvec_set_folio(&pages->vec[pages->nr_vecs], folio,
+			       min(left, PAGE_SIZE << order), 0);
+		pages->size += pages->vec[pages->nr_vecs++].bv_len;
 	}
 	return 0;
 }
 
-static struct dio_bounce *dio_bounce_new(struct kiocb *iocb, size_t size)
+static int dio_bounce_alloc_pages(struct dio_bounce_pages *pages, size_t size)
 {
-	struct dio_bounce *b = kzalloc_flex(*b, vec, DIV_ROUND_UP(size, PAGE_SIZE),
-					    GFP_KERNEL_ACCOUNT);
+	int err;
 
-	if (!b)
-		return NULL;
-	b->orig = iocb;
-	b->iocb = *iocb;
-	b->iocb.ki_complete = NULL;
-	b->iocb.private = NULL;
-	/* Who polls does so for the other iocb, which will be completed from here. */
-	b->iocb.ki_flags &= ~IOCB_HIPRI;
-	if (dio_bounce_alloc(b, size)) {
-		dio_bounce_free(b);
-		return NULL;
-	}
-	return b;
+	pages->size = 0;
+	pages->nr_vecs = 0;
+	pages->vec = &pages->one;
+	if (size > PAGE_SIZE)
+		pages->vec = kmalloc_objs(*pages->vec, DIV_ROUND_UP(size, PAGE_SIZE),
+					  GFP_KERNEL_ACCOUNT);
+	if (!pages->vec)
+		return -ENOMEM;
+	err = dio_bounce_fill(pages, size);
+	if (err)
+		dio_bounce_free_pages(pages);
+	return err;
 }
 
-static int dio_bounce_copy_in(struct dio_bounce *b, struct iov_iter *iter)
+static int dio_bounce_copy_in(struct dio_bounce_pages *pages, struct iov_iter *iter)
 {
 	size_t done = 0;
 	unsigned int i;
 
-	for (i = 0; i < b->nr_vecs; i++)
-		done += copy_folio_from_iter(bvec_folio(&b->vec[i]), 0, b->vec[i].bv_len,
-					     iter);
-	if (done == b->size)
+	for (i = 0; i < pages->nr_vecs; i++)
+		done += copy_from_iter(bvec_virt(&pages->vec[i]), pages->vec[i].bv_len, iter);
+	if (done == pages->size)
 		return 0;
 	iov_iter_revert(iter, done);
 	return -EFAULT;
 }
 
 /* In the context of who wants to have it */
-static int dio_bounce_copy_out(struct dio_bounce *b, size_t size, struct iov_iter *iter)
+static int dio_bounce_copy_out(struct dio_bounce_pages *pages, size_t size,
+			       struct iov_iter *iter)
 {
 	size_t done = 0;
 	unsigned int i;
 
 	for (i = 0; done < size; i++) {
-		const size_t len = min_t(size_t, b->vec[i].bv_len, size - done);
-		const size_t now = copy_folio_to_iter(bvec_folio(&b->vec[i]), 0, len, iter);
+		const size_t len = min_t(size_t, pages->vec[i].bv_len, size - done);
+		const size_t now = copy_to_iter(bvec_virt(&pages->vec[i]), len, iter);
 
 		done += now;
 		if (now < len) {
@@ -202,11 +226,58 @@ static int dio_bounce_copy_out(struct dio_bounce *b, size_t size, struct iov_ite
 	return 0;
 }
 
+static ssize_t dio_bounce_call(struct kiocb *iocb, const struct dio_bounce_pages *pages,
+			       unsigned int direction)
+{
+	const struct file_operations *fop = iocb->ki_filp->f_op;
+	struct iov_iter iter;
+
+	iov_iter_bvec(&iter, direction, pages->vec, pages->nr_vecs, pages->size);
+	if (direction == ITER_SOURCE)
+		return fop->write_iter(iocb, &iter);
+	return fop->read_iter(iocb, &iter);
+}
+
+/* The iocb of a transfer that is done for another one */
+static void dio_bounce_init_iocb(struct kiocb *iocb, const struct kiocb *orig,
+				 void (*complete)(struct kiocb *iocb, long ret))
+{
+	*iocb = *orig;
+	iocb->ki_complete = complete;
+	iocb->private = NULL;
+	/* Who polls does so for the other iocb, which will be completed from here. */
+	iocb->ki_flags &= ~IOCB_HIPRI;
+}
+
+/* Also if it has been done */
+static void dio_bounce_release(struct dio_bounce *b)
+{
+	unsigned int i;
+
+	for (i = 0; i < b->nr_holds; i++)
+		pageless_release(&b->hold[i]);
+}
+
+static void dio_bounce_free(struct dio_bounce *b)
+{
+	dio_bounce_release(b);
+	dio_bounce_free_pages(&b->pages);
+	kfree(b->dest);
+	kfree(b);
+}
+
+/* What is queued is used by two: the file system's end of it, and who began it. */
+static void dio_bounce_put(struct dio_bounce *b)
+{
+	if (refcount_dec_and_test(&b->ref))
+		dio_bounce_free(b);
+}
+
 /* In any process: by the owners of the memory */
 static int dio_bounce_deliver(struct dio_bounce *b, size_t size)
 {
 	const struct dio_bounce_dest *dest = b->dest;
-	struct bio_vec *vec = b->vec;
+	struct bio_vec *vec = b->pages.vec;
 	size_t in_dest = 0, in_vec = 0;
 
 	while (size) {
@@ -230,17 +301,6 @@ static int dio_bounce_deliver(struct dio_bounce *b, size_t size)
 		}
 	}
 	return 0;
-}
-
-static ssize_t dio_bounce_call(struct dio_bounce *b, unsigned int direction)
-{
-	const struct file_operations *fop = b->iocb.ki_filp->f_op;
-	struct iov_iter iter;
-
-	iov_iter_bvec(&iter, direction, b->vec, b->nr_vecs, b->size);
-	if (direction == ITER_SOURCE)
-		return fop->write_iter(&b->iocb, &iter);
-	return fop->read_iter(&b->iocb, &iter);
 }
 
 static void dio_bounce_complete(struct dio_bounce *b)
@@ -295,20 +355,15 @@ static struct vm_area_struct *dio_bounce_next(struct iov_iter *iter, unsigned lo
 	return vma;
 }
 
-/* Is any of the buffer page-less? */
-static bool dio_bounce_needed(const struct kiocb *iocb, const struct iov_iter *iter)
+/* Is any of the buffer page-less? It may be in several mappings. */
+static bool dio_bounce_found_in_any(const struct iov_iter *iter)
 {
-	const struct inode *inode = file_inode(iocb->ki_filp);
 	struct iov_iter i = *iter;
 	struct vm_area_struct *vma;
 	unsigned long addr;
-	size_t size;
 	bool found = false;
+	size_t size;
 
-	/* A pipe means something else by IOCB_DIRECT, and metadata is at iocb->private. */
-	if ((!S_ISREG(inode->i_mode) && !S_ISBLK(inode->i_mode)) ||
-	    iocb->ki_flags & IOCB_HAS_METADATA)
-		return false;
 	mmap_read_lock(current->mm);
 	while (!found && iov_iter_count(&i)) {
 		vma = dio_bounce_next(&i, &addr, &size);
@@ -318,6 +373,33 @@ static bool dio_bounce_needed(const struct kiocb *iocb, const struct iov_iter *i
 	}
 	mmap_read_unlock(current->mm);
 	return found;
+}
+
+/* Nearly always it is in one, whose own lock will do. */
+static bool dio_bounce_found(const struct iov_iter *iter)
+{
+	const unsigned long start = untagged_addr((unsigned long)iter_iov_addr(iter));
+	const size_t size = iov_iter_count(iter);
+	struct vm_area_struct *vma = NULL;
+	bool found, all;
+
+	if (size <= iter_iov_len(iter))
+		vma = lock_vma_under_rcu(current->mm, start);
+	if (!vma)
+		return dio_bounce_found_in_any(iter);
+	found = vma_is_pageless(vma);
+	all = size <= vma->vm_end - start;
+	vma_end_read(vma);
+	return found || (!all && dio_bounce_found_in_any(iter));
+}
+
+static bool dio_bounce_needed(const struct kiocb *iocb, const struct iov_iter *iter)
+{
+	const umode_t mode = file_inode(iocb->ki_filp)->i_mode;
+
+	/* A pipe means something else by IOCB_DIRECT, and metadata is at iocb->private. */
+	return (S_ISREG(mode) || S_ISBLK(mode)) && !(iocb->ki_flags & IOCB_HAS_METADATA) &&
+	       dio_bounce_found(iter);
 }
 
 /* The hold of a mapping: one that is there already, or a new one; NULL: there cannot be one */
@@ -376,26 +458,41 @@ static bool dio_bounce_hold_all(struct dio_bounce *b, const struct iov_iter *ite
 	return all;
 }
 
-/* All at once. If it is queued, it ends in dio_bounce_end_io(). */
+static struct dio_bounce *dio_bounce_new(struct kiocb *iocb, size_t size)
+{
+	struct dio_bounce *b = kzalloc_obj(*b, GFP_KERNEL_ACCOUNT);
+
+	if (!b)
+		return NULL;
+	if (dio_bounce_alloc_pages(&b->pages, size)) {
+		kfree(b);
+		return NULL;
+	}
+	b->orig = iocb;
+	dio_bounce_init_iocb(&b->iocb, iocb, dio_bounce_end_io);
+	return b;
+}
+
+/* If it is queued, it ends in dio_bounce_end_io(). */
 static ssize_t dio_bounce_begin(struct dio_bounce *b, struct iov_iter *iter)
 {
 	const bool write = iov_iter_rw(iter) == ITER_SOURCE;
 	ssize_t ret = 0;
 
 	if (write)
-		ret = dio_bounce_copy_in(b, iter);
+		ret = dio_bounce_copy_in(&b->pages, iter);
 	if (!ret) {
 		/* A file system may look at its iocb when the transfer has ended. */
 		refcount_set(&b->ref, 2);
-		ret = dio_bounce_call(b, iov_iter_rw(iter));
+		ret = dio_bounce_call(&b->iocb, &b->pages, iov_iter_rw(iter));
 		if (ret == -EIOCBQUEUED) {
 			dio_bounce_put(b);
 			return ret;
 		}
 		if (write)
-			iov_iter_revert(iter, b->size - max(ret, 0));
+			iov_iter_revert(iter, b->pages.size - max(ret, 0));
 		else if (ret > 0)
-			ret = dio_bounce_copy_out(b, ret, iter) ?: ret;
+			ret = dio_bounce_copy_out(&b->pages, ret, iter) ?: ret;
 	}
 	if (ret > 0)
 		b->orig->ki_pos = b->iocb.ki_pos;
@@ -403,12 +500,44 @@ static ssize_t dio_bounce_begin(struct dio_bounce *b, struct iov_iter *iter)
 	return ret;
 }
 
+static ssize_t dio_bounce_transfer(struct kiocb *iocb, struct dio_bounce_pages *pages,
+				   struct iov_iter *iter)
+{
+	const loff_t pos = iocb->ki_pos;
+	ssize_t ret;
+
+	if (iov_iter_rw(iter) == ITER_SOURCE) {
+		ret = dio_bounce_copy_in(pages, iter);
+		if (ret)
+			return ret;
+		ret = dio_bounce_call(iocb, pages, ITER_SOURCE);
+		iov_iter_revert(iter, pages->size - max(ret, 0));
+	} else {
+		ret = dio_bounce_call(iocb, pages, ITER_DEST);
+		if (ret > 0)
+			ret = dio_bounce_copy_out(pages, ret, iter) ?: ret;
+	}
+	if (ret <= 0)
+		iocb->ki_pos = pos;
+	return ret;
+}
+
 /* One piece, for which the caller waits */
 static ssize_t dio_bounce_piece(struct kiocb *iocb, struct iov_iter *iter, size_t size)
 {
-	struct dio_bounce *b = dio_bounce_new(iocb, size);
+	const bool small = size <= PAGE_SIZE;
+	struct dio_bounce_pages pages;
+	ssize_t ret = small ? dio_bounce_take_spare(&pages, size) :
+			      dio_bounce_alloc_pages(&pages, size);
 
-	return b ? dio_bounce_begin(b, iter) : -ENOMEM;
+	if (ret)
+		return ret;
+	ret = dio_bounce_transfer(iocb, &pages, iter);
+	if (small)
+		dio_bounce_give_spare(&pages);
+	else
+		dio_bounce_free_pages(&pages);
+	return ret;
 }
 
 /* A write that ends at the limit of a file's size is short; one that began there, a signal. */
@@ -437,26 +566,35 @@ static ssize_t dio_bounce_sync(struct kiocb *iocb, struct iov_iter *iter)
 	return done;
 }
 
-static ssize_t dio_bounce(struct kiocb *iocb, struct iov_iter *iter)
+static ssize_t dio_bounce_async(struct kiocb *iocb, struct iov_iter *iter)
 {
 	const size_t size = iov_iter_count(iter);
 	struct dio_bounce *b;
+	struct kiocb sync;
+	ssize_t ret;
 
-	/* File systems take these from a single segment of user space only. */
-	if (iocb->ki_flags & IOCB_ATOMIC)
-		return -EINVAL;
-	if (is_sync_kiocb(iocb))
-		return dio_bounce_sync(iocb, iter);
 	if (size <= DIO_BOUNCE_ASYNC) {
 		b = dio_bounce_new(iocb, size);
 		if (!b)
 			return -ENOMEM;
-		b->iocb.ki_complete = dio_bounce_end_io;
 		if (iov_iter_rw(iter) == ITER_SOURCE || dio_bounce_hold_all(b, iter))
 			return dio_bounce_begin(b, iter);
 		dio_bounce_free(b);
 	}
-	return iocb->ki_flags & IOCB_NOWAIT ? -EAGAIN : dio_bounce_sync(iocb, iter);
+	if (iocb->ki_flags & IOCB_NOWAIT)
+		return -EAGAIN;
+	dio_bounce_init_iocb(&sync, iocb, NULL);
+	ret = dio_bounce_sync(&sync, iter);
+	iocb->ki_pos = sync.ki_pos;
+	return ret;
+}
+
+static ssize_t dio_bounce(struct kiocb *iocb, struct iov_iter *iter)
+{
+	/* File systems take these from a single segment of user space only. */
+	if (iocb->ki_flags & IOCB_ATOMIC)
+		return -EINVAL;
+	return is_sync_kiocb(iocb) ? dio_bounce_sync(iocb, iter) : dio_bounce_async(iocb, iter);
 }
 
 /**
