@@ -37,8 +37,12 @@ as() {
 	exec gmem-file "$fs/file" "$@"
 }
 
-# waits PID: it waits for a lock
-waits() { grep -q '^State:.D' "/proc/$1/status"; }
+# waits PID: it waits for a lock, and not just for a moment
+waits() {
+	for _ in $(seq 50); do
+		grep -q '^State:.D' "/proc/$1/status" || return 1
+	done
+}
 
 # held: somebody is held at the point
 held() { grep -q '^held: charge-locked ' $stop; }
@@ -46,7 +50,10 @@ held() { grep -q '^held: charge-locked ' $stop; }
 # shrink_in_between: while b takes over what a pays for, a makes it less
 shrink_in_between() {
 	local taker shrinker
-	check "a has 6 MiB of data" sh -c "echo 0 > $cg/a/cgroup.procs && gmem-file $fs/file rw truncate=6"
+	rm "$fs/file"
+	# At once, so that it is one charge, of which a part goes
+	check "a has room for 6 MiB of data" \
+		sh -c "echo 0 > $cg/a/cgroup.procs && gmem-file $fs/file create reserve=6"
 	echo "charge-locked hold" > $stop
 	as b rw > /tmp/taker &
 	taker=$!
