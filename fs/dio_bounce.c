@@ -28,8 +28,9 @@
  * open with O_APPEND, is none as a whole to others who write there.
  *
  * The pages are accounted to the caller's memory cgroup, but for that of a synchronous transfer of
- * a page or less, which is taken from a place where the last one has left it. Their alignment is better than that
- * of any buffer, so what fails with ordinary memory for the sake of that alone works here.
+ * a page or less, which is taken from a place where the last one has left it. Their alignment is
+ * better than that of any buffer, so what fails with ordinary memory for the sake of that alone
+ * works here.
  */
 #include <linux/bvec.h>
 #include <linux/dio_bounce.h>

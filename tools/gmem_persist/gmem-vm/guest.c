@@ -289,8 +289,9 @@ bool guest_has_no_assigned(struct qmp *qmp)
 	none = add_assigned(qmp, "/machine/peripheral", &list) &&
 	       add_assigned(qmp, "/machine/peripheral-anon", &list);
 	if (none && *list) {
-		WHY(&qmp->why, "devices of the host's cannot be saved: unplug them first (device_del), "
-		    "and plug them again when the guest goes on: %s", list);
+		WHY(&qmp->why,
+		    "devices of the host's cannot be saved: unplug them first (device_del), and plug them again when the guest goes on: %s",
+		    list);
 		none = false;
 	}
 	free(list);
