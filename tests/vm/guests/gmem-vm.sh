@@ -293,6 +293,14 @@ refuse)
 	wait $two; two=$?
 	check "of two who save it, one does ($one, $two)" test $((one + two)) = 1
 	check "it is saved" is_saved
+	mv /dev/kvm /dev/kvm.later
+	gmem-vm start vm > /tmp/one 2>&1 & one=$!
+	sleep 1
+	check "on a host that has no KVM yet it waits" test "$(processes gmem-vm) $(processes "qemu-system-*")" = "1 0"
+	mv /dev/kvm.later /dev/kvm
+	check "and goes on when there is" wait $one
+	check "as if nothing had been" runs
+	require "saved again" run 0 save vm
 	gmem-vm start vm > /tmp/one 2>&1 & one=$!
 	gmem-vm start vm > /tmp/two 2>&1 & two=$!
 	wait $one; one=$?
