@@ -15,6 +15,9 @@
  *   large           transfers of more than what is bounced at a time
  *   errors          bad addresses, memory that may not be written to, the end of the file,
  *                   buffers that are registered
+ *   append          two processes append 4 MiB at a time to TARGET, a file: none of that is torn
+ *   atomic          a write that must not be torn (RWF_ATOMIC) is refused; prints what becomes
+ *                   of it with ordinary memory
  *   unmapped        memory that is mapped no more when a read ends
  *   eio             TARGET gives EIO for each write
  *   stream          read from TARGET into the pool without an end
@@ -25,6 +28,7 @@
  * Exit status: 0; 1 if something is not as it should be, which is said; 2 for a usage error.
  */
 #define _GNU_SOURCE
+#include <cpuid.h>
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -38,6 +42,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -45,6 +50,8 @@
 #define MIB		(1024 * KIB)
 #define AREA		(16 * MIB)
 #define SECTOR		512UL
+/* In leaf 7 of CPUID */
+#define bit_ERMS	(1U << 9)
 /* Of random vectors: where segments begin, and what is filled */
 #define USED		(4 * MIB)
 #define FILLED		(USED + 2 * MIB)
@@ -410,6 +417,54 @@ static int try_unmapped(void)
 	return bad;
 }
 
+/* Each of two fills blocks with a byte of his own. */
+static int try_append(const char *path)
+{
+	const int fd = open(path, O_RDWR | O_APPEND | O_DIRECT);
+	const off_t start = lseek(target, 0, SEEK_END);
+	const size_t size = 4 * MIB;
+	int bad = 0, status;
+
+	for (int i = 0; i < 2; i++) {
+		if (fork())
+			continue;
+		memset(pool + i * size, 'a' + i, size);
+		for (int n = 0; n < 4; n++)
+			if (write(fd, pool + i * size, size) != (ssize_t)size)
+				err(1, "append");
+		exit(0);
+	}
+	while (wait(&status) > 0)
+		bad += !!status;
+	for (int n = 0; n < 8; n++) {
+		if (pread(target, oracle, size, start + n * size) != (ssize_t)size)
+			err(1, "pread");
+		if (memcmp(oracle, oracle + 1, size - 1))
+			bad += expect("4 MiB that were appended", SYNC, 0, n);
+	}
+	if (lseek(target, 0, SEEK_END) != start + 8 * (off_t)size || ftruncate(target, start))
+		bad += expect("the size", SYNC, lseek(target, 0, SEEK_END), start);
+	close(fd);
+	return bad;
+}
+
+static long write_atomic(char *from)
+{
+	struct iovec iov = { from, 4096 };
+	const long r = pwritev2(target, &iov, 1, 0, RWF_ATOMIC);
+
+	return r < 0 ? -errno : r;
+}
+
+static int try_atomic(void)
+{
+	const long ordinary = write_atomic(plain);
+
+	printf("atomic=%ld\n", ordinary);
+	return expect("a write that must not be torn", SYNC, write_atomic(pool),
+		      ordinary < 0 ? ordinary : -EINVAL);
+}
+
 static int eio(void)
 {
 	struct iovec iov = { pool, 8192 };
@@ -464,14 +519,20 @@ static uint64_t cost_of(char *at, bool write, size_t size)
 	return least;
 }
 
-/* As the kernel does it, on a CPU whose "rep movsb" is fast */
+/* As the kernel does it on this CPU: by bytes where "rep movsb" is fast (ERMS), or by words */
 static uint64_t cost_of_copy(void)
 {
-	const uint64_t start = now_ns();
+	unsigned int a, b = 0, c, d;
 	char *to = oracle, *from = plain;
-	size_t size = MIB;
+	size_t size = MIB, words = MIB / 8;
+	uint64_t start;
 
-	asm volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(size) : : "memory");
+	__get_cpuid_count(7, 0, &a, &b, &c, &d);
+	start = now_ns();
+	if (b & bit_ERMS)
+		asm volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(size) : : "memory");
+	else
+		asm volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(words) : : "memory");
 	return now_ns() - start;
 }
 
@@ -481,6 +542,9 @@ static int cost(void)
 		{ "1m", MIB }, { "4k", 4096 }
 	};
 
+	/* The same wherever it lies, and what costs ordinary memory least */
+	if (madvise(plain, AREA, MADV_HUGEPAGE) || madvise(oracle, AREA, MADV_HUGEPAGE))
+		err(1, "MADV_HUGEPAGE");
 	memset(plain, 1, MIB);
 	memset(oracle, 1, MIB);
 	for (int pooled = 0; pooled <= !!pool; pooled++)
@@ -494,7 +558,7 @@ static int cost(void)
 	return 0;
 }
 
-static int act(const char *action)
+static int act(const char *path, const char *action)
 {
 	if (!strncmp(action, "seed=", 5)) {
 		seed = strtoull(action + 5, NULL, 0);
@@ -508,6 +572,10 @@ static int act(const char *action)
 		return errors();
 	if (!strcmp(action, "unmapped"))
 		return try_unmapped();
+	if (!strcmp(action, "append"))
+		return try_append(path);
+	if (!strcmp(action, "atomic"))
+		return try_atomic();
 	if (!strcmp(action, "eio"))
 		return eio();
 	if (!strcmp(action, "cost"))
@@ -555,6 +623,6 @@ int main(int argc, char **argv)
 		err(1, "io_setup");
 	open_ring();
 	for (int i = 3; i < argc && !bad; i++)
-		bad = act(argv[i]);
+		bad = act(argv[1], argv[i]);
 	return !!bad;
 }
