@@ -39,6 +39,8 @@ KEYS = {
     "virtual": ("1: where QEMU emulates, the VM has one CPU and its clock counts instructions: "
                 "however busy the machine is, nothing in the VM comes too late", ""),
     "icount": ("N: the same everywhere, 2^N ns for an instruction, to measure", ""),
+    "words": ("1: a benchmark on a CPU without fast string instructions: Linux copies by words, each "
+              "of which an emulator counts as an instruction, and not by bytes", ""),
     "firmware": ("uefi: boot by OVMF and the kernel's EFI stub, not by BIOS", ""),
     "disk": ("further disks, for the VM's root: build/NAME.img, which scripts/NAME makes if it is "
              "not there or too old; if one cannot be made, the test finds none of them", ""),
