@@ -10,7 +10,7 @@
 #
 # words: with memory of the pool and with ordinary memory; and devices.
 # bytes: direct I/O once more, on a CPU on which Linux copies to user space by "rep movsb".
-# ordinary: with ordinary memory, of a process that has no other.
+# ordinary: with ordinary memory, of a process that has no other; also on a pristine kernel.
 . /tests/lib/test.sh
 
 # figures PREFIX: what gmem-dio has printed
