@@ -19,8 +19,13 @@ export PYTHONDONTWRITEBYTECODE = 1
 # Each script uses all CPUs by itself.
 .NOTPARALLEL:
 
+<<<<<<< HEAD
 .PHONY: again bench-restart help deps linux config build unit frag fuzz mutants selftests initramfs demo test test-vm \
 	stress sweep soak boots bench-pool bench-kvm bench-io bench-scale check shell series deb deb-config clean distclean
+=======
+.PHONY: again bench-blackout bench-restart help deps linux config build unit frag fuzz mutants selftests initramfs demo test test-vm \
+	stress sweep boots bench-pool bench-kvm bench-io bench-scale check shell series clean distclean
+>>>>>>> dba8d46 (scripts: make bench-blackout: how long guests are away)
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,6 +93,10 @@ bench-scale: ## operations beside 65,536 objects, and a kexec with them (build/r
 bench-restart: ## how long a guest is away, by the size of its memory (VMM=qemu or gmem-vmm; build/results/restart.json)
 	@$(MAKE) build FLAVOUR=release
 	@scripts/bench-restart
+
+bench-blackout: ## how long guests are away, under systemd and on a bare host (build/results/blackout.json)
+	@$(MAKE) build FLAVOUR=release
+	@scripts/bench-blackout
 
 test-vm: build ## one VM test: make test-vm T=name (FLAVOUR=release|debug)
 	@scripts/run-vm --flavour $(FLAVOUR) --test $(T) --echo

@@ -3,7 +3,7 @@
 #
 # For tests in which systemd is the host's first process (scripts/systemd, with Debian's systemd
 # and our units). Without an argument such a script prepares the host and becomes systemd; units
-# in tests/vm/guests/SCRIPT/ call it again, with one.
+# in a folder SCRIPT/ beside it call it again, with one.
 
 export GMEM_CONF=/etc/gmem GMEM_RUN=/run/gmem
 script=${0##*/}
@@ -34,7 +34,7 @@ enabled() {
 become_systemd() {
 	local unit
 	mkdir -p /var/log /var/tmp
-	for unit in /tests/guests/"$script"/*; do
+	for unit in "${0%.sh}"/*; do
 		cp "$unit" /etc/systemd/system/
 		! grep -q WantedBy= "$unit" || enabled "${unit##*/}"
 	done
