@@ -75,6 +75,9 @@ static int gmem_clean_clear(const struct gmem_range *part, int (*stop)(void *), 
  * Creation
  */
 
+/* What all who create have still to clear; under gmem_pool.lock */
+static u64 gmem_clean_ahead;
+
 /**
  * struct gmem_clean_job - clearing memory that was taken
  * @ranges: the memory
@@ -83,6 +86,7 @@ static int gmem_clean_clear(const struct gmem_range *part, int (*stop)(void *), 
  * @err: why it ends early
  * @i: the range that is being handed out
  * @offset: where in it the next part begins
+ * @left: how much it counts in gmem_clean_ahead
  * @busy: how many are at work on it
  * @done: nobody is any more
  * @helpers: the creator's threads that were started for it
@@ -95,6 +99,7 @@ struct gmem_clean_job {
 	int err;		/* under gmem_pool.lock, read without */
 	unsigned int i;		/* under gmem_pool.lock */
 	u64 offset;		/* likewise */
+	u64 left;		/* likewise */
 	atomic_t busy;
 	struct completion done;
 	struct pid *helpers[MAX_THREADS];
@@ -147,6 +152,28 @@ static bool gmem_clean_next_part(struct gmem_clean_job *job, struct gmem_range *
 	return job->i < x->nr;
 }
 
+/* So much of @job is done, or will not be. */
+static void gmem_clean_count(struct gmem_clean_job *job, u64 bytes)
+{
+	lockdep_assert_held(&gmem_pool.lock);
+
+	bytes = min(bytes, job->left);
+	job->left -= bytes;
+	gmem_clean_ahead -= bytes;
+}
+
+/**
+ * gmem_clean_bytes_ahead - how much all who create an object now have still to clear
+ *
+ * Context: any; takes gmem_pool.lock.
+ * Return: bytes; the kernel's own threads are not counted.
+ */
+u64 gmem_clean_bytes_ahead(void)
+{
+	guard(spinlock)(&gmem_pool.lock);
+	return gmem_clean_ahead;
+}
+
 /* What everybody who helps with @job does until nothing is left of it. */
 static void gmem_clean_work_on(struct gmem_clean_job *job)
 {
@@ -162,11 +189,13 @@ static void gmem_clean_work_on(struct gmem_clean_job *job)
 		/* The record stands still then. */
 		if (!err && gmem_pool.holders)
 			err = -EBUSY;
-		if (!err && part.size)
+		if (!err && part.size) {
 			gmem_arena_set_clean(&gmem_pool.arena, part.base,
 					     part.size);
-		else if (err && !job->err)
+			gmem_clean_count(job, part.size);
+		} else if (err && !job->err) {
 			WRITE_ONCE(job->err, err);
+		}
 	}
 	spin_unlock(&gmem_pool.lock);
 	gmem_clean_kick();
@@ -277,6 +306,10 @@ static void gmem_clean_get_help(struct gmem_clean_job *job)
 
 		if (!bytes)
 			continue;
+		scoped_guard(spinlock, &gmem_pool.lock) {
+			job->left += bytes;
+			gmem_clean_ahead += bytes;
+		}
 		/* The node may have no CPUs, or none that the creator may use. */
 		if (nid == NUMA_NO_NODE ||
 		    !cpumask_and(cpus, current->cpus_ptr, cpumask_of_node(nid)))
@@ -320,6 +353,8 @@ int gmem_clean_ranges(const struct gmem_ranges *x, bool killable)
 	if (!atomic_dec_and_test(&job.busy))
 		wait_for_completion(&job.done);
 	gmem_clean_miss_helpers(&job);
+	scoped_guard(spinlock, &gmem_pool.lock)
+		gmem_clean_count(&job, job.left);
 	return job.err;
 }
 

@@ -367,6 +367,7 @@ static inline bool gmem_pool_has_failed(void)
 void gmem_clean_init(void);
 void gmem_clean_kick(void);
 int gmem_clean_ranges(const struct gmem_ranges *x, bool killable);
+u64 gmem_clean_bytes_ahead(void);
 void gmem_clean_leave(const struct gmem_ranges *x);
 extern bool gmem_clean_background;
 extern unsigned int gmem_clean_rate;

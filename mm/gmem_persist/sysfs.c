@@ -349,10 +349,18 @@ CLEAN_ATTR(background);
 CLEAN_ATTR(rate);
 CLEAN_ATTR(threads);
 
+static ssize_t gmem_sysfs_clearing_bytes_show(struct kobject *kobj, struct kobj_attribute *attr,
+					      char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", gmem_clean_bytes_ahead());
+}
+POOL_ATTR_RO(clearing_bytes);
+
 static struct attribute *pool_attrs[] = {
 	&clean_background_attr.attr,
 	&clean_rate_attr.attr,
 	&clean_threads_attr.attr,
+	&clearing_bytes_attr.attr,
 	&extents_attr.attr,
 	&quarantined_attr.attr,
 	&bad_pages_attr.attr,

@@ -95,6 +95,27 @@ $((2 * M))"
 	check "is one" exits 0 show --json 007
 	check "in JSON, too" says '^{"name":"007","size":2097152,'
 	check "discard it" exits 0 discard 007
+	write clean_background 0
+	write clean_threads 1
+	check "memory that is dirty" exits 0 create dirty 256M
+	check "when it is free" exits 0 discard dirty
+	free=$(awk '$1 == "clean" || $1 == "dirty" { n += $2 } END { printf "%.0f", n }' "$pool/stat")
+	dirty=$(cat "$pool/dirty_bytes")
+	check "nobody clears anything" is clearing_bytes 0
+	echo "alloc-clear hold" > $debugfs/stop
+	gmem-tty gmemctl create large "$free" > /tmp/terminal & terminal=$!
+	until grep -q "GiB to be cleared" /tmp/terminal; do sleep 0.1; done
+	check "at a terminal a creation says how far it is" grep -q "large: 0.[23] GiB to be cleared" /tmp/terminal
+	check "as the kernel does" is clearing_bytes "$dirty"
+	echo go > $debugfs/stop
+	check "it is created" wait $terminal
+	check "then nobody clears" is clearing_bytes 0
+	check "elsewhere nothing is said" exits 0 discard large
+	check "of a large one" exits 0 create large "$free"
+	check "at all" test ! -s /tmp/said
+	check "discard it" exits 0 discard large
+	write clean_background 1
+	write clean_threads 0
 	check "discard" exits 0 discard vm3
 	check "once" exits 1 discard vm3
 

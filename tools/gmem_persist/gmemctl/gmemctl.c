@@ -183,9 +183,12 @@ static int create(const char *name, const char *size)
 		.nodemask_bits = nodes ? 64 : 0,
 	};
 	unsigned long type = private ? KVM_X86_SW_PROTECTED_VM : KVM_X86_DEFAULT_VM;
-	int kvm = open("/dev/kvm", O_RDWR);
-	int vm = kvm < 0 ? -1 : ioctl(kvm, KVM_CREATE_VM, type);
+	int kvm, vm;
 
+	/* A VM belongs to the process that has made it. */
+	progress(name);
+	kvm = open("/dev/kvm", O_RDWR);
+	vm = kvm < 0 ? -1 : ioctl(kvm, KVM_CREATE_VM, type);
 	if (strlen(name) >= sizeof(gmem.name))
 		errx(STATUS_FAILED, "%s: too long a name", name);
 	strcpy((char *)gmem.name, name);

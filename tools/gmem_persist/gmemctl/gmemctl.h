@@ -54,6 +54,7 @@ struct suggestion {
 
 int open_to_ask(int dir, const char *path);
 void print_pair(const char *key, const char *value, const char **comma);
+void progress(const char *name);
 void __attribute__((noreturn)) watch(const char *interval);
 int show(char * const *paths, int nr, const char *field);
 int list(void);
