@@ -19,13 +19,8 @@ export PYTHONDONTWRITEBYTECODE = 1
 # Each script uses all CPUs by itself.
 .NOTPARALLEL:
 
-<<<<<<< HEAD
-.PHONY: again bench-restart help deps linux config build unit frag fuzz mutants selftests initramfs demo test test-vm \
-	stress sweep soak boots bench-pool bench-kvm bench-io bench-scale check shell series deb deb-config clean distclean
-=======
 .PHONY: again bench-blackout bench-restart help deps linux config build unit frag fuzz mutants selftests initramfs demo test test-vm \
-	stress sweep boots bench-pool bench-kvm bench-io bench-scale check shell series clean distclean
->>>>>>> dba8d46 (scripts: make bench-blackout: how long guests are away)
+	stress sweep soak boots bench-pool bench-kvm bench-io bench-scale check shell series clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
