@@ -20,7 +20,7 @@ export PYTHONDONTWRITEBYTECODE = 1
 .NOTPARALLEL:
 
 .PHONY: again bench-blackout bench-restart help deps linux config build unit frag fuzz mutants selftests initramfs demo test test-vm \
-	stress sweep soak boots bench-pool bench-kvm bench-io bench-scale check shell series clean distclean
+	stress sweep soak boots bench-pool bench-kvm bench-io bench-scale check shell series deb deb-config clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
