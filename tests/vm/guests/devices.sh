@@ -10,11 +10,11 @@
 . /tests/lib/test.sh
 . /tests/lib/pool.sh
 . /tests/lib/guest.sh
+. /tests/lib/qmp.sh
 
 # monitor COMMAND: to QEMU's monitor; prints the answer
 monitor() {
-	gmem-qmp /tmp/vm0.qmp \
-		"{\"execute\":\"human-monitor-command\",\"arguments\":{\"command-line\":\"$1\"}}"
+	qmp "{\"execute\":\"human-monitor-command\",\"arguments\":{\"command-line\":\"$1\"}}"
 }
 
 # says COMMAND TEXT: wait until the monitor's answer contains that
@@ -25,25 +25,12 @@ says() {
 	done
 }
 
-# last KEY: of the guest's last tick
-last() { sed -n "s/.* tick .* $1=\([0-9]*\).* bad=[0-9]*$/\1/p" /tmp/vm0.log | tail -n 1; }
-
-# reaches KEY OPERATOR NUMBER: wait for a tick of which that is true
-reaches() {
-	until test "$(last "$1")" "$2" "$3"; do
-		ticks_on vm0
-	done
-}
-
 # image FILE: for a disk
 image() { truncate -s 8M "$1" && sync; }
 
 [ -e /bin/mkfs.xfs ] || skip_all "no suites (scripts/suites)"
 guest_setup
-for serial in /sys/block/*/serial; do
-	[ "$(cat "$serial")" != scratch ] || scratch=$(basename "${serial%/serial}")
-done
-require "a disk to write to" test -b "/dev/$scratch"
+find_scratch
 mkdir -p /mnt/xfs /mnt/ext4
 require "xfs" sh -c "mkfs.xfs -q -f /dev/$scratch && mount -t xfs /dev/$scratch /mnt/xfs"
 require "ext4" sh -c "truncate -s 64M /mnt/xfs/ext4.img && mkfs.ext4 -q -F /mnt/xfs/ext4.img &&

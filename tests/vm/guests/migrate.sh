@@ -39,11 +39,19 @@ status() {
 	done
 }
 
+# refused NAME CAPABILITY: QEMU does not take it, which takes faults that pool memory does not have
+refused() {
+	not gmem-qmp "/tmp/$1.qmp" "{\"execute\":\"migrate-set-capabilities\",\"arguments\":{
+		\"capabilities\":[{\"capability\":\"$2\",\"state\":true}]}}"
+}
+
 guest_setup
 console vm0
 require "QEMU starts" start here
 require "the guest works" swept vm0
+check "a snapshot in the background is refused" refused here background-snapshot
 require "another QEMU waits for it" start there -incoming unix:/tmp/way
+check "it refuses postcopy" refused there postcopy-ram
 check "the way is fast enough for what the guest writes" gmem-qmp /tmp/here.qmp \
 	'{"execute":"migrate-set-parameters","arguments":{"max-bandwidth":1073741824,"downtime-limit":2000}}'
 before=$(tick vm0)
