@@ -10,7 +10,7 @@
  * block of a file in its tmpfs, compares all words of them with what it wrote there
  * before, and writes others. Then it says so on its console:
  *
- *   tick N up=SECONDS sweeps=N disks=N mem=MIB nvme=MIB edu=N more=MIB bad=N
+ *   tick N up=SECONDS sweeps=N disks=N mem=MIB nvme=MIB edu=N more=MIB net=N bad=N
  *
  * up is CLOCK_BOOTTIME, disks how many disks (/dev/vda and so on) it has, of which it overwrites
  * and compares the first 4 MiB, by direct I/O; mem is all memory that its kernel has. All of the
@@ -23,7 +23,8 @@
  * right, since the disk has come, and what is on the disk outlives its absence. With an edu device
  * of QEMU's, edu is how many pages that has copied, also since it has come, up to EDU_PAGES; after
  * these nobody uses it. Of memory that is plugged, three quarters are used like the working set;
- * more is how much of that was compared, from the first plug on.
+ * more is how much of that was compared, from the first plug on. If there is an eth0, frames go out
+ * by it, and net is how many came back as they were, from whoever answers there (gmem-echo).
  *
  * The guest's kernel may be one that has drivers as modules: those in /modules are loaded.
  */
@@ -31,19 +32,24 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <linux/module.h>
+#include <net/if.h>
+#include <netpacket/packet.h>
+#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "pattern.h"
+#include "frame.h"
 
 #define PAGE		4096UL
 #define FILE_PAGES	64
@@ -419,6 +425,62 @@ static void look_for_memory(unsigned long hold)
 	}
 }
 
+/* An interface that is up, and a socket at it */
+static int open_net(struct sockaddr_ll *address)
+{
+	struct ifreq eth = { .ifr_name = "eth0" };
+	int fd = socket(AF_PACKET, SOCK_DGRAM, htons(FRAME_TYPE));
+
+	if (fd < 0)
+		return -1;
+	if (ioctl(fd, SIOCGIFINDEX, &eth)) {
+		close(fd);
+		return -1;
+	}
+	*address = (struct sockaddr_ll){ .sll_family = AF_PACKET, .sll_protocol = htons(FRAME_TYPE),
+		.sll_ifindex = eth.ifr_ifindex, .sll_halen = 6,
+		.sll_addr = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff } };
+	eth.ifr_flags = IFF_UP;
+	if (ioctl(fd, SIOCSIFFLAGS, &eth) || bind(fd, (void *)address, sizeof(*address))) {
+		bad++;
+		printf("bad: eth0: %m\n");
+	}
+	return fd;
+}
+
+static unsigned long net_frames;
+
+/* Send frames, and look at those that have come back. One may get lost. */
+static void use_net(unsigned long tick)
+{
+	static int fd = -2;
+	static struct sockaddr_ll address;
+	uint64_t frame[FRAME_WORDS], want[FRAME_WORDS];
+	struct pollfd answer;
+
+	if (fd == -2)
+		fd = open_net(&address);
+	if (fd < 0)
+		return;
+	for (unsigned int n = 0; n < FRAMES; n++) {
+		fill_frame(frame, tick * FRAMES + n);
+		sendto(fd, frame, sizeof(frame), 0, (void *)&address, sizeof(address));
+	}
+	answer = (struct pollfd){ .fd = fd, .events = POLLIN };
+	while (poll(&answer, 1, 100) > 0) {
+		if (recv(fd, frame, sizeof(frame), 0) != sizeof(frame))
+			continue;
+		/* Which one it is, it says itself. */
+		fill_frame(want, frame[0]);
+		if (memcmp(frame, want, sizeof(frame))) {
+			bad++;
+			printf("bad: frame %llu\n", (unsigned long long)frame[0]);
+		}
+		if (++net_frames % FRAMES == 0)
+			break;
+	}
+}
+
 /* What the kernel complained about since the last call */
 static void tell_log(int fd, int quiet)
 {
@@ -515,15 +577,16 @@ int main(void)
 			printf("bad: write: %m\n");
 
 		use_disks(tick);
+		use_net(tick);
 		look_for_edu(&set);
 		look_for_memory(hold);
 
 		tell_log(log, 0);
 		clock_gettime(CLOCK_BOOTTIME, &up);
-		printf("tick %lu up=%ld.%03ld sweeps=%lu disks=%u mem=%lu nvme=%lu edu=%u more=%lu bad=%lu\n",
+		printf("tick %lu up=%ld.%03ld sweeps=%lu disks=%u mem=%lu nvme=%lu edu=%u more=%lu net=%lu bad=%lu\n",
 		       tick, (long)up.tv_sec, up.tv_nsec / 1000000, set.sweeps, nr_disks,
 		       mib_of_memory(), nvme.pages / 256, edu_pages, more_pages / 256,
-		       bad);
+		       net_frames, bad);
 		nanosleep(&wait, NULL);
 	}
 }
