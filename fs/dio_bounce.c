@@ -135,8 +135,12 @@ static void dio_bounce_give_spare(struct dio_bounce_pages *pages)
 {
 	struct page *page = pages->one.bv_page;
 
-	/* A network may send it again after the transfer has ended. */
-	if (page_count(page) > 1 || this_cpu_cmpxchg(dio_bounce_spare, NULL, page))
+	/*
+	 * A network may send it again after the transfer has ended. With init_on_free=1, nothing
+	 * may be left in what nobody uses.
+	 */
+	if (page_count(page) > 1 || want_init_on_free() ||
+	    this_cpu_cmpxchg(dio_bounce_spare, NULL, page))
 		put_page(page);
 }
 
@@ -552,12 +556,16 @@ static ssize_t dio_bounce_sync(struct kiocb *iocb, struct iov_iter *iter)
 {
 	/* What is appended is to be in one piece, if it can be. */
 	const size_t most = iocb->ki_flags & IOCB_APPEND ? DIO_BOUNCE_ASYNC : DIO_BOUNCE_PIECE;
+	const int flags = iocb->ki_flags;
 	ssize_t done = 0;
 
 	while (iov_iter_count(iter) && !(done && dio_bounce_at_limit(iocb, iter))) {
 		const size_t size = min(iov_iter_count(iter), most);
-		const ssize_t ret = dio_bounce_piece(iocb, iter, size);
+		ssize_t ret;
 
+		/* By clearing IOCB_DIRECT, a file system decides of one piece only. */
+		iocb->ki_flags = flags;
+		ret = dio_bounce_piece(iocb, iter, size);
 		if (ret <= 0)
 			return done ?: ret;
 		done += ret;
