@@ -49,6 +49,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "edu.h"
 #include "frame.h"
 
 #define PAGE		4096UL
@@ -240,17 +241,6 @@ static void use_set(struct set *set)
 	}
 }
 
-/* QEMU, docs/specs/edu.rst */
-#define EDU_ID		"0x1234\n0x11e8\n"
-#define EDU_SIZE	0x100000
-#define EDU_DMA_FROM	(0x80 / 8)
-#define EDU_DMA_TO	(0x88 / 8)
-#define EDU_DMA_COUNT	(0x90 / 8)
-#define EDU_DMA_COMMAND	(0x98 / 8)
-#define EDU_DMA_START	1
-#define EDU_DMA_TO_RAM	2
-#define EDU_BUFFER	0x40000
-
 static unsigned int edu_pages;
 
 /* Read from or write to a device's file of that name */
@@ -307,16 +297,6 @@ static uint64_t guest_physical(void *page)
 	return (entry & ((1ULL << 55) - 1)) * PAGE;
 }
 
-static void copy_by_edu(volatile uint64_t *edu, uint64_t from, uint64_t to, uint64_t command)
-{
-	edu[EDU_DMA_FROM] = from;
-	edu[EDU_DMA_TO] = to;
-	edu[EDU_DMA_COUNT] = PAGE;
-	edu[EDU_DMA_COMMAND] = EDU_DMA_START | command;
-	while (edu[EDU_DMA_COMMAND] & EDU_DMA_START)
-		usleep(10000);
-}
-
 /* Pages from all over the working set go through the device's buffer to another page. */
 static void use_edu(const char *device, const struct set *set)
 {
@@ -327,8 +307,8 @@ static void use_edu(const char *device, const struct set *set)
 		char *page = set->memory + set->pages / EDU_PAGES * edu_pages * PAGE;
 
 		memset(copy, 0, sizeof(copy));
-		copy_by_edu(edu, guest_physical(page), EDU_BUFFER, 0);
-		copy_by_edu(edu, EDU_BUFFER, guest_physical(copy), EDU_DMA_TO_RAM);
+		edu_copy(edu, guest_physical(page), EDU_BUFFER, PAGE, 0);
+		edu_copy(edu, EDU_BUFFER, guest_physical(copy), PAGE, EDU_DMA_TO_RAM);
 		edu_pages++;
 		if (memcmp(copy, page, PAGE)) {
 			bad++;

@@ -61,7 +61,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "edu.h"
 #include "iommufd_test.h"
+#include "vfio.h"
 
 #define PAGE		4096UL
 #define GIB		(1UL << 30)
@@ -69,21 +71,12 @@
 /* Where a page of ordinary memory is for the device, through which it is told what to write */
 #define SCRATCH		0x1800000UL
 
-/* QEMU, docs/specs/edu.rst */
-#define EDU_DMA_FROM	0x80
-#define EDU_DMA_TO	0x88
-#define EDU_DMA_COUNT	0x90
-#define EDU_DMA_COMMAND	0x98
-#define EDU_DMA_START	1
-#define EDU_DMA_TO_RAM	2
-#define EDU_BUFFER	0x40000
-
 static bool mock;
 static int iommu, cdev, file;
 static const char *path;
 static uint32_t ioas, ioas2, stdev, hwpt;
 static uint32_t access_mode = IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE;
-static volatile uint8_t *registers;
+static volatile uint64_t *edu;
 static uint8_t *scratch, *mem;
 static uint64_t mem_size;
 
@@ -216,26 +209,11 @@ static int open_cdev(const char *bdf)
 static void open_edu(const char *bdf)
 {
 	struct vfio_device_bind_iommufd bind = { .argsz = sizeof(bind), .iommufd = iommu };
-	struct vfio_region_info bar = { .argsz = sizeof(bar), .index = VFIO_PCI_BAR0_REGION_INDEX };
-	struct vfio_region_info config = { .argsz = sizeof(config),
-					   .index = VFIO_PCI_CONFIG_REGION_INDEX };
-	uint16_t command;
 
 	cdev = open_cdev(bdf);
 	if (ioctl(cdev, VFIO_DEVICE_BIND_IOMMUFD, &bind))
 		err(1, "VFIO_DEVICE_BIND_IOMMUFD");
-	if (ioctl(cdev, VFIO_DEVICE_GET_REGION_INFO, &bar) ||
-	    ioctl(cdev, VFIO_DEVICE_GET_REGION_INFO, &config))
-		err(1, "VFIO_DEVICE_GET_REGION_INFO");
-	/* Memory space and bus master */
-	if (pread(cdev, &command, 2, config.offset + 4) != 2)
-		err(1, "reading the device's command register");
-	command |= 6;
-	if (pwrite(cdev, &command, 2, config.offset + 4) != 2)
-		err(1, "writing the device's command register");
-	registers = mmap(NULL, bar.size, PROT_READ | PROT_WRITE, MAP_SHARED, cdev, bar.offset);
-	if (registers == MAP_FAILED)
-		err(1, "the device's registers");
+	edu = vfio_enable(cdev);
 }
 
 static void attach(void)
@@ -258,32 +236,17 @@ static void detach(void)
 		must(ioctl(cdev, VFIO_DEVICE_DETACH_IOMMUFD_PT, &cmd));
 }
 
-static void set_register(unsigned int at, uint64_t value)
-{
-	*(volatile uint64_t *)(registers + at) = value;
-}
-
-static void copy_by_device(uint64_t from, uint64_t to, unsigned int command)
-{
-	set_register(EDU_DMA_FROM, from);
-	set_register(EDU_DMA_TO, to);
-	set_register(EDU_DMA_COUNT, PAGE);
-	set_register(EDU_DMA_COMMAND, EDU_DMA_START | command);
-	while (*(volatile uint64_t *)(registers + EDU_DMA_COMMAND) & EDU_DMA_START)
-		;
-}
-
 /* What the device reads at an address, or nothing, is in the scratch page then. */
 static void read_by_device(uint64_t iova)
 {
-	copy_by_device(iova, EDU_BUFFER, 0);
-	copy_by_device(EDU_BUFFER, SCRATCH, EDU_DMA_TO_RAM);
+	edu_copy(edu, iova, EDU_BUFFER, PAGE, 0);
+	edu_copy(edu, EDU_BUFFER, SCRATCH, PAGE, EDU_DMA_TO_RAM);
 }
 
 static void write_by_device(uint64_t iova)
 {
-	copy_by_device(SCRATCH, EDU_BUFFER, 0);
-	copy_by_device(EDU_BUFFER, iova, EDU_DMA_TO_RAM);
+	edu_copy(edu, SCRATCH, EDU_BUFFER, PAGE, 0);
+	edu_copy(edu, EDU_BUFFER, iova, PAGE, EDU_DMA_TO_RAM);
 }
 
 static bool edu_reaches(uint64_t iova)
@@ -299,7 +262,7 @@ static bool edu_reaches(uint64_t iova)
 	write_by_device(iova);
 	/* Its buffer must not be what it has just written. */
 	memset(scratch, 0, PAGE);
-	copy_by_device(SCRATCH, EDU_BUFFER, 0);
+	edu_copy(edu, SCRATCH, EDU_BUFFER, PAGE, 0);
 	read_by_device(iova);
 	return !memcmp(scratch, wrote, PAGE);
 }

@@ -30,6 +30,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "edu.h"
+#include "vfio.h"
 #include "vmm.h"
 
 #define PAGE		4096ULL
@@ -38,25 +40,12 @@
 /* The device reaches 28 bits of addresses. */
 #define IOVA		0x100000ULL
 
-/* QEMU, docs/specs/edu.rst */
-#define EDU_DMA_FROM	0x80
-#define EDU_DMA_TO	0x88
-#define EDU_DMA_COUNT	0x90
-#define EDU_DMA_COMMAND	0x98
-#define EDU_DMA_START	1
-#define EDU_DMA_TO_RAM	2
-#define EDU_BUFFER	0x40000
-
 static int container, device;
-static volatile uint8_t *registers;
+static volatile uint64_t *edu;
 
 static void open_device(const char *bdf, const char *container_path)
 {
-	struct vfio_region_info bar = { .argsz = sizeof(bar), .index = VFIO_PCI_BAR0_REGION_INDEX };
-	struct vfio_region_info config = { .argsz = sizeof(config),
-					   .index = VFIO_PCI_CONFIG_REGION_INDEX };
 	char path[256], link[256] = "";
-	uint16_t command;
 	int group;
 
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu_group", bdf);
@@ -77,19 +66,7 @@ static void open_device(const char *bdf, const char *container_path)
 	device = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, bdf);
 	if (device < 0)
 		err(1, "VFIO_GROUP_GET_DEVICE_FD");
-	if (ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &bar) ||
-	    ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &config))
-		err(1, "VFIO_DEVICE_GET_REGION_INFO");
-
-	/* Memory space and bus master */
-	if (pread(device, &command, 2, config.offset + 4) != 2)
-		err(1, "reading the device's command register");
-	command |= 6;
-	if (pwrite(device, &command, 2, config.offset + 4) != 2)
-		err(1, "writing the device's command register");
-	registers = mmap(NULL, bar.size, PROT_READ | PROT_WRITE, MAP_SHARED, device, bar.offset);
-	if (registers == MAP_FAILED)
-		err(1, "the device's registers");
+	edu = vfio_enable(device);
 }
 
 /* 0 or -1 and errno */
@@ -104,21 +81,6 @@ static int map_dma(void *mem, uint64_t iova, uint64_t size)
 	};
 
 	return ioctl(container, VFIO_IOMMU_MAP_DMA, &map);
-}
-
-static void set_register(unsigned int at, uint64_t value)
-{
-	*(volatile uint64_t *)(registers + at) = value;
-}
-
-static void copy_by_device(uint64_t from, uint64_t to, unsigned int command)
-{
-	set_register(EDU_DMA_FROM, from);
-	set_register(EDU_DMA_TO, to);
-	set_register(EDU_DMA_COUNT, PAGE);
-	set_register(EDU_DMA_COMMAND, EDU_DMA_START | command);
-	while (*(volatile uint64_t *)(registers + EDU_DMA_COMMAND) & EDU_DMA_START)
-		;
 }
 
 static void *anonymous(uint64_t size)
@@ -154,8 +116,8 @@ static void dma(uint8_t *mem)
 		mem[i] = i * 7 + 1;
 	if (map_dma(mem, IOVA, 2 * PAGE))
 		err(1, "VFIO_IOMMU_MAP_DMA");
-	copy_by_device(IOVA, EDU_BUFFER, 0);
-	copy_by_device(EDU_BUFFER, IOVA + PAGE, EDU_DMA_TO_RAM);
+	edu_copy(edu, IOVA, EDU_BUFFER, PAGE, 0);
+	edu_copy(edu, EDU_BUFFER, IOVA + PAGE, PAGE, EDU_DMA_TO_RAM);
 	if (memcmp(mem, mem + PAGE, PAGE))
 		errx(1, "the device copied something else");
 }
