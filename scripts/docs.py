@@ -9,6 +9,7 @@
 - Kernel documentation names no file of this repository that is not part of the series.
 - Whole files of C in it compile.
 - codespell knows each word.
+- No page is longer than somebody may be asked to read (LENGTHS).
 """
 import fnmatch
 import glob
@@ -340,6 +341,34 @@ def check_examples(top, own, include):
                 capture_output=True, text=True, check=False)
             problems += result.stderr.splitlines() if result.returncode else []
     return count, problems
+
+
+# The most lines that a page may have. Where that is more than what was first meant for it, because
+# of what the pool has learnt since, or because an example belongs there, the reason stands beside.
+LENGTHS = {
+    "README.md": 130,
+    "INSTALL.md": 150,
+    "FIGURES.md": 130,
+    "tests/README.md": 90,
+    "tests/TESTS.md": 90,
+    "patches/README.md": 60,
+    ADMIN: 550,		# 480, and limits of directories, sessions, what comes back by attach
+    MESSAGES: 250,	# 170, and what is refused, held by sessions, mapped by devices
+    FILES: 250,		# 120, and identity, limits, attach, sessions, each with its errnos
+    KVM: 540,		# 420, and a whole VMM, direct I/O and devices
+    "Documentation/mm/gmem-persist.rst": 470,	# 330, and limits, sessions, devices, locks
+    "Documentation/mm/gmem-persist-alternatives.rst": 200,
+}
+
+
+def check_lengths(top):
+    """Each page by its lines"""
+    problems = []
+    for name, most in LENGTHS.items():
+        lines = read(top, name).count("\n")
+        if lines > most:
+            problems.append(f"{name}: {lines} lines, more than {most}")
+    return len(LENGTHS), problems
 
 
 # Words that codespell takes for others
