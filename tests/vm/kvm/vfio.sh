@@ -23,6 +23,8 @@ check "nor 1 GiB" [ "$(gmem-vfio "$edu" pool 0x40000000)" = "EOPNOTSUPP
 EOPNOTSUPP" ]
 check "nor a page behind one of ordinary memory, which is let go of" \
 	[ "$(gmem-vfio "$edu" mixed)" = EOPNOTSUPP ]
+check "the log tells what to use instead" sh -c \
+	"dmesg | grep -q 'gmem-vfio.*memory without struct page: use iommufd'"
 check "it still copies ordinary memory" gmem-vfio "$edu" dma
 check "all of the pool is free again" is used_bytes 0
 
