@@ -4,6 +4,7 @@
 # vm: mem=6G virtual=1 smp=1 timeout=900 append="gmem_persist=1G,zeroed kho=on intel_iommu=on iommufd.allow_unsafe_interrupts=1" disk="guest" scratch=64 flavours="release"
 # vm: qemu="-machine q35 -device intel-iommu -device edu -drive if=none,id=nvme,format=raw,file.driver=null-co,file.size=256M,file.read-zeroes=on,snapshot=on -device nvme,drive=nvme,serial=nvme"
 # vm iommufd:
+# vm iommufd-11: append="gmem.qemu=11" disk="guest guest-versions"
 # vm group:
 #
 # Two devices of the host belong to a Linux guest in memory of the pool, by stock QEMU, while the
@@ -11,13 +12,16 @@
 # are unplugged, the guest is saved and goes on under the next kernel, and they are plugged again.
 # A virtio disk with cache=none stays.
 #
-# iommufd:  -object iommufd, which the distribution's QEMU tells addresses
-# group:    a VFIO group and container; the latter is iommufd's
+# iommufd:     -object iommufd, which the distribution's QEMU tells addresses
+# iommufd-11:  the same with a newer QEMU, which tells it the file
+# group:       a VFIO group and container; the latter is iommufd's
 . /tests/lib/test.sh
 . /tests/lib/pool.sh
 . /tests/lib/guest.sh
 . /tests/lib/qmp.sh
 . /tests/lib/iommufd.sh
+
+[ -e "/qemu/$qemu" ] || skip_all "no QEMU $qemu (scripts/guest-versions)"
 
 # plug ID ADDRESS: give the guest that device of the host's
 plug() {
