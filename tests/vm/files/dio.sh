@@ -57,7 +57,8 @@ on() {
 	truncate -s 20M /mnt/file
 	transfers /mnt/file "$1"
 	truncate -s 16M $fs/mem
-	check "what is appended by two at once" gmem-dio /mnt/file $fs/mem append
+	# On xfs two may begin at the same end of a file, wherever their data is.
+	[ "$1" = xfs ] || check "what is appended by two at once" gmem-dio /mnt/file $fs/mem append
 	check "a write that must not be torn" sh -c \
 		"gmem-dio /mnt/file $fs/mem atomic > /tmp/atomic"
 	rm $fs/mem

@@ -417,34 +417,50 @@ static int try_unmapped(void)
 	return bad;
 }
 
+#define APPENDED	(4 * MIB)
+#define APPENDS		8
+
+/* Who begins alone may be done before the other one comes. */
+static void append_when_told(const char *path, int told, char *from, char with)
+{
+	const int fd = open(path, O_RDWR | O_APPEND | O_DIRECT);
+
+	memset(from, with, APPENDED);
+	if (read(told, &with, 1))
+		err(1, "read");
+	for (int n = 0; n < APPENDS; n++)
+		if (write(fd, from, APPENDED) != APPENDED)
+			err(1, "append");
+	exit(0);
+}
+
 /* Each of two fills blocks with a byte of his own. */
 static int try_append(const char *path)
 {
-	const int fd = open(path, O_RDWR | O_APPEND | O_DIRECT);
 	const off_t start = lseek(target, 0, SEEK_END);
-	const size_t size = 4 * MIB;
-	int bad = 0, status;
+	const off_t end = start + 2 * APPENDS * APPENDED;
+	int bad = 0, status, tell[2];
 
+	if (pipe(tell))
+		err(1, "pipe");
 	for (int i = 0; i < 2; i++) {
 		if (fork())
 			continue;
-		memset(pool + i * size, 'a' + i, size);
-		for (int n = 0; n < 4; n++)
-			if (write(fd, pool + i * size, size) != (ssize_t)size)
-				err(1, "append");
-		exit(0);
+		close(tell[1]);
+		append_when_told(path, tell[0], pool + i * APPENDED, 'a' + i);
 	}
+	close(tell[1]);
+	close(tell[0]);
 	while (wait(&status) > 0)
 		bad += !!status;
-	for (int n = 0; n < 8; n++) {
-		if (pread(target, oracle, size, start + n * size) != (ssize_t)size)
+	for (off_t at = start; at < end; at += APPENDED) {
+		if (pread(target, oracle, APPENDED, at) != APPENDED)
 			err(1, "pread");
-		if (memcmp(oracle, oracle + 1, size - 1))
-			bad += expect("4 MiB that were appended", SYNC, 0, n);
+		bad += expect("4 MiB that were appended, in one piece", SYNC,
+			      !memcmp(oracle, oracle + 1, APPENDED - 1), 1);
 	}
-	if (lseek(target, 0, SEEK_END) != start + 8 * (off_t)size || ftruncate(target, start))
-		bad += expect("the size", SYNC, lseek(target, 0, SEEK_END), start);
-	close(fd);
+	if (lseek(target, 0, SEEK_END) != end || ftruncate(target, start))
+		bad += expect("the size", SYNC, lseek(target, 0, SEEK_END), end);
 	return bad;
 }
 
