@@ -198,18 +198,21 @@ bool guest_memory(struct qmp *qmp, char memory[NOTE_WORD])
 static bool keep_file(struct qmp *qmp, const char *name)
 {
 	char *object = text("/objects/%s", name), *path = NULL;
-	json_t *share = qmp_call(qmp, "qom-get", json_pack("{s:s,s:s}", "path", object,
-							   "property", "share"));
-	bool kept = share && qmp_do(qmp, "qom-set",
-				    json_pack("{s:s,s:s,s:b}", "path", object,
-					      "property", "discard-data", "value", 0));
+	json_t *share = NULL;
+	bool kept = qmp_do(qmp, "qom-set", json_pack("{s:s,s:s,s:b}", "path", object,
+						     "property", "discard-data", "value", 0));
 
 	if (kept)
 		path = qmp_text(qmp, "qom-get", json_pack("{s:s,s:s}", "path", object,
 							  "property", "mem-path"), NULL);
-	kept = path && !(json_is_true(share) && memory_is_lost(path));
-	if (path && !kept)
-		WHY(&qmp->why, "its memory %s is not on gmemfs and would be lost", path);
+	kept = path;
+	if (path && memory_is_lost(path)) {
+		share = qmp_call(qmp, "qom-get", json_pack("{s:s,s:s}", "path", object,
+							   "property", "share"));
+		kept = json_is_false(share);
+		if (share && !kept)
+			WHY(&qmp->why, "its memory %s is not on gmemfs and would be lost", path);
+	}
 	free(path);
 	json_decref(share);
 	free(object);
@@ -270,19 +273,18 @@ static bool add_assigned(struct qmp *qmp, const char *folder, char **list)
 /**
  * guest_has_no_assigned - is no device of the host's assigned to it
  * @qmp: the session
+ * @status: how it is
  *
  * QEMU saves these of no guest that runs, and says so late, and not which they are. A guest that
  * has suspended itself has saved what its devices need.
  *
  * Return: false, and a reason in the session.
  */
-bool guest_has_no_assigned(struct qmp *qmp)
+bool guest_has_no_assigned(struct qmp *qmp, const char *status)
 {
-	char status[32], *list;
+	char *list;
 	bool none;
 
-	if (!guest_status(qmp, status))
-		return false;
 	if (!strcmp(status, "suspended"))
 		return true;
 	list = text("%s", "");

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A session with QEMU by its protocol QMP: lines of JSON on a socket.
+ * A session with QEMU by its protocol QMP: lines of JSON on a socket. Up to 10.0 QEMU reads a command
+ * byte by byte, with a look at all its other files before each: a long one takes it longer than
+ * what it does then. So they have no "id". Answers come in the order of the commands.
  */
 #include <errno.h>
 #include <poll.h>
@@ -129,16 +131,16 @@ static void take_events(struct qmp *qmp)
 		event = json_string_value(json_object_get(message, "event"));
 		if (event)
 			take_event(qmp, message, event);
+		else if (qmp->owed)
+			qmp->owed--;
 		json_decref(message);
 	}
 }
 
-/* An answer, but to a command of before, for which nobody waits any more */
-static bool is_late(const struct qmp *qmp, const json_t *message)
+/* An answer has come: to a command of before, for which nobody waits any more? */
+static bool is_late(struct qmp *qmp)
 {
-	const json_t *id = json_object_get(message, "id");
-
-	return id && json_integer_value(id) != qmp->id;
+	return qmp->owed && --qmp->owed;
 }
 
 /* The greeting, or the answer to the last command; NULL: it does not come */
@@ -153,7 +155,7 @@ static json_t *receive(struct qmp *qmp, int64_t deadline)
 			event = json_string_value(json_object_get(message, "event"));
 			if (event) {
 				take_event(qmp, message, event);
-			} else if (!is_late(qmp, message)) {
+			} else if (!is_late(qmp)) {
 				/* poll() will not tell of what has been read behind it. */
 				take_events(qmp);
 				return message;
@@ -234,8 +236,10 @@ static bool send_line(struct qmp *qmp, char *line, size_t length, int fd)
 static json_t *answer(struct qmp *qmp, const char *command)
 {
 	const char *class = "", *words = "no words";
-	json_t *message = receive(qmp, qmp_deadline(qmp)), *result;
+	json_t *message, *result;
 
+	qmp->owed++;
+	message = receive(qmp, qmp_deadline(qmp));
 	qmp->refused = message && !json_object_get(message, "return");
 	if (!message) {
 		const struct why was = qmp->why;
@@ -263,7 +267,7 @@ static json_t *answer(struct qmp *qmp, const char *command)
  */
 json_t *qmp_call_with(struct qmp *qmp, const char *command, json_t *arguments, int fd)
 {
-	json_t *message = json_pack("{s:s,s:i}", "execute", command, "id", ++qmp->id);
+	json_t *message = json_pack("{s:s}", "execute", command);
 	json_t *result = NULL;
 	char *line;
 

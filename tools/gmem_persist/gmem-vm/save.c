@@ -136,8 +136,9 @@ static bool get_ready(struct vm *vm, struct scene *scene, struct note *note, cha
 	snprintf(note->qemu, sizeof(note->qemu), "%s", qmp->version);
 	if (!memory_parts(vm, scene->pid, note, &shared, why))
 		return false;
-	if (!guest_can_be_saved(qmp) || !guest_has_no_assigned(qmp) || !guest_keeps_files(qmp) ||
-	    !guest_status(qmp, status) || !guest_machine(qmp, note->machine) ||
+	if (!guest_can_be_saved(qmp) || !guest_status(qmp, status) ||
+	    !guest_has_no_assigned(qmp, status) || !guest_keeps_files(qmp) ||
+	    !guest_machine(qmp, note->machine) ||
 	    !guest_memory(qmp, note->memory) || !guest_cpu(qmp, &note->cpu) ||
 	    !guest_state_bytes(qmp, shared, &bytes)) {
 		*why = qmp->why;
@@ -169,15 +170,9 @@ static bool save_to_room(struct vm *vm, struct scene *scene, struct note *note, 
 /* It is saved, so QEMU is not needed any more. */
 static void report_and_end(struct vm *vm, struct scene *scene, const struct note *note)
 {
-	json_t *counters = qmp_call(&scene->qmp, "query-migrate", NULL);
-	char *line = counters ? json_dumps(counters, 0) : NULL;
 	bool ended = qemu_end(vm, &scene->qmp, scene->pid);
 
-	json_decref(counters);
 	say(vm, "saved, %" PRIu64 " bytes", NOTE_SIZE + note->length);
-	if (line)
-		puts(line);
-	free(line);
 	if (!ended)
 		complain(vm, "QEMU, process %d, does not end", (int)scene->pid);
 }

@@ -386,6 +386,11 @@ static void parse_jobs(void)
 
 #define EVENT	"{\"event\": \"MIGRATION\", \"data\": {\"status\": \"completed\"}}\r\n"
 
+static void says(int end, const char *lines)
+{
+	CHECK(write(end, lines, strlen(lines)) == (ssize_t)strlen(lines));
+}
+
 /* A session whose other end has said that already */
 static struct qmp said(const char *lines)
 {
@@ -393,7 +398,7 @@ static struct qmp said(const char *lines)
 	int ends[2];
 
 	CHECK(!socketpair(AF_UNIX, SOCK_STREAM, 0, ends));
-	CHECK(write(ends[1], lines, strlen(lines)) == (ssize_t)strlen(lines));
+	says(ends[1], lines);
 	qmp.fd = ends[0];
 	return qmp;
 }
@@ -401,12 +406,38 @@ static struct qmp said(const char *lines)
 /* An event is taken in before, and also behind an answer that is read together with it. */
 static void qmp_event(void)
 {
-	struct qmp qmp = said(EVENT "{\"return\": {}, \"id\": 1}\r\n");
+	struct qmp qmp = said(EVENT "{\"return\": {}}\r\n");
 
 	CHECK(qmp_do(&qmp, "x", NULL) && qmp.migration == MIGRATION_COMPLETED);
 	qmp_close(&qmp);
-	qmp = said("{\"return\": {}, \"id\": 1}\r\n" EVENT);
+	qmp = said("{\"return\": {}}\r\n" EVENT);
 	CHECK(qmp_do(&qmp, "x", NULL) && qmp.migration == MIGRATION_COMPLETED);
+	qmp_close(&qmp);
+}
+
+/* Answers that come too late are not taken for those to what is asked after them. */
+static void qmp_late(void)
+{
+	struct qmp qmp = { 0 };
+	char *text;
+	int ends[2];
+
+	CHECK(!socketpair(AF_UNIX, SOCK_STREAM, 0, ends));
+	qmp.fd = ends[0];
+	CHECK(!qmp_do(&qmp, "a", NULL) && !qmp_do(&qmp, "b", NULL) && !qmp.refused);
+	says(ends[1], "{\"return\": {\"is\": \"a\"}}\r\n");
+	CHECK(qmp_pump(&qmp));
+	says(ends[1], "{\"error\": {\"class\": \"b\", \"desc\": \"b\"}}\r\n" EVENT
+	     "{\"return\": {\"is\": \"c\"}}\r\n");
+	qmp.patience = 1;
+	text = qmp_text(&qmp, "c", NULL, "is");
+	CHECK(text && !strcmp(text, "c") && qmp.migration == MIGRATION_COMPLETED);
+	free(text);
+	says(ends[1], "{\"return\": {\"is\": \"d\"}}\r\n");
+	text = qmp_text(&qmp, "d", NULL, "is");
+	CHECK(text && !strcmp(text, "d"));
+	free(text);
+	close(ends[1]);
 	qmp_close(&qmp);
 }
 
@@ -420,7 +451,7 @@ static const struct {
 	TEST(conf_paths), TEST(conf_discarding), TEST(conf_names), TEST(cpu_text), TEST(cpu_bad_text), TEST(cpu_compare),
 	TEST(cpu_all_names), TEST(note_round), TEST(note_damage), TEST(note_before),
 	TEST(note_limits), TEST(parse_ram), TEST(parse_jobs),
-	TEST(qmp_event),
+	TEST(qmp_event), TEST(qmp_late),
 };
 
 int main(void)

@@ -93,7 +93,7 @@ enum migration {
  * @length: how many bytes of that there are
  * @capacity: how many fit
  * @gone: it has closed the socket
- * @id: of the last command
+ * @owed: how many answers have not come yet
  * @interruptible: a signal ends waiting for it
  * @version: of QEMU, as "10.0.2"
  * @major: its first number
@@ -110,7 +110,7 @@ struct qmp {
 	size_t length;
 	size_t capacity;
 	bool gone;
-	int id;
+	unsigned int owed;
 	bool interruptible;
 	char version[32];
 	int major;
@@ -144,7 +144,7 @@ bool guest_pause_again(struct qmp *qmp, const char *status);
 bool guest_memory(struct qmp *qmp, char memory[NOTE_WORD]);
 bool guest_machine(struct qmp *qmp, char machine[NOTE_WORD]);
 bool guest_keeps_files(struct qmp *qmp);
-bool guest_has_no_assigned(struct qmp *qmp);
+bool guest_has_no_assigned(struct qmp *qmp, const char *status);
 bool guest_cpu(struct qmp *qmp, struct cpu *cpu);
 bool guest_state_bytes(struct qmp *qmp, uint64_t shared, uint64_t *bytes);
 bool guest_can_be_saved(struct qmp *qmp);
