@@ -17,27 +17,26 @@ ended() {
 }
 
 # enabled [UNIT...]: as "systemctl enable" does, before there is a systemd; an instance of a
-# template, too
+# template, too. Few processes: in a benchmark a host that has all of this on its disk is meant.
 enabled() {
-	local unit file
+	local unit plain=
 	mkdir -p /etc/systemd/system/multi-user.target.wants
 	for unit in "$@"; do
 		case $unit in
-		*@*)	file=${unit%%@*}@.service ;;
-		*)	file=$unit ;;
+		*@*)	ln -s "../${unit%%@*}@.service" "/etc/systemd/system/multi-user.target.wants/$unit" ;;
+		*)	plain="$plain ../$unit" ;;
 		esac
-		ln -s "../$file" "/etc/systemd/system/multi-user.target.wants/$unit"
 	done
+	# shellcheck disable=SC2086	# words
+	[ -z "$plain" ] || ln -s $plain /etc/systemd/system/multi-user.target.wants/
 }
 
 # become_systemd: with the test's own units, which are enabled
 become_systemd() {
-	local unit
 	mkdir -p /var/log /var/tmp
-	for unit in "${0%.sh}"/*; do
-		cp "$unit" /etc/systemd/system/
-		! grep -q WantedBy= "$unit" || enabled "${unit##*/}"
-	done
+	cp "${0%.sh}"/* /etc/systemd/system/
+	# shellcheck disable=SC2046	# names without blanks
+	enabled $(cd "${0%.sh}" && grep -l WantedBy= ./* | sed 's|^./||')
 	trap - EXIT
 	exec /lib/systemd/systemd < /dev/null > /dev/console 2>&1
 }
