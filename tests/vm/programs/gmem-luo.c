@@ -6,8 +6,10 @@
  *
  * Actions, in the order given:
  *   create=NAME session=NAME   make a session for the next kernel; retrieve one of the last
+ *   in=N            go on with the session that we were given as that descriptor
  *   rw=PATH ro=PATH wo=PATH append=PATH   open a file for that, and go on with it
  *   excl=PATH dir=PATH ask=PATH   likewise, exclusively; a directory; to ask what it is
+ *   fd=N            go on with the file that we were given as that descriptor
  *   tmp=PATH        a new file without a name, in that directory; memfd: one that is not ours
  *   keep=TOKEN      let the session have the file
  *   get=TOKEN       go on with the file that the session has
@@ -282,6 +284,14 @@ static bool act(const char *action)
 		return open_session(LIVEUPDATE_IOCTL_CREATE_SESSION, value);
 	if (IS("session="))
 		return open_session(LIVEUPDATE_IOCTL_RETRIEVE_SESSION, value);
+	if (IS("in=")) {
+		session = n;
+		return true;
+	}
+	if (IS("fd=")) {
+		file = n;
+		return true;
+	}
 	if (IS("keep="))
 		return keep(n);
 	if (IS("get="))
