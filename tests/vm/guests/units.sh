@@ -8,6 +8,7 @@
 # vm restart: append="kho=on"
 # vm tenant: append="kho=on"
 # vm order: append="kho=on"
+# vm drop-ins: append="kho=on"
 # vm debian-13: append="kho=on" disk="guest systemd systemd-13"
 #
 # What becomes of a guest, which counts, when systemd stops it:
@@ -19,6 +20,8 @@
 # tenant:  the VM is a tenant's: a kexec, and a reboot
 # order:   three VMs stop after a unit that is slow to do so, and go on before a slow network
 #          is up; not too many at a time
+# drop-ins: what gmem-vm@.service tells to add for a disk on a network, and for one on another
+#          file system
 # debian-13: a newer systemd: user space alone is restarted; a kexec is refused, and one is not
 #
 # See lib/systemd.sh. "stage" is the test, "down" is when the guest has been stopped.
@@ -29,8 +32,18 @@
 . /tests/lib/systemd.sh
 fs=/gmem
 
+units=/etc/systemd/system
 vm=gmem-vm@vm0
 [ "$(word gmem.case)" != tenant ] || vm=gmem-vm-tenant@vm0
+
+# drop_ins: vm0's as the unit's head has it, word for word; and vm1's, with such a file system
+drop_ins() {
+	mkdir -p $units/gmem-vm@vm0.service.d $units/gmem-vm@vm1.service.d /srv/disks
+	sed -n '/network file system/,/last line/s/^#   //p' $units/gmem-vm@.service > \
+		$units/gmem-vm@vm0.service.d/net.conf
+	printf '[Unit]\nRequiresMountsFor=/srv/disks\n' > $units/gmem-vm@vm1.service.d/disks.conf
+	printf '[Mount]\nWhat=tmpfs\nWhere=/srv/disks\nType=tmpfs\n' > $units/srv-disks.mount
+}
 
 if [ $# = 0 ]; then
 	[ -e /lib/systemd/systemd ] || { echo "1..0 # SKIP no systemd (scripts/systemd)"; ended skip; }
@@ -53,6 +66,11 @@ if [ $# = 0 ]; then
 		enabled gmem-vm@vm1.service gmem-vm@vm2.service
 		printf '[Service]\nEnvironment=GMEM_PARALLEL=2\n' > \
 			/etc/systemd/system/service.d/slots.conf
+	fi
+	if [ "$(word gmem.case)" = drop-ins ]; then
+		ticker vm1
+		enabled gmem-vm@vm1.service
+		drop_ins
 	fi
 	enabled gmem.mount gmem-freeze.service $vm.service
 	become_systemd
@@ -131,6 +149,14 @@ started_first() {
 	[ "$(when "$1" InactiveExit)" -lt "$(when gmem-units-net ActiveEnter)" ]
 }
 
+# before A TIME B TIME: the one came before the other, or with it
+before() { [ "$(when "$1" "$2")" -gt 0 ] && [ "$(when "$1" "$2")" -le "$(when "$3" "$4")" ]; }
+
+# net_outlives UNIT: it has stopped, and the network has not, or later
+net_outlives() {
+	state "$1" inactive && { state gmem-units-net active || before "$1" InactiveEnter gmem-units-net ActiveExit; }
+}
+
 trap 'if [ $? != 0 ] || failed; then ended fail; fi' EXIT
 
 if [ "$1" = down ]; then
@@ -141,6 +167,7 @@ if [ "$1" = down ]; then
 		check "and so has another one" stopped_last gmem-vm@vm2
 		check "how many are saved is said" grep "^gmem-vm: vm[0-2]: 3 of 3 saved, [0-9]*\.[0-9] s" /tmp/said
 	fi
+	[ "$CASE" != drop-ins ] || check "the network is there for longer" net_outlives $vm
 	check "the guest: ${words%%;*}" vm_is "${words%%;*}"
 	[ "$words" = "${words#*;}" ] || {
 		check "for a reason" grep "^gmem-vm: .*${words#*;}" /tmp/said
@@ -254,6 +281,22 @@ order-2)
 	check "and so was another one" started_first gmem-vm@vm1
 	becomes gmem-kexec active
 	refused_kexec "no-image" to_kexec
+	failed || ended pass
+	;;
+drop-ins-1)
+	require "the guest runs" runs_on
+	becomes gmem-kexec active
+	check "it has waited for the network" before gmem-units-net ActiveEnter $vm InactiveExit
+	check "another one has not" started_first gmem-vm@vm1
+	check "but for its disks" before srv-disks.mount ActiveEnter gmem-vm@vm1 InactiveExit
+	require "an image" load_stage
+	goes "saved" systemctl kexec
+	;;
+drop-ins-2)
+	require "the guest goes on" runs_on
+	check "after the network" before gmem-units-net ActiveEnter $vm InactiveExit
+	check "and so does the other one" grep -q "^gmem-vm: vm1: goes on" /tmp/said
+	check "after its disks" before srv-disks.mount ActiveEnter gmem-vm@vm1 InactiveExit
 	failed || ended pass
 	;;
 debian-13-1)
