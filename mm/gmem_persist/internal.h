@@ -24,8 +24,11 @@
  *          the object's charge_lock		(who pays for it)
  *            locks of the dmem cgroup
  *
- * gmem_pool.lock is a spinlock: what is done under it is bounded, however much memory an object
- * has (keep.c), allocates nothing and prints nothing, and cannot be preempted by anybody.
+ * gmem_pool.lock is a spinlock: what is done under it allocates nothing and prints nothing, and
+ * cannot be preempted by anybody. It is bounded, however much memory an object has (keep.c), but
+ * for three things. Taking memory is one step, so that of two who want the last memory one gets
+ * it (backing.c). Sealing adds up the pages of blocks, of which there are as many as the pool has
+ * GiB (tables.c). And root's copy of the record in debugfs is all of it at one moment.
  *
  * All others are an object's own. Who holds one may be a tenant of the lowest priority, who is
  * preempted then and does not run for long, or who clears some MiB. So freezing, thawing and

@@ -90,6 +90,9 @@ static unsigned int gmem_place_choose_run(const struct gmem_block *b, unsigned i
 {
 	unsigned int at = 0, len, best = 0, best_len = U32_MAX;
 
+	/* All that there is, from the first run on */
+	if (n == b->nr_free)
+		return 0;
 	while ((len = gmem_arena_next_run(gmem_bits(b->ser->free), &at))) {
 		if (len >= n && len < best_len) {
 			best = at;
