@@ -151,7 +151,6 @@ static int gmem_backing_take_plan(struct gmem_backing *b, const struct gmem_plan
 		if (WARN_ON(taken != plan->node[i].size))
 			return -ENOSPC;
 	}
-	gmem_clean_leave(&b->ranges);
 	return 0;
 }
 
@@ -223,6 +222,8 @@ struct gmem_backing *gmem_backing_take(u64 size, u64 granule, const nodemask_t *
 	kfree(plan);
 	if (!b)
 		return ERR_PTR(-ENOMEM);
+	if (!err)
+		gmem_clean_leave(&b->ranges);
 	gmem_stop_here("alloc-taken");
 	if (!err)
 		err = gmem_clean_ranges(&b->ranges, killable);

@@ -497,46 +497,51 @@ void gmem_clean_kick(void)
 	wake_up_all(&work_wait);
 }
 
-static bool gmem_clean_in_the_way(const struct gmem_clean_worker *worker,
-				  const struct gmem_ranges *x)
+static struct gmem_range gmem_clean_part_of(const struct gmem_clean_worker *worker)
+{
+	guard(spinlock)(&gmem_pool.lock);
+	return worker->part;
+}
+
+static bool gmem_clean_in_the_way(const struct gmem_range *part, const struct gmem_ranges *x)
 {
 	unsigned int i;
 
-	for (i = 0; worker->part.size && i < x->nr; i++)
-		if (x->r[i].base < gmem_range_end(&worker->part) &&
-		    worker->part.base < gmem_range_end(&x->r[i]))
+	for (i = 0; part->size && i < x->nr; i++)
+		if (x->r[i].base < gmem_range_end(part) && part->base < gmem_range_end(&x->r[i]))
 			return true;
 	return false;
 }
 
+/* Have a worker leave its part: false if it has done so. */
+static bool gmem_clean_still_at(struct gmem_clean_worker *worker, const struct gmem_range *part)
+{
+	guard(spinlock)(&gmem_pool.lock);
+
+	if (!worker->part.size || worker->part.base != part->base)
+		return false;
+	WRITE_ONCE(worker->leave, true);
+	set_user_nice(worker->task, 0);
+	return true;
+}
+
 /**
  * gmem_clean_leave - have the background workers leave memory alone
- * @x: memory that is not free any more
+ * @x: memory that is not free any more, so that none of them begins with it
  *
  * Takes no longer than clearing 2 MiB.
  *
- * Context: gmem_pool.lock is held, and may be let go of in between.
+ * Context: process context; takes gmem_pool.lock.
  */
 void gmem_clean_leave(const struct gmem_ranges *x)
 {
 	unsigned int i;
 
-	lockdep_assert_held(&gmem_pool.lock);
-
 	for (i = 0; i < nr_workers; i++) {
-		struct gmem_clean_worker *worker = &workers[i];
+		const struct gmem_range part = gmem_clean_part_of(&workers[i]);
 
-		while (gmem_clean_in_the_way(worker, x)) {
-			DEFINE_WAIT(wait);
-
-			prepare_to_wait(&leave_wait, &wait, TASK_UNINTERRUPTIBLE);
-			WRITE_ONCE(worker->leave, true);
-			set_user_nice(worker->task, 0);
-			spin_unlock(&gmem_pool.lock);
-			schedule();
-			finish_wait(&leave_wait, &wait);
-			spin_lock(&gmem_pool.lock);
-		}
+		if (gmem_clean_in_the_way(&part, x))
+			wait_event(leave_wait, !gmem_clean_still_at(&workers[i], &part));
 	}
 }
 
