@@ -65,6 +65,7 @@ case $STAGE in
 	check "a name that is taken" exits 1 create vm0 2M
 	check "is said to be" says "File exists"
 	check "no size" exits 2 create vm4 2Q
+	check "no mask of nodes" exits 2 create --nodes 1,2 vm4 2M
 	check "no room" exits 1 create vm4 1T
 	check "list" exits 0 list
 	check "has each" test "$(grep -c -E ' vm[0-3]$' /tmp/said)" = 4

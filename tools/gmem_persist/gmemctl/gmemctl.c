@@ -172,9 +172,19 @@ uint64_t parse_size(const char *text)
 	return unit ? n << (10 * (unit - units + 1)) : n;
 }
 
+static uint64_t parse_mask(const char *text)
+{
+	char *end;
+	uint64_t mask = strtoull(text, &end, 0);
+
+	if (end == text || *end)
+		errx(STATUS_USAGE, "%s: not a mask of nodes", text);
+	return mask;
+}
+
 static int create(const char *name, const char *size)
 {
-	uint64_t mask = nodes ? strtoull(nodes, NULL, 0) : 0;
+	uint64_t mask = nodes ? parse_mask(nodes) : 0;
 	struct kvm_gmem_persist gmem = {
 		.op = KVM_GMEM_PERSIST_CREATE,
 		.size = parse_size(size),
