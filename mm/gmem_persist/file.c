@@ -56,6 +56,18 @@ void gmem_file_set_options(const struct gmem_file_opts *said)
 		options.nodes = said->nodes;
 }
 
+/*
+ * Who is only to find an object (named.c) has been asked for as one who reads and writes, by now.
+ * He goes on as with access mode 3.
+ */
+static void gmem_file_narrow(struct file *file)
+{
+	const fmode_t mode = FMODE_READ | FMODE_WRITE;
+
+	if (file->f_path.mnt == gmem_named_mount && (file->f_mode & mode) == mode)
+		file->f_mode &= ~mode;
+}
+
 static int gmem_file_open(struct inode *inode, struct file *file)
 {
 	const bool exclusive = (file->f_flags & (O_EXCL | O_CREAT)) == O_EXCL;
@@ -63,6 +75,7 @@ static int gmem_file_open(struct inode *inode, struct file *file)
 	struct gmem_object *obj = gmem_fs_inode_object(inode);
 	int err;
 
+	gmem_file_narrow(file);
 	if (!gmem_file_is_view(file))
 		return 0;
 	/* Who may only read keeps nobody out. */

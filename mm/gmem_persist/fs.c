@@ -151,7 +151,7 @@ static int gmem_fs_get_tree(struct fs_context *fc)
 {
 	int err;
 
-	/* The kernel's own mount comes first. */
+	/* The kernel's own mounts come first. */
 	if (!gmem_persist_enabled() && !(fc->sb_flags & SB_KERNMOUNT))
 		return -ENODEV;
 	err = get_tree_single(fc, gmem_fs_fill_super);
@@ -238,6 +238,22 @@ static const struct gmem_inode_ops gmem_fs_inode_ops = {
 	.dir_fops = &gmem_dir_fops,
 };
 
+static int gmem_fs_mount_inside(struct vfsmount **to)
+{
+	struct vfsmount *mnt = kern_mount(&gmem_fs_type);
+
+	if (IS_ERR(mnt))
+		return PTR_ERR(mnt);
+	*to = mnt;
+	return 0;
+}
+
+static void gmem_fs_unmount_inside(struct vfsmount **mnt)
+{
+	kern_unmount(*mnt);
+	*mnt = NULL;
+}
+
 /**
  * gmem_fs_init - make the instance on which all objects' inodes are
  *
@@ -246,18 +262,20 @@ static const struct gmem_inode_ops gmem_fs_inode_ops = {
  */
 int gmem_fs_init(void)
 {
-	struct vfsmount *mnt;
 	int err;
 
 	gmem_inode_set_ops(&gmem_fs_inode_ops);
-	mnt = kern_mount(&gmem_fs_type);
-	if (IS_ERR(mnt))
-		return PTR_ERR(mnt);
-	gmem_fs_mount = mnt;
+	err = gmem_fs_mount_inside(&gmem_fs_mount);
+	if (err)
+		return err;
+	err = gmem_fs_mount_inside(&gmem_named_mount);
+	if (err)
+		goto unmount;
 	err = register_filesystem(&gmem_fs_type);
-	if (err) {
-		gmem_fs_mount = NULL;
-		kern_unmount(mnt);
-	}
+	if (!err)
+		return 0;
+	gmem_fs_unmount_inside(&gmem_named_mount);
+unmount:
+	gmem_fs_unmount_inside(&gmem_fs_mount);
 	return err;
 }

@@ -66,6 +66,7 @@ struct gmem_inode_ops {
 };
 
 extern struct vfsmount *gmem_fs_mount;
+extern struct vfsmount *gmem_named_mount;
 void gmem_inode_set_ops(const struct gmem_inode_ops *ops);
 struct inode *gmem_inode_new(struct gmem_object *obj, const struct gmem_object_ser *ser);
 bool gmem_file_is_view(const struct file *file);

@@ -10,7 +10,9 @@
 #include <linux/mount.h>
 #include <linux/pagemap.h>
 
-struct vfsmount *gmem_fs_mount;	/* nobody sees this one */
+/* Nobody sees these two. By the second one, objects are named from inside of the kernel. */
+struct vfsmount *gmem_fs_mount;
+struct vfsmount *gmem_named_mount;
 
 /* Empty until there is an inode, and the same from then on */
 static struct gmem_inode_ops inode_ops;

@@ -7,9 +7,12 @@
  * DOC: names by the ioctl
  *
  * KVM's ioctl names objects in the root directory, and so does the operator's discard. Both go
- * the way of open(O_CREAT), open() and unlink(), on the mount that nobody sees, as POSIX message
+ * the way of open(O_CREAT), open() and unlink(), on a mount that nobody sees, as POSIX message
  * queues do: permissions of the directory and of the file hold for the caller, security modules
  * are asked, and who watches the directory is told.
+ *
+ * That mount is nowhere, so what a module knows of directories above gmemfs does not hold: a
+ * process that has confined itself (Landlock) needs a rule for the root directory of gmemfs.
  *
  * CAP_SYS_ADMIN comes on top, in KVM: whoever opens a file has a path to it, by a mount that
  * somebody gave him; the ioctl asks for none.
@@ -17,8 +20,9 @@
  * 1. To create, memory is taken first, for an object without a name, which may take seconds. Then
  *    the name is given, under the lock of the directory, for no longer than that takes. So nobody
  *    ever finds a name whose memory is not there, be it in the next kernel.
- * 2. To claim, the file is opened with access mode 3, for which one must be permitted to read and
- *    write it, and which is no view (info.c).
+ * 2. To claim, the file is opened for reading and writing, and when everybody has been asked for
+ *    that, it becomes one with access mode 3, which is no view (gmem_file_narrow()). To open it with
+ *    that would not do: some modules look at what a file can do, and such a one can do nothing.
  * 3. To discard, the object is used exclusively, so that nobody else does, and its name is taken
  *    away. It ends with that use.
  */
@@ -35,8 +39,8 @@
 static struct path gmem_named_root(void)
 {
 	return (struct path){
-		.mnt = gmem_fs_mount,
-		.dentry = gmem_fs_mount->mnt_root,
+		.mnt = gmem_named_mount,
+		.dentry = gmem_named_mount->mnt_root,
 	};
 }
 
@@ -118,7 +122,7 @@ struct gmem_object *gmem_named_find(const char *name)
 	struct gmem_object *obj;
 	struct file *file;
 
-	file = file_open_root(&root, name, O_ACCMODE | O_NOFOLLOW, 0);
+	file = file_open_root(&root, name, O_RDWR | O_NOFOLLOW | O_LARGEFILE, 0);
 	if (file == ERR_PTR(-ENOENT) && gmem_left_pending())
 		return ERR_PTR(-EBUSY);
 	if (IS_ERR(file))

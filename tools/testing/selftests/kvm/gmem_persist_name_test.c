@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/landlock.h>
 #include <sys/inotify.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -80,13 +81,17 @@ static int result_of(int fd)
 	return 0;
 }
 
+static int by_ioctl_named(struct kvm_vm *vm, u32 op, const char *name)
+{
+	struct kvm_gmem_persist args = { .op = op, .size = SZ_2M, .flags = FLAGS_SHARED };
+
+	strcpy((char *)args.name, name);
+	return result_of(gmem_persist(vm, &args));
+}
+
 static int by_ioctl(struct kvm_vm *vm, u32 op)
 {
-	struct kvm_gmem_persist args = {
-		.op = op, .name = NAME, .size = SZ_2M, .flags = FLAGS_SHARED,
-	};
-
-	return result_of(gmem_persist(vm, &args));
+	return by_ioctl_named(vm, op, NAME);
 }
 
 static void expect_same(const struct who *who, const char *what, unsigned int mode, int open_err,
@@ -176,6 +181,109 @@ static void test_discard(void)
 	gmem_assert_parked(NAME);
 	TEST_ASSERT(!gmem_discard(NAME), "discard");
 	gmem_assert_gone(NAME);
+}
+
+/*
+ * A process that has confined itself by Landlock: of what it has given up, it keeps what is
+ * below a directory. To create is to mknod() here, to claim is to open(), to discard is to
+ * unlink().
+ */
+#define MAKE		LANDLOCK_ACCESS_FS_MAKE_REG
+#define READ		LANDLOCK_ACCESS_FS_READ_FILE
+#define WRITE		LANDLOCK_ACCESS_FS_WRITE_FILE
+#define REMOVE		LANDLOCK_ACCESS_FS_REMOVE_FILE
+#define ALL_OF_THEM	(MAKE | READ | WRITE | REMOVE)
+
+static const struct confined {
+	const char *what;
+	u64 given_up;
+	const char *below;
+	/* The ioctl knows of no directory above gmemfs, so a rule for one does not hold. */
+	bool above;
+} confined[] = {
+	{ "may not create", MAKE },
+	{ "may not read", READ },
+	{ "may not write", WRITE },
+	{ "may not remove", REMOVE },
+	{ "may do nothing", ALL_OF_THEM },
+	{ "may do all elsewhere", ALL_OF_THEM, "/proc" },
+	{ "may do all in gmemfs", ALL_OF_THEM, FS },
+	{ "may do all above gmemfs", ALL_OF_THEM, "/tmp", true },
+};
+
+static int landlock_create(const struct landlock_ruleset_attr *attr, u32 flags)
+{
+	return syscall(SYS_landlock_create_ruleset, attr, attr ? sizeof(*attr) : 0, flags);
+}
+
+static void confine(const struct confined *c)
+{
+	struct landlock_ruleset_attr attr = { .handled_access_fs = c->given_up };
+	struct landlock_path_beneath_attr below = { .allowed_access = c->given_up };
+	int fd = landlock_create(&attr, 0);
+
+	TEST_ASSERT(fd >= 0, "a set of rules");
+	if (c->below) {
+		below.parent_fd = open(c->below, O_PATH);
+		TEST_ASSERT(!syscall(SYS_landlock_add_rule, fd, LANDLOCK_RULE_PATH_BENEATH,
+				     &below, 0), "a rule for %s", c->below);
+		close(below.parent_fd);
+	}
+	TEST_ASSERT(!syscall(SYS_landlock_restrict_self, fd, 0), "restrict_self");
+	close(fd);
+}
+
+static int errno_of(long ret)
+{
+	return ret < 0 ? errno : 0;
+}
+
+static void expect_confined(const struct confined *c, const char *what, u64 needs, int path_err,
+			    int err)
+{
+	bool may = !(c->given_up & needs) || (c->below && strcmp(c->below, "/proc"));
+
+	/* EACCES would make a failure a skip. */
+	errno = 0;
+	TEST_ASSERT(path_err == (may ? 0 : EACCES), "%s, %s by path: %d", c->what, what, path_err);
+	TEST_ASSERT(err == (c->above ? EACCES : path_err), "%s, %s: %d, by path: %d", c->what,
+		    what, err, path_err);
+}
+
+static void do_confined(void *arg)
+{
+	struct kvm_vm *vm = vm_create_barebones();
+	int fd = open(SYSFS "discard", O_WRONLY);
+	int made, created, opened, claimed, removed, discarded;
+
+	confine(arg);
+	made = errno_of(mknod(PATH "-made", S_IFREG | 0600, 0));
+	created = by_ioctl_named(vm, KVM_GMEM_PERSIST_CREATE, NAME "-created");
+	opened = result_of(open(PATH, O_RDWR));
+	claimed = by_ioctl(vm, KVM_GMEM_PERSIST_RECLAIM);
+	removed = errno_of(unlink(PATH "-removed"));
+	discarded = errno_of(write(fd, NAME, strlen(NAME)));
+	expect_confined(arg, "create", MAKE, made, created);
+	expect_confined(arg, "claim", READ | WRITE, opened, claimed);
+	expect_confined(arg, "discard", REMOVE, removed, discarded);
+}
+
+static void test_landlock(void)
+{
+	static const char * const paths[] = {
+		PATH, PATH "-made", PATH "-created", PATH "-removed",
+	};
+	struct kvm_vm *vm = vm_create_barebones();
+	int i, j;
+
+	SKIP_UNLESS(landlock_create(NULL, LANDLOCK_CREATE_RULESET_VERSION) > 0, "no Landlock");
+	for (i = 0; i < ARRAY_SIZE(confined); i++) {
+		TEST_ASSERT_EQ(by_ioctl(vm, KVM_GMEM_PERSIST_CREATE), 0);
+		TEST_ASSERT(!mknod(PATH "-removed", S_IFREG | 0600, 0), "mknod");
+		run_in_child(do_confined, (void *)&confined[i]);
+		for (j = 0; j < ARRAY_SIZE(paths); j++)
+			unlink(paths[j]);
+	}
 }
 
 static unsigned int mode_of(void)
@@ -293,6 +401,7 @@ static const struct gmem_test tests[] = {
 	{ "who may create", test_create },
 	{ "who may claim, by all modes", test_claim },
 	{ "who may discard", test_discard },
+	{ "who has confined himself by Landlock", test_landlock },
 	{ "umask", test_umask },
 	{ "who watches is told", test_events },
 	{ "one name space", test_one_name_space },
