@@ -120,8 +120,9 @@ check: ## checkpatch, sparse, W=1, kernel-doc, shellcheck, documentation
 shell: build ## a prompt in the booted host kernel, with the tools in it
 	@scripts/run-vm --flavour $(FLAVOUR) --shell
 
-series: linux ## build/series/: the patches for git am, in series (BUILD=1: compile each step, TEST=1: test it, STEPS=first-last; BASE=folder: try another tree)
+series: linux ## build/series/: the patches for git am, in series (BUILD=1: compile each step, BUILD=quick: have the compiler look at it, TEST=1: test it, STEPS=first-last; BASE=folder: try another tree)
 	@$(if $(TEST),$(MAKE) build FLAVOUR=release)
+	@$(if $(filter quick,$(BUILD)),scripts/deps build check && scripts/check compile)
 	@BUILD=$(BUILD) TEST=$(TEST) STEPS=$(STEPS) BASE=$(BASE) scripts/series
 
 deb: linux ## Debian packages of the kernel, configured as the host's own (CONFIG=file: as that; hours with a full one)
