@@ -12,7 +12,7 @@ FLAVOUR ?= release
 # The same, or kcsan, for: stress
 STRESS_FLAVOUR := $(if $(filter command line,$(origin FLAVOUR)),$(FLAVOUR),debug)
 
-export LINUX_TARBALL LINUX_SRC POOL FAULT VMM QUICK LOAD BEFORE CONFIG
+export LINUX_TARBALL LINUX_SRC POOL FAULT VMM QUICK LOAD BEFORE CONFIG KEEP
 # No folders of compiled scripts beside the scripts
 export PYTHONDONTWRITEBYTECODE = 1
 
@@ -20,7 +20,7 @@ export PYTHONDONTWRITEBYTECODE = 1
 .NOTPARALLEL:
 
 .PHONY: again bench-blackout bench-restart help deps linux config build unit frag fuzz mutants selftests initramfs demo test test-vm \
-	stress sweep soak boots bench-pool bench-kvm bench-io bench-scale check shell series deb deb-config clean distclean
+	stress sweep soak boots bench-pool bench-kvm bench-io bench-scale report check shell series deb deb-config clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -92,6 +92,11 @@ bench-restart: ## how long a guest is away, by the size of its memory (VMM=qemu 
 bench-blackout: ## how long guests are away, under systemd and on a bare host (build/results/blackout.json)
 	@$(MAKE) build FLAVOUR=release
 	@scripts/bench-blackout
+
+report: ## what a kexec costs guests' memory, beside the peers: table, JSON, page with charts (build/results/report.html; KEEP=1: shorter)
+	@$(MAKE) build FLAVOUR=release
+	@scripts/deps report
+	@scripts/report
 
 test-vm: build ## one VM test: make test-vm T=name (FLAVOUR=release|debug)
 	@scripts/run-vm --flavour $(FLAVOUR) --test $(T) --echo
