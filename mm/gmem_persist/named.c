@@ -21,8 +21,9 @@
  *    the name is given, under the lock of the directory, for no longer than that takes. So nobody
  *    ever finds a name whose memory is not there, be it in the next kernel.
  * 2. To claim, the file is opened for reading and writing, and when everybody has been asked for
- *    that, it becomes one with access mode 3, which is no view (gmem_file_narrow()). To open it with
- *    that would not do: some modules look at what a file can do, and such a one can do nothing.
+ *    that, it becomes one with access mode 3, which is no view (gmem_file_narrow()). To open it
+ *    with that would not do: some modules look at what a file can do, and such a one can do
+ *    nothing.
  * 3. To discard, the object is used exclusively, so that nobody else does, and its name is taken
  *    away. It ends with that use.
  */
