@@ -12,11 +12,11 @@
  *
  *   tick N up=SECONDS sweeps=N disks=N mem=MIB nvme=MIB edu=N more=MIB net=N bad=N
  *
- * up is CLOCK_BOOTTIME, disks how many disks (/dev/vda and so on) it has, of which it overwrites
- * and compares the first 4 MiB, by direct I/O; mem is all memory that its kernel has. All of the
- * working set was compared once more when sweeps has gone up by two. What is found wrong is said
- * in lines "bad: ...", and what the guest's kernel has to complain about (warnings and worse,
- * after the first tick) in lines "log: ...".
+ * up is CLOCK_BOOTTIME, disks how many disks (/dev/vda, /dev/sda and so on) it has, of which it
+ * overwrites and compares the first 4 MiB, by direct I/O; mem is all memory that its kernel has.
+ * All of the working set was compared once more when sweeps has gone up by two. What is found wrong
+ * is said in lines "bad: ...", and what the guest's kernel has to complain about (warnings and
+ * worse, after the first tick) in lines "log: ...".
  *
  * Devices that may come and go: while there is a /dev/nvme0n1, as large as the working set, each
  * page goes there and comes back to where it was at the next sweep; nvme is how much came back
@@ -54,7 +54,7 @@
 
 #define PAGE		4096UL
 #define FILE_PAGES	64
-#define MAX_DISKS	4
+#define MAX_DISKS	64
 #define DISK_BLOCKS	64
 #define BLOCK_PAGES	16
 #define TICK_NS		100000000
@@ -110,16 +110,25 @@ struct disk {
 static struct disk disks[MAX_DISKS];
 static unsigned int nr_disks;
 
+/* Those that have come since the last call, too: a kernel looks for some of them for a while. */
 static void open_disks(void)
 {
-	char path[] = "/dev/vda";
+	static struct {
+		const char *names;
+		char next;
+	} kinds[] = { { "/dev/vd%c", 'a' }, { "/dev/sd%c", 'a' } };
+	char path[16];
+	int fd;
 
-	while (nr_disks < MAX_DISKS) {
-		path[sizeof(path) - 2] = 'a' + nr_disks;
-		disks[nr_disks].fd = open(path, O_RDWR | O_DIRECT);
-		if (disks[nr_disks].fd < 0)
-			break;
-		nr_disks++;
+	for (unsigned int i = 0; i < 2; i++) {
+		while (nr_disks < MAX_DISKS) {
+			snprintf(path, sizeof(path), kinds[i].names, kinds[i].next);
+			fd = open(path, O_RDWR | O_DIRECT);
+			if (fd < 0)
+				break;
+			disks[nr_disks++].fd = fd;
+			kinds[i].next++;
+		}
 	}
 }
 
@@ -528,7 +537,6 @@ int main(void)
 	hold = number_of(" hold=", 0);
 	log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK);
 	file = open("/tmp/file", O_RDWR | O_CREAT, 0600);
-	open_disks();
 	if (log < 0 || file < 0) {
 		printf("bad: start: %m\n");
 		pause();
@@ -556,6 +564,7 @@ int main(void)
 		if (pwrite(file, block, PAGE, i * PAGE) != PAGE)
 			printf("bad: write: %m\n");
 
+		open_disks();
 		use_disks(tick);
 		use_net(tick);
 		look_for_edu(&set);
