@@ -350,7 +350,7 @@ LENGTHS = {
     "INSTALL.md": 150,
     "FIGURES.md": 160,	# 110, and devices, the blackout under systemd, the peers
     "tests/README.md": 90,
-    "tests/TESTS.md": 90,
+    "tests/TESTS.md": 100,
     "patches/README.md": 60,
     ADMIN: 550,		# 480, and limits of directories, sessions, what comes back by attach
     MESSAGES: 260,	# 170, and what is refused, held by sessions, mapped by devices
