@@ -295,7 +295,10 @@ refuse)
 	check "it is saved" is_saved
 	mv /dev/kvm /dev/kvm.later
 	gmem-vm start vm > /tmp/one 2>&1 & one=$!
-	sleep 1
+	# 35, 230: nanosleep() and clock_nanosleep()
+	until grep -qE '^(35|230) ' /proc/$one/syscall; do
+		[ -d /proc/$one ] || break
+	done
 	check "on a host that has no KVM yet it waits" test "$(processes gmem-vm) $(processes "qemu-system-*")" = "1 0"
 	mv /dev/kvm.later /dev/kvm
 	check "and goes on when there is" wait $one
