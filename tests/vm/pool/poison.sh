@@ -91,7 +91,8 @@ case $STAGE in
 	# are mapped again, so that no leaf may cover it.
 	check "small: one page goes" vmm create small size=8M seed=41 host-fill fill \
 		poison@0x223000 touch@0x222000 touch@0x224000 guest@0x222000 guest@0x224000 \
-		verify host-verify touch@0x223000 guest@0x223000 poison@0x223000
+		verify host-verify touch@0x223000 guest@0x223000 futex@0x222000 futex@0x223000 \
+		poison@0x223000
 	check "the VMM is told" came poison@0x223000 "AO 0x223000 12
 ok"
 	check "its access fails" came touch@0x223000 "AR 0x223000 12"
@@ -100,6 +101,9 @@ ok"
 	check "the guest's access ends in the VMM" came guest@0x223000 "exit 0x223000 0x1000 EHWPOISON"
 	check "the guest: the page before" came guest@0x222000 ok
 	check "the guest: the page behind" came guest@0x224000 ok
+	# What KVM is told of a bad page is no concern of others who resolve page faults.
+	check "futex(2): the page before" came futex@0x222000 ok
+	check "futex(2): the bad page" came futex@0x223000 EFAULT
 	check "the guest has all else" all_other_pages verify $((8 * M)) 1
 	check "the VMM has all else" all_other_pages host-verify $((8 * M)) 1
 	check "the list of the object" object_is small bad_pages 0x223000

@@ -37,10 +37,11 @@
  *   poison@OFF   let the kernel take the page at offset OFF for bad
  *   touch@OFF    read a word there, by the VMM
  *   guest@OFF    read a word there, by the guest
- * The last three say what came of it, as "touch@OFF=...": "ok", "exit OFF SIZE ERRNO" (the
- * vCPU's exit for a memory fault), or, both with the offset of the address in it and the
- * size as a power of two, "AR OFF LSB" and "AO OFF LSB" (SIGBUS: action required, action
- * optional).
+ *   futex@OFF    let futex(2) add 0 to a word there, by the VMM
+ * The last four say what came of it, as "touch@OFF=...": "ok", the name of an errno, "exit
+ * OFF SIZE ERRNO" (the vCPU's exit for a memory fault), or, both with the offset of the
+ * address in it and the size as a power of two, "AR OFF LSB" and "AO OFF LSB" (SIGBUS:
+ * action required, action optional).
  *
  * A word of the pattern is a function of its offset and of the seed, so that
  * memory in the wrong place does not pass for right. With shared=, it is another one in
@@ -60,6 +61,7 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <linux/kvm.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -72,6 +74,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -667,6 +670,18 @@ static void touch_by_guest(struct vm *vm, const char *action, struct args *args)
 	start_at_beginning(vm);
 }
 
+/* The kernel itself writes to the word, and so resolves a page fault there. */
+static void futex_here(const struct vm *vm, const char *action, uint64_t offset)
+{
+	uint32_t other = 0;
+
+	if (syscall(SYS_futex, &other, FUTEX_WAKE_OP | FUTEX_PRIVATE_FLAG, 1, 1,
+		    vm->object + offset, FUTEX_OP(FUTEX_OP_ADD, 0, FUTEX_OP_CMP_EQ, 0)) < 0)
+		printf("%s=%s\n", action, strerrorname_np(errno));
+	else
+		printf("%s=ok\n", action);
+}
+
 /* Actions at an offset; false if it is none of them. */
 static bool act_at(struct vm *vm, const char *action, struct args *args)
 {
@@ -690,6 +705,8 @@ static bool act_at(struct vm *vm, const char *action, struct args *args)
 		bus_expected = false;
 	} else if (!strncmp(action, "guest@", 6)) {
 		touch_by_guest(vm, action, args);
+	} else if (!strncmp(action, "futex@", 6)) {
+		futex_here(vm, action, args->offset);
 	} else {
 		return false;
 	}
