@@ -20,9 +20,10 @@
  * * An *asynchronous read* ends where there is no user space, and the buffer may be mapped no
  *   more. So the memory is held, and written to by its owner, from a workqueue. It never waits
  *   for user space there, which might make it wait for ever. If a part of the buffer is
- *   ordinary memory, or consists of too many mappings, or if the transfer is larger than
- *   %DIO_BOUNCE_ASYNC, then it is done synchronously, by which the caller waits; with IOCB_NOWAIT
- *   he gets -EAGAIN, and io_uring does it from one of its workers.
+ *   ordinary memory, or consists of too many mappings, then it is done synchronously, by which
+ *   the caller waits; with IOCB_NOWAIT he gets -EAGAIN, and io_uring does it from one of its
+ *   workers. So is any asynchronous transfer that is larger than %DIO_BOUNCE_ASYNC, or for which
+ *   there is not memory enough at once.
  *
  * A write of more than a piece, or of more than %DIO_BOUNCE_ASYNC at the end of a file that is
  * open with O_APPEND, is none as a whole to others who write there.
@@ -54,6 +55,9 @@
 /* The largest transfer that is asynchronous, and how many mappings it may be from */
 #define DIO_BOUNCE_ASYNC	SZ_4M
 #define DIO_BOUNCE_HOLDS	4
+
+/* Of memory that one can do without */
+#define DIO_BOUNCE_TRY		(__GFP_NORETRY | __GFP_NOWARN)
 
 /**
  * struct dio_bounce_pages - the pages that take the place of a buffer
@@ -116,10 +120,14 @@ static DEFINE_PER_CPU(struct page *, dio_bounce_spare);
  * A page for a small transfer whose caller waits: there is at most one for each thread, so
  * that they need not be accounted, nor come from the page allocator each time.
  */
-static int dio_bounce_take_spare(struct dio_bounce_pages *pages, size_t size)
+static int dio_bounce_take_spare(struct dio_bounce_pages *pages, size_t size,
+				 unsigned int direction)
 {
 	struct page *page = this_cpu_xchg(dio_bounce_spare, NULL);
 
+	/* With init_on_alloc=1, a device that reads less than it says shows nobody else's bytes. */
+	if (page && direction == ITER_DEST && want_init_on_alloc(GFP_KERNEL))
+		clear_page(page_address(page));
 	if (!page)
 		page = alloc_page(GFP_KERNEL);
 	if (!page)
@@ -154,19 +162,16 @@ static void dio_bounce_free_pages(struct dio_bounce_pages *pages)
 		kfree(pages->vec);
 }
 
-static int dio_bounce_fill(struct dio_bounce_pages *pages, size_t size)
+static int dio_bounce_fill(struct dio_bounce_pages *pages, size_t size, gfp_t gfp)
 {
 	unsigned int order = get_order(DIO_BOUNCE_CHUNK);
 	struct folio *folio;
 
 	while (pages->size < size) {
 		const size_t left = size - pages->size;
-		gfp_t gfp = GFP_KERNEL_ACCOUNT;
 
 		order = min_t(unsigned int, order, get_order(left));
-		if (order)
-			gfp |= __GFP_NORETRY | __GFP_NOWARN;
-		folio = folio_alloc(gfp, order);
+		folio = folio_alloc(order ? gfp | DIO_BOUNCE_TRY : gfp, order);
 		if (!folio && order) {
 			order--;
 			continue;
@@ -180,7 +185,7 @@ static int dio_bounce_fill(struct dio_bounce_pages *pages, size_t size)
 	return 0;
 }
 
-static int dio_bounce_alloc_pages(struct dio_bounce_pages *pages, size_t size)
+static int dio_bounce_alloc_pages(struct dio_bounce_pages *pages, size_t size, gfp_t gfp)
 {
 	int err;
 
@@ -188,11 +193,10 @@ static int dio_bounce_alloc_pages(struct dio_bounce_pages *pages, size_t size)
 	pages->nr_vecs = 0;
 	pages->vec = &pages->one;
 	if (size > PAGE_SIZE)
-		pages->vec = kmalloc_objs(*pages->vec, DIV_ROUND_UP(size, PAGE_SIZE),
-					  GFP_KERNEL_ACCOUNT);
+		pages->vec = kmalloc_objs(*pages->vec, DIV_ROUND_UP(size, PAGE_SIZE), gfp);
 	if (!pages->vec)
 		return -ENOMEM;
-	err = dio_bounce_fill(pages, size);
+	err = dio_bounce_fill(pages, size, gfp);
 	if (err)
 		dio_bounce_free_pages(pages);
 	return err;
@@ -342,7 +346,7 @@ static void dio_bounce_end_io(struct kiocb *iocb, long ret)
 	}
 }
 
-/* The next part of a buffer that is in one mapping; NULL: nothing is mapped there */
+/* The next part of a buffer that is not at its end; in one mapping, and NULL if there is none */
 static struct vm_area_struct *dio_bounce_next(struct iov_iter *iter, unsigned long *addr,
 					      size_t *size)
 {
@@ -402,9 +406,12 @@ static bool dio_bounce_needed(const struct kiocb *iocb, const struct iov_iter *i
 {
 	const umode_t mode = file_inode(iocb->ki_filp)->i_mode;
 
-	/* A pipe means something else by IOCB_DIRECT, and metadata is at iocb->private. */
+	/*
+	 * A pipe means something else by IOCB_DIRECT, and metadata is at iocb->private. A transfer
+	 * of nothing has no buffer, and may have no segment to look at.
+	 */
 	return (S_ISREG(mode) || S_ISBLK(mode)) && !(iocb->ki_flags & IOCB_HAS_METADATA) &&
-	       dio_bounce_found(iter);
+	       iov_iter_count(iter) && dio_bounce_found(iter);
 }
 
 /* The hold of a mapping: one that is there already, or a new one; NULL: there cannot be one */
@@ -438,21 +445,21 @@ static bool dio_bounce_hold_all(struct dio_bounce *b, const struct iov_iter *ite
 	struct iov_iter i = *iter;
 	struct vm_area_struct *vma, *last = NULL;
 	unsigned long addr;
-	bool all = false;
+	bool held = true;
 	size_t size;
 
-	b->dest = kmalloc_objs(*b->dest, room, GFP_KERNEL_ACCOUNT);
+	b->dest = kmalloc_objs(*b->dest, room, GFP_KERNEL_ACCOUNT | DIO_BOUNCE_TRY);
 	if (!b->dest)
 		return false;
 	mmap_read_lock(current->mm);
-	while (!all) {
+	while (iov_iter_count(&i)) {
 		vma = dio_bounce_next(&i, &addr, &size);
 		if (vma && vma != last)
 			hold = dio_bounce_hold(b, vma);
-		if (!vma || !hold || b->nr_dests == room)
+		held = vma && hold && b->nr_dests < room;
+		if (!held)
 			break;
 		last = vma;
-		all = !iov_iter_count(&i);
 		b->dest[b->nr_dests++] = (struct dio_bounce_dest) {
 			.hold = hold,
 			.offset = vma_file_offset(vma, addr),
@@ -460,16 +467,18 @@ static bool dio_bounce_hold_all(struct dio_bounce *b, const struct iov_iter *ite
 		};
 	}
 	mmap_read_unlock(current->mm);
-	return all;
+	return held;
 }
 
+/* There may be many at a time, and each can be done synchronously: so memory is only tried for. */
 static struct dio_bounce *dio_bounce_new(struct kiocb *iocb, size_t size)
 {
-	struct dio_bounce *b = kzalloc_obj(*b, GFP_KERNEL_ACCOUNT);
+	const gfp_t gfp = GFP_KERNEL_ACCOUNT | DIO_BOUNCE_TRY;
+	struct dio_bounce *b = kzalloc_obj(*b, gfp);
 
 	if (!b)
 		return NULL;
-	if (dio_bounce_alloc_pages(&b->pages, size)) {
+	if (dio_bounce_alloc_pages(&b->pages, size, gfp)) {
 		kfree(b);
 		return NULL;
 	}
@@ -532,8 +541,8 @@ static ssize_t dio_bounce_piece(struct kiocb *iocb, struct iov_iter *iter, size_
 {
 	const bool small = size <= PAGE_SIZE;
 	struct dio_bounce_pages pages;
-	ssize_t ret = small ? dio_bounce_take_spare(&pages, size) :
-			      dio_bounce_alloc_pages(&pages, size);
+	ssize_t ret = small ? dio_bounce_take_spare(&pages, size, iov_iter_rw(iter)) :
+			      dio_bounce_alloc_pages(&pages, size, GFP_KERNEL_ACCOUNT);
 
 	if (ret)
 		return ret;
@@ -582,10 +591,8 @@ static ssize_t dio_bounce_async(struct kiocb *iocb, struct iov_iter *iter)
 	struct kiocb sync;
 	ssize_t ret;
 
-	if (size <= DIO_BOUNCE_ASYNC) {
-		b = dio_bounce_new(iocb, size);
-		if (!b)
-			return -ENOMEM;
+	b = size <= DIO_BOUNCE_ASYNC ? dio_bounce_new(iocb, size) : NULL;
+	if (b) {
 		if (iov_iter_rw(iter) == ITER_SOURCE || dio_bounce_hold_all(b, iter))
 			return dio_bounce_begin(b, iter);
 		dio_bounce_free(b);

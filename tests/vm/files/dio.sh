@@ -103,6 +103,23 @@ for i in 1 2 3 4 5 6 7 8; do
 done
 ok "processes that are killed"
 
+# pressed: many large reads at a time by a process that may have little memory, whose buffers are
+# in the pool
+pressed() {
+	local cgroup=/sys/fs/cgroup/pressed
+	truncate -s 64M $fs/buffers
+	echo +memory > /sys/fs/cgroup/cgroup.subtree_control
+	mkdir $cgroup
+	echo 14M > $cgroup/memory.max
+	check "fio: more in flight than there is memory for" sh -c "echo 0 > $cgroup/cgroup.procs
+		fio --name=job --filename=$scratch --direct=1 --ioengine=libaio --rw=read --size=64m \
+		--bs=4m --iodepth=16 --thread --mem=mmapshared:$fs/buffers --output=/dev/null --eta=never"
+	check "nobody is killed for that" grep -qx "oom_kill 0" $cgroup/memory.events
+	rm -f $fs/buffers
+	rmdir $cgroup
+}
+pressed
+
 truncate -s 16M $fs/buffers
 check "fio: registered buffers are refused" sh -c "fio --name=job --filename=$scratch --direct=1 \
 	--ioengine=io_uring --fixedbufs=1 --rw=read --size=1m --bs=4k --thread \

@@ -365,6 +365,7 @@ static int errors(void)
 	char *ro = mmap(NULL, 4 * MIB, PROT_READ, MAP_SHARED, memory, 0);
 	struct iovec partly[] = { { pool, 4096 }, { no, 4096 } };
 	struct iovec only = { ro, 4096 }, good = { pool, 8192 };
+	struct iovec empty[] = { { pool, 0 }, { pool + 4096, 0 } };
 	const off_t end = lseek(target, 0, SEEK_END);
 	long r;
 	int bad = 0;
@@ -382,6 +383,9 @@ static int errors(void)
 		bad += as_ordinary("a read of an odd size", way, 4097, 0);
 		bad += as_ordinary("a read across the end", way, 8192, end - 4096);
 		bad += as_ordinary("a read at the end", way, 8192, end);
+		bad += as_ordinary("a read of nothing", way, 0, 0);
+		bad += expect("two empty segments", way, transfer(way, false, empty, 2, 0), 0);
+		bad += expect("no segment", way, transfer(way, false, empty, 0, 0), 0);
 	}
 	r = syscall(SYS_io_uring_register, ring.fd, IORING_REGISTER_BUFFERS, &good, 1);
 	bad += expect("registering a buffer", URING, r < 0 ? -errno : r, -EFAULT);
