@@ -114,7 +114,7 @@ static int gmem_clean_stop_job(void *arg)
 	if (READ_ONCE(job->err))
 		return job->err;
 	if (job->killable ? fatal_signal_pending(job->creator) :
-			    signal_pending(job->creator))
+			    task_sigpending(job->creator))
 		return -EINTR;
 	/* A reboot does not wait for anybody. */
 	if (gmem_pool_frozen())
