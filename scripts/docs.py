@@ -59,7 +59,7 @@ TABLES = [
              "Q": ("gmem_quotactl_ioctl", "EBADF EROFS", ""),
              "A": ("gmem_attach_ioctl", "", "")}),
     # ENOENT, EBUSY: by LUO, for a file that no handler knows, or that it has already
-    (FILES, {"P": ("gmem_luo_preserve", "ENOENT ENOMEM EINTR EBUSY", ""),
+    (FILES, {"P": ("gmem_luo_preserve", "ENOENT ENOMEM EBUSY", ""),
              # ENFILE: by dentry_open()
              "R": ("gmem_luo_retrieve gmem_file_open", "ENFILE ENOENT", "")}),
     # EINVAL: by kstrtobool(); ENOEXEC: kept in gmem_pool.image by leave.c

@@ -19,8 +19,10 @@
  * A guest's memory that the host shares can be read and written, too, within its size.
  *
  * Bytes pass through a buffer, since a window to the pool's memory is open for no longer than
- * it takes to copy them, and user memory may be slow to come. That is copied under the lock of
- * the inode and no other, so that it may be anything, also a mapping of the pool.
+ * it takes to copy them. User memory may be slow to come, or never do, and others wait for the
+ * lock of an inode: whoever unlinks or renames the file, and with him all who use the directory.
+ * So no lock is held where user memory may be waited for. What is written is made to be there
+ * before, and copied as far as it still is; what is read is copied behind the lock.
  */
 #include "fs.h"
 
@@ -37,44 +39,65 @@
 #define BUFFER_SIZE	SZ_32K
 
 /**
- * struct gmem_data_copying - bytes on their way from or to user memory
- * @iter: where they come from, or go to
+ * struct gmem_data_reading - bytes on their way out of the pool
+ * @buffer: where they go to
+ * @done: how many have got there
+ */
+struct gmem_data_reading {
+	void *buffer;
+	size_t done;
+};
+
+/**
+ * struct gmem_data_writing - bytes on their way from user memory
+ * @view: of a guest's memory: who writes; NULL: to data
+ * @from: where they come from
  * @buffer: what they pass through
  * @size: length of that in bytes
  */
-struct gmem_data_copying {
-	struct iov_iter *iter;
+struct gmem_data_writing {
+	struct gmem_view *view;
+	struct iov_iter *from;
 	void *buffer;
 	size_t size;
 };
 
 static int gmem_data_copy_out(u64 phys, u64 size, void *arg)
 {
-	const struct gmem_data_copying *copying = arg;
+	struct gmem_data_reading *reading = arg;
+	const size_t got = gmem_window_read(reading->buffer + reading->done, phys, size);
 
-	while (size) {
-		const size_t len = min(size, copying->size);
-		const size_t got = gmem_window_read(copying->buffer, phys, len);
+	reading->done += got;
+	return got < size ? -EIO : 0;
+}
 
-		if (copy_to_iter(copying->buffer, got, copying->iter) < got)
-			return -EFAULT;
-		if (got < len)
-			return -EIO;
-		phys += len;
-		size -= len;
-	}
-	return 0;
+/* Before each piece the token is taken again, as another view may have gone since the last one. */
+static void gmem_data_copy_to_memory(struct gmem_view *view, u64 phys, const void *from,
+				     size_t size)
+{
+	struct address_space *mapping = view->obj->inode->i_mapping;
+
+	filemap_invalidate_lock_shared(mapping);
+	gmem_view_write(view);
+	gmem_window_write(phys, from, size);
+	filemap_invalidate_unlock_shared(mapping);
 }
 
 static int gmem_data_copy_in(u64 phys, u64 size, void *arg)
 {
-	const struct gmem_data_copying *copying = arg;
+	const struct gmem_data_writing *writing = arg;
 
 	while (size) {
-		const size_t len = min(size, copying->size);
-		const size_t got = copy_from_iter(copying->buffer, len, copying->iter);
+		const size_t len = min(size, writing->size);
+		size_t got;
 
-		gmem_window_write(phys, copying->buffer, got);
+		pagefault_disable();
+		got = copy_from_iter(writing->buffer, len, writing->from);
+		pagefault_enable();
+		if (writing->view)
+			gmem_data_copy_to_memory(writing->view, phys, writing->buffer, got);
+		else
+			gmem_window_write(phys, writing->buffer, got);
 		gmem_stop_here("data-written");
 		if (got < len)
 			return -EFAULT;
@@ -89,10 +112,7 @@ static int gmem_data_clear(u64 phys, u64 size, void *arg)
 	return gmem_zero(phys, size, NULL, NULL);
 }
 
-/*
- * Call @fn, which may read or write user memory, for each piece of the object: of one
- * granule, and with no bad page in it.
- */
+/* Call @fn for each piece of the object: of one granule, and with no bad page in it. */
 static int gmem_data_walk(struct gmem_object *obj, u64 offset, u64 size,
 			  int (*fn)(u64 phys, u64 size, void *arg), void *arg)
 {
@@ -119,27 +139,25 @@ static int gmem_data_walk(struct gmem_object *obj, u64 offset, u64 size,
 	return 0;
 }
 
-/* How many bytes were copied, or, if none, why. */
-static ssize_t gmem_data_copy(struct gmem_object *obj, u64 offset, u64 size,
-			      struct iov_iter *iter)
+/* How many bytes were copied, or, if none, why: -EFAULT if the first one is not there any more. */
+static ssize_t gmem_data_copy(struct gmem_object *obj, struct gmem_view *view, u64 offset, u64 size,
+			      struct iov_iter *from)
 {
-	const size_t before = iov_iter_count(iter);
-	struct gmem_data_copying copying = {
-		.iter = iter,
+	const size_t before = iov_iter_count(from);
+	struct gmem_data_writing writing = {
+		.view = view,
+		.from = from,
 		.size = min(size, BUFFER_SIZE),
 	};
 	int err;
 
-	/* User memory may be long in coming, and many may wait for it. */
-	copying.buffer = kmalloc(copying.size, GFP_KERNEL_ACCOUNT);
-	if (!copying.buffer)
+	writing.buffer = kmalloc(writing.size, GFP_KERNEL_ACCOUNT);
+	if (!writing.buffer)
 		return -ENOMEM;
-	err = gmem_data_walk(obj, offset, size,
-			     iov_iter_rw(iter) == WRITE ? gmem_data_copy_in :
-							  gmem_data_copy_out, &copying);
+	err = gmem_data_walk(obj, offset, size, gmem_data_copy_in, &writing);
 	/* What was in the pool shall be in the pool only. */
-	kfree_sensitive(copying.buffer);
-	return (ssize_t)(before - iov_iter_count(iter)) ?: err;
+	kfree_sensitive(writing.buffer);
+	return (ssize_t)(before - iov_iter_count(from)) ?: err;
 }
 
 static bool gmem_data_is_memory(const struct gmem_object *obj)
@@ -154,6 +172,50 @@ static bool gmem_data_is_shared(const struct gmem_object *obj)
 	return (obj->ser->flags & flags) == flags;
 }
 
+/* How many bytes came into the buffer: 0 at the end; or, if none, why. */
+static ssize_t gmem_data_read_piece(struct inode *inode, u64 offset, void *buffer, size_t size)
+{
+	struct gmem_object *obj = inode->i_private;
+	struct gmem_data_reading reading = { .buffer = buffer };
+	u64 length;
+	int err = 0;
+
+	inode_lock_shared(inode);
+	length = i_size_read(inode);
+	if (gmem_data_is_memory(obj) && !gmem_data_is_shared(obj))
+		err = -EPERM;
+	else if (offset < length)
+		err = gmem_data_walk(obj, offset, min_t(u64, size, length - offset),
+				     gmem_data_copy_out, &reading);
+	inode_unlock_shared(inode);
+	return (ssize_t)reading.done ?: err;
+}
+
+static ssize_t gmem_data_read(struct inode *inode, u64 offset, struct iov_iter *to)
+{
+	const size_t size = min_t(size_t, iov_iter_count(to), BUFFER_SIZE);
+	void *buffer = kmalloc(size, GFP_KERNEL_ACCOUNT);
+	size_t done = 0;
+	ssize_t got;
+
+	if (!buffer)
+		return -ENOMEM;
+	do {
+		got = gmem_data_read_piece(inode, offset + done, buffer,
+					   min(iov_iter_count(to), size));
+		if (got > 0) {
+			const size_t copied = copy_to_iter(buffer, got, to);
+
+			done += copied;
+			if (copied < got)
+				got = -EFAULT;
+		}
+	} while (got > 0 && iov_iter_count(to));
+	/* What was in the pool shall be in the pool only. */
+	kfree_sensitive(buffer);
+	return (ssize_t)done ?: got;
+}
+
 /**
  * gmem_data_read_iter - read a file
  * @iocb: where
@@ -164,19 +226,8 @@ static bool gmem_data_is_shared(const struct gmem_object *obj)
  */
 ssize_t gmem_data_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
-	struct inode *inode = file_inode(iocb->ki_filp);
-	struct gmem_object *obj = inode->i_private;
-	ssize_t done = 0;
-	u64 size;
+	ssize_t done = gmem_data_read(file_inode(iocb->ki_filp), iocb->ki_pos, to);
 
-	inode_lock_shared(inode);
-	size = i_size_read(inode);
-	if (gmem_data_is_memory(obj) && !gmem_data_is_shared(obj))
-		done = -EPERM;
-	else if (iocb->ki_pos < size)
-		done = gmem_data_copy(obj, iocb->ki_pos,
-				      min_t(u64, iov_iter_count(to), size - iocb->ki_pos), to);
-	inode_unlock_shared(inode);
 	if (done > 0)
 		iocb->ki_pos += done;
 	return done;
@@ -256,7 +307,7 @@ static ssize_t gmem_data_write_memory(struct gmem_view *view, u64 offset, u64 co
 	done = gmem_view_begin_write(view);
 	if (done)
 		return done;
-	done = gmem_data_copy(obj, offset, min(count, size - offset), from);
+	done = gmem_data_copy(obj, view, offset, min(count, size - offset), from);
 	gmem_view_end_write(view);
 	return done;
 }
@@ -273,15 +324,10 @@ static ssize_t gmem_data_write(struct gmem_view *view, u64 offset, u64 count,
 		return -EBUSY;
 	if (gmem_data_is_memory(obj))
 		return gmem_data_write_memory(view, offset, count, from);
-
-	/* No memory is taken, and cleared, for what cannot be read. */
-	count -= fault_in_iov_iter_readable(from, count);
-	if (!count)
-		return -EFAULT;
 	err = gmem_data_reserve(obj, offset + count);
 	if (!err)
 		err = gmem_data_extend(obj, offset);
-	done = err ? err : gmem_data_copy(obj, offset, count, from);
+	done = err ? err : gmem_data_copy(obj, NULL, offset, count, from);
 	if (done > 0) {
 		/* Also if it is as long as before: it is newer. */
 		err = gmem_object_set_length(obj, max_t(u64, size, offset + done));
@@ -292,17 +338,8 @@ static ssize_t gmem_data_write(struct gmem_view *view, u64 offset, u64 count,
 	return done;
 }
 
-/**
- * gmem_data_write_iter - write to a file
- * @iocb: where to
- * @from: what
- *
- * Return: how many bytes, or -EPERM (private memory is not written to), -ENOSPC (behind
- * the end of a guest's memory, or of the pool's), -EDQUOT (a limit of the caller's dmem
- * cgroup), -EBUSY (the pool is frozen, or a guest's memory has another writer), -EFBIG,
- * -EFAULT, -EIO (a memory error), -EINTR, -ENOMEM.
- */
-ssize_t gmem_data_write_iter(struct kiocb *iocb, struct iov_iter *from)
+/* As much as is there of the first @most bytes of user memory, at once for all others */
+static ssize_t gmem_data_write_some(struct kiocb *iocb, struct iov_iter *from, size_t most)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	ssize_t done;
@@ -316,15 +353,45 @@ ssize_t gmem_data_write_iter(struct kiocb *iocb, struct iov_iter *from)
 			done = err;
 		else
 			done = gmem_data_write(iocb->ki_filp->private_data, iocb->ki_pos,
-					       done, from);
+					       min_t(u64, done, most), from);
 	}
-	if (done > 0)
+	if (done > 0) {
 		gmem_fs_touch(inode);
+		iocb->ki_pos += done;
+	}
 	inode_unlock(inode);
-	if (done <= 0)
-		return done;
-	iocb->ki_pos += done;
-	return generic_write_sync(iocb, done);
+	return done;
+}
+
+/**
+ * gmem_data_write_iter - write to a file
+ * @iocb: where to
+ * @from: what
+ *
+ * It is written at once, unless its memory goes away in the middle: then others may write before
+ * the rest is.
+ *
+ * Return: how many bytes, or -EPERM (private memory is not written to), -ENOSPC (behind
+ * the end of a guest's memory, or of the pool's), -EDQUOT (a limit of the caller's dmem
+ * cgroup), -EBUSY (the pool is frozen, or a guest's memory has another writer), -EFBIG,
+ * -EFAULT, -EIO (a memory error), -EINTR, -ENOMEM.
+ */
+ssize_t gmem_data_write_iter(struct kiocb *iocb, struct iov_iter *from)
+{
+	ssize_t total = 0, done = 0;
+	size_t there;
+
+	while (iov_iter_count(from)) {
+		/* No memory is taken, and cleared, for what cannot be read. */
+		there = iov_iter_count(from) -
+			fault_in_iov_iter_readable(from, iov_iter_count(from));
+		done = there ? gmem_data_write_some(iocb, from, there) : -EFAULT;
+		if (done > 0)
+			total += done;
+		else if (!there || done != -EFAULT)
+			break;
+	}
+	return total > 0 ? generic_write_sync(iocb, total) : done;
 }
 
 /**

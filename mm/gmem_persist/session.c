@@ -3,9 +3,9 @@
  * Who holds an object over a kexec: sessions of the live update orchestrator, by luo.c.
  *
  * Sessions begin and end with a lock of LUO that a kexec waits for, and whoever uses an object may
- * have the lock of its inode for as long as he likes: a write() waits for its user memory. So
- * who holds an object changes under gmem_pool.lock alone. Only to keep memory that was not kept
- * before it must stand still; who waits for that can be killed.
+ * have the lock of its inode for long: a write() waits for memory to be cleared. So who holds an
+ * object changes under gmem_pool.lock alone. Only to keep memory that was not kept before it must
+ * stand still, and nobody waits for that.
  */
 #include "internal.h"
 
@@ -42,9 +42,10 @@ static int gmem_session_record(struct gmem_object *obj, bool keeps)
  * @obj: the object, of which the caller holds a handle until gmem_session_end()
  *
  * Context: process context; takes gmem_pool.lock, and the lock of the object's inode if there is
- * neither a name nor a session that keeps its memory.
- * Return: 0, -ESTALE (it is being discarded), -EBUSY (it has no name, and the pool is frozen, or
- * what is in the record may not have been restored), -EINTR (killed).
+ * neither a name nor a session that keeps its memory. It does not wait for that: LUO calls with
+ * locks that a kexec takes, and whoever has the inode's may have it for long.
+ * Return: 0, -ESTALE (it is being discarded), -EBUSY (it has no name, and somebody changes it just
+ * now, the pool is frozen, or what is in the record may not have been restored).
  */
 int gmem_session_begin(struct gmem_object *obj)
 {
@@ -52,9 +53,8 @@ int gmem_session_begin(struct gmem_object *obj)
 
 	if (err != -EAGAIN)
 		return err;
-	err = inode_lock_killable(obj->inode);
-	if (err)
-		return err;
+	if (!inode_trylock(obj->inode))
+		return -EBUSY;
 	do {
 		/* Somebody else may have begun meanwhile: a freeze must not take that back. */
 		err = gmem_object_kept(obj) ? 0 : gmem_keep_all(&obj->keeping);

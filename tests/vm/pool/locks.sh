@@ -153,6 +153,27 @@ beside() {
 	clean_up "$1"
 }
 
+# token NAME: of who has written to it last
+token() { gmem-file "$fs/$1" ro token | sed -n 's/^token=//p'; }
+
+# late: a write() that goes on when another writer has gone takes a token once more
+late() {
+	local writer before
+	echo "data-written hold" > $stop
+	gmem-file $fs/t/mine rw share write=1 > /tmp/writer &
+	writer=$!
+	until held data-written; do
+		kill -0 $writer 2>/dev/null || break
+	done
+	check "somebody is in the middle of a write()" held data-written
+	check "another one writes, and goes" gmem-file $fs/t/mine rw share map poke=1 unmap
+	before=$(token t/mine)
+	echo go > $stop
+	wait $writer
+	check "the first one goes on" [ $? = 0 ]
+	check "that is noticed" [ "$(token t/mine)" != "$before" ]
+}
+
 case $CASE in
 held)
 	[ -e $stop ] || skip_all "a kernel without points to stop at"
@@ -160,6 +181,7 @@ held)
 	mkdir $fs/t
 	require "the tenant's object" gmem-file $fs/t/mine create truncate=8 map fill=1
 	require "another's object" vmm create other size=8M
+	late
 	require "free memory in pieces" fill_with_holes
 	mine=$(physical t/mine) other=$(physical other)
 	n=0
