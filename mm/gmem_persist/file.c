@@ -204,6 +204,7 @@ static long gmem_file_ioctl(struct file *file, unsigned int cmd, unsigned long a
 	switch (cmd) {
 	case GMEM_PERSIST_GET_VIEW:
 	case GMEM_PERSIST_SHARE:
+	case GMEM_PERSIST_SETTLE:
 		return gmem_view_ioctl(file, cmd, arg);
 	case GMEM_PERSIST_ATTACH:
 		return gmem_attach_ioctl(file, arg);

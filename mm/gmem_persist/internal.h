@@ -565,7 +565,7 @@ void gmem_session_take_back(struct gmem_object *obj);
 
 /* mapping.c */
 bool gmem_mapping_find(const struct gmem_object *obj, u64 addr, pgoff_t *index);
-int gmem_object_punch(struct gmem_object *obj, u64 offset, u64 size);
+int gmem_object_punch_locked(struct gmem_object *obj, u64 offset, u64 size);
 
 /* grow.c */
 /**

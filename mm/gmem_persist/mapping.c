@@ -8,14 +8,6 @@
 #include <linux/kvm_types.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
-#include <linux/sched/signal.h>
-#include <linux/sizes.h>
-
-/*
- * A punch holds the invalidate lock no longer than clearing this much takes: so long those wait
- * who use the same object. More of it would not be faster.
- */
-#define PUNCH_CHUNK		SZ_16M
 
 /* Index of the range that holds @offset, which lies in the object. */
 static unsigned int gmem_mapping_range_at(const struct gmem_object *obj, u64 offset)
@@ -148,57 +140,34 @@ static int gmem_mapping_clear(struct gmem_object *obj, u64 offset, u64 size)
 	return err;
 }
 
-static int gmem_mapping_punch(struct gmem_object *obj, u64 offset, u64 size)
+/**
+ * gmem_object_punch_locked - clear part of an object
+ * @obj: the object
+ * @offset: where the part begins, in bytes, aligned to pages
+ * @size: its length in bytes, aligned to pages; all of it lies in the object
+ *
+ * The part reads zero afterwards, except for pages with memory errors, and stays the
+ * object's.
+ *
+ * Context: process context; the object's invalidate lock is held, so that faults in user space
+ * wait; those of KVM wait for its end.
+ * Return: 0, or an error of gmem_zero().
+ */
+int gmem_object_punch_locked(struct gmem_object *obj, u64 offset, u64 size)
 {
-	struct address_space *mapping = obj->inode->i_mapping;
 	const pgoff_t start = offset >> PAGE_SHIFT;
 	const pgoff_t end = (offset + size) >> PAGE_SHIFT;
 	struct gmem_consumer *consumer;
 	int err;
 
-	/* Faults wait, in user space for the lock and in KVM for the end. */
-	filemap_invalidate_lock(mapping);
+	lockdep_assert_held_write(&obj->inode->i_mapping->invalidate_lock);
+
 	list_for_each_entry(consumer, &obj->consumers, node)
 		consumer->ops->invalidate_start(consumer, start, end);
-	unmap_mapping_range(mapping, offset, size, 1);
+	unmap_mapping_range(obj->inode->i_mapping, offset, size, 1);
 	err = gmem_mapping_clear(obj, offset, size);
 	gmem_stop_here("punch-cleared");
 	list_for_each_entry(consumer, &obj->consumers, node)
 		consumer->ops->invalidate_end(consumer, start, end);
-	filemap_invalidate_unlock(mapping);
 	return err;
-}
-
-/**
- * gmem_object_punch - clear part of an object
- * @obj: the object
- * @offset: where the part begins, in bytes, aligned to pages
- * @size: its length in bytes, aligned to pages
- *
- * The part reads zero afterwards, except for pages with memory errors, and stays the
- * object's. What lies behind the end of the object is ignored.
- *
- * Context: process context; takes the object's invalidate lock, for some MiB at a
- * time. The caller holds a view.
- * Return: 0, -EBUSY (the pool is frozen), -EINTR (a signal; a first part has been
- * cleared).
- */
-int gmem_object_punch(struct gmem_object *obj, u64 offset, u64 size)
-{
-	u64 end = min(offset + size, obj->ser->size);
-
-	while (offset < end) {
-		u64 len = min_t(u64, end - offset, PUNCH_CHUNK);
-		int err;
-
-		if (gmem_pool_frozen())
-			return -EBUSY;
-		if (signal_pending(current))
-			return -EINTR;
-		err = gmem_mapping_punch(obj, offset, len);
-		if (err)
-			return err;
-		offset += len;
-	}
-	return 0;
 }

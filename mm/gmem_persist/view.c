@@ -33,7 +33,9 @@
  * Where several write, the token is that of the one that began last. When one of them goes,
  * the others' leaves are taken away, and their next write takes a token again: what the one
  * has saved is stale when the others go on. A handle that goes does not do that to its own VM.
- * A device writes without a fault: whoever holds memory for one takes another token at once.
+ * Whoever saves the state of a guest that may go on asks for the same of all writers
+ * (%GMEM_PERSIST_SETTLE). A device writes without a fault: whoever holds memory for one takes
+ * another token at once.
  */
 #include "fs.h"
 
@@ -42,6 +44,8 @@
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/random.h>
+#include <linux/sched/signal.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/stat.h>
 #include <linux/string.h>
@@ -49,6 +53,12 @@
 
 #include <trace/events/gmem_persist.h>
 #include <uapi/linux/gmem_persist.h>
+
+/*
+ * A punch holds the invalidate lock no longer than clearing this much takes: so long those wait
+ * who use the same object. More of it would not be faster.
+ */
+#define PUNCH_CHUNK		SZ_16M
 
 /**
  * gmem_object_set_token - note who changes an object's memory from now on
@@ -129,29 +139,38 @@ static void gmem_view_tell_consumers(struct gmem_object *obj, bool start)
 			consumer->ops->invalidate_end(consumer, 0, end);
 }
 
-/* A writer goes: whoever is left takes a token before it writes again. */
-static void gmem_view_rearm_others(const struct gmem_view *gone)
+/* What is done by the handle by which a VM was made is part of what that VM does. */
+static bool gmem_view_is_part_of(const struct gmem_view *view, const struct gmem_view *other)
 {
-	struct gmem_object *obj = gone->obj;
+	return view->party == other->party && !view->vm;
+}
+
+/*
+ * All writers of an object take a token before they write again. If @gone is not NULL: as that
+ * one, which is no writer any more, goes.
+ */
+static void gmem_view_rearm(struct gmem_object *obj, const struct gmem_view *gone)
+{
 	struct address_space *mapping = obj->inode->i_mapping;
-	struct gmem_view *other;
+	struct gmem_view *view;
 	bool any = false;
 
 	/* Faults wait, so nobody gets a leaf by what was true before. */
 	filemap_invalidate_lock(mapping);
 	mutex_lock(&obj->writers_lock);
 	gmem_stop_here("rearm-locked");
-	list_for_each_entry(other, &obj->writers, node) {
-		/* Its handle's mapping is part of what a VM does. */
-		if (!other->wrote || (other->party == gone->party && !gone->vm))
+	list_for_each_entry(view, &obj->writers, node) {
+		if (!view->wrote && !view->holds)
 			continue;
-		gmem_view_draw(other);
-		/* There is no fault before it writes again, so it does so now. */
-		if (other->holds) {
-			gmem_object_set_token(obj, other->own);
+		if (gone && gmem_view_is_part_of(gone, view))
 			continue;
+		gmem_view_draw(view);
+		/* Who holds memory writes without a fault: one token for that, another for faults. */
+		if (view->holds) {
+			gmem_object_set_token(obj, view->own);
+			gmem_view_draw(view);
 		}
-		WRITE_ONCE(other->wrote, false);
+		WRITE_ONCE(view->wrote, false);
 		any = true;
 	}
 	mutex_unlock(&obj->writers_lock);
@@ -180,7 +199,7 @@ static void gmem_view_unuse(struct gmem_view *view, bool rearm)
 			return;
 	}
 	if (rearm)
-		gmem_view_rearm_others(view);
+		gmem_view_rearm(obj, view);
 }
 
 static struct gmem_view *gmem_view_new(struct gmem_object *obj, gfp_t gfp)
@@ -410,37 +429,77 @@ void gmem_view_unhold(struct gmem_view *view)
 	gmem_view_unuse(view, true);
 }
 
+static int gmem_view_punch_chunk(struct gmem_view *view, u64 offset, u64 size)
+{
+	struct gmem_object *obj = view->obj;
+	int err;
+
+	filemap_invalidate_lock(obj->inode->i_mapping);
+	/* As a fault does: another view may have gone since the last chunk. Nobody runs on data. */
+	if (!gmem_object_is_data(obj))
+		gmem_view_write(view);
+	err = gmem_object_punch_locked(obj, offset, size);
+	filemap_invalidate_unlock(obj->inode->i_mapping);
+	return err;
+}
+
+static int gmem_view_punch_chunks(struct gmem_view *view, u64 offset, u64 end)
+{
+	while (offset < end) {
+		const u64 len = min_t(u64, end - offset, PUNCH_CHUNK);
+		int err;
+
+		if (gmem_pool_frozen())
+			return -EBUSY;
+		if (task_sigpending(current))
+			return -EINTR;
+		err = gmem_view_punch_chunk(view, offset, len);
+		if (err)
+			return err;
+		offset += len;
+	}
+	return 0;
+}
+
 /**
  * gmem_view_punch - clear part of an object
  * @view: whoever does so
  * @offset: where the part begins, in bytes, aligned to pages
  * @size: its length in bytes, aligned to pages
  *
- * Context: as gmem_object_punch().
- * Return: 0, -EBUSY (there is another writer), or an error of gmem_object_punch().
+ * What lies behind the end of the object is ignored.
+ *
+ * Context: process context; takes the object's invalidate lock, for some MiB at a time.
+ * Return: 0, -EBUSY (there is another writer, or the pool is frozen), -EINTR (a signal; a first
+ * part has been cleared), or an error of gmem_object_punch_locked().
  */
 int gmem_view_punch(struct gmem_view *view, u64 offset, u64 size)
 {
 	struct gmem_object *obj = view->obj;
+	const bool writes = !gmem_object_is_data(obj);
 	int err;
 
-	/* Nobody runs on data. */
-	if (gmem_object_is_data(obj))
-		return gmem_object_punch(obj, offset, size);
 	if (offset >= obj->ser->size)
 		return 0;
 	/* What does not happen takes no token. */
 	if (gmem_pool_frozen())
 		return -EBUSY;
-
-	err = gmem_view_begin_write(view);
+	err = writes ? gmem_view_begin_write(view) : 0;
 	if (err)
 		return err;
-	err = gmem_object_punch(obj, offset, size);
-	gmem_view_end_write(view);
+	err = gmem_view_punch_chunks(view, offset, min(offset + size, obj->ser->size));
+	if (writes)
+		gmem_view_end_write(view);
 	return err;
 }
 EXPORT_SYMBOL_FOR_KVM(gmem_view_punch);
+
+static void gmem_view_settle(struct gmem_view *view)
+{
+	gmem_view_rearm(view->obj, NULL);
+	guard(mutex)(&view->obj->writers_lock);
+	gmem_view_read_token(view->obj, view->found);
+}
 
 /**
  * gmem_view_get_info - which object is it, and what are the tokens
@@ -454,8 +513,8 @@ void gmem_view_get_info(struct gmem_view *view, struct gmem_view_info *info)
 	struct gmem_object *obj = view->obj;
 
 	memcpy(info->uuid, obj->ser->uuid, sizeof(info->uuid));
-	memcpy(info->token, view->found, sizeof(info->token));
 	guard(mutex)(&obj->writers_lock);
+	memcpy(info->token, view->found, sizeof(info->token));
 	memcpy(info->own_token, view->own, sizeof(info->own_token));
 }
 EXPORT_SYMBOL_FOR_KVM(gmem_view_get_info);
@@ -493,7 +552,7 @@ static long gmem_view_ioctl_get(const struct file *file, void __user *argp)
 }
 
 /**
- * gmem_view_ioctl - GMEM_PERSIST_GET_VIEW and GMEM_PERSIST_SHARE
+ * gmem_view_ioctl - GMEM_PERSIST_GET_VIEW, GMEM_PERSIST_SHARE and GMEM_PERSIST_SETTLE
  * @file: an open file of gmemfs
  * @cmd: which one
  * @arg: of user space
@@ -501,7 +560,7 @@ static long gmem_view_ioctl_get(const struct file *file, void __user *argp)
  * Documented in include/uapi/linux/gmem_persist.h.
  *
  * Return: 0, -EFAULT, -EINVAL (a reserved field is not 0), -EBADF (it is no view, and so will
- * never write), -ENOTTY (there is no such ioctl).
+ * never write, or, for SETTLE, is not open for writing), -ENOTTY (there is no such ioctl).
  */
 long gmem_view_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
@@ -514,6 +573,12 @@ long gmem_view_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		if (!view)
 			return -EBADF;
 		WRITE_ONCE(view->shares, true);
+		return 0;
+	case GMEM_PERSIST_SETTLE:
+		/* Who may only read disturbs nobody. */
+		if (!view || !(file->f_mode & FMODE_WRITE))
+			return -EBADF;
+		gmem_view_settle(view);
 		return 0;
 	default:
 		return -ENOTTY;

@@ -64,16 +64,21 @@ static void hex(char *to, const uint8_t *bytes, size_t nr)
 		to += sprintf(to, "%02x", *bytes++);
 }
 
-/* Set uuid and token to what the memory of that file is known by. False, and errno. */
-static bool identity(const char *path, char uuid[37], char token[33])
+/*
+ * Set uuid and token to what the memory of that file is known by. With @settle, it is known by
+ * another token as soon as anybody writes to it, also if that is who has written last. False, and
+ * errno.
+ */
+static bool identity(const char *path, bool settle, char uuid[37], char token[33])
 {
 	struct gmem_persist_view view = {};
-	int fd = open_to_ask(path), error;
+	int fd = settle ? open(path, O_RDWR | O_CLOEXEC) : open_to_ask(path), error;
 	char all[33];
 
 	if (fd < 0)
 		return false;
-	error = ioctl(fd, GMEM_PERSIST_GET_VIEW, &view) ? errno : 0;
+	error = (settle && ioctl(fd, GMEM_PERSIST_SETTLE)) ||
+		ioctl(fd, GMEM_PERSIST_GET_VIEW, &view) ? errno : 0;
 	close(fd);
 	errno = error;
 	if (error)
@@ -121,6 +126,7 @@ static int next_mapping(int maps, uint64_t *address, struct mapping *mapping)
 
 /* What memory_parts() is at */
 struct search {
+	bool stopped;
 	struct note *note;
 	dev_t gmemfs;
 	ino_t main;
@@ -160,7 +166,7 @@ static bool add_mapping(struct search *search, const struct mapping *mapping)
 		search->found_main = true;
 	if (!memory_on_gmemfs(path) || has_part(search->note, path))
 		return true;
-	if (!identity(path, uuid, token)) {
+	if (!identity(path, search->stopped, uuid, token)) {
 		WHY(search->why, "cannot tell what %s is known by: %m", path);
 		return false;
 	}
@@ -174,16 +180,17 @@ static bool add_mapping(struct search *search, const struct mapping *mapping)
  * memory_parts - note what a guest's memory consists of, and is known by now
  * @vm: the VM
  * @pid: its QEMU
+ * @stopped: the guest does not run, and what it is known by shall be stale if it goes on
  * @note: gets the parts, in place of those that it has
  * @shared: is set to how many bytes of QEMU's memory are in files
  * @why: why not
  *
  * Return: false: it cannot be told of one of them, or the VM's own file is not among them.
  */
-bool memory_parts(const struct vm *vm, pid_t pid, struct note *note, uint64_t *shared,
-		  struct why *why)
+bool memory_parts(const struct vm *vm, pid_t pid, bool stopped, struct note *note,
+		  uint64_t *shared, struct why *why)
 {
-	struct search search = { .note = note, .why = why };
+	struct search search = { .stopped = stopped, .note = note, .why = why };
 	struct mapping mapping;
 	struct stat status;
 	uint64_t address = 0;
@@ -236,7 +243,7 @@ enum parts memory_compare(const struct note *note, struct why *why)
 		char uuid[37], token[33];
 		const char *what = "";
 
-		if (!identity(part->path, uuid, token)) {
+		if (!identity(part->path, false, uuid, token)) {
 			found = PARTS_GONE;
 			what = "is gone, or cannot be read";
 		} else if (strcmp(uuid, part->uuid)) {
@@ -308,7 +315,7 @@ static bool unsaved(const struct vm *vm, const char *path, struct why *why)
 {
 	char uuid[37], token[33];
 
-	if (!identity(path, uuid, token) || !file_names_memory(vm, uuid))
+	if (!identity(path, false, uuid, token) || !file_names_memory(vm, uuid))
 		return true;
 	WHY(why, "another VM, which is saved, has %s", path);
 	return false;

@@ -134,7 +134,7 @@ static bool get_ready(struct vm *vm, struct scene *scene, struct note *note, cha
 
 	snprintf(note->name, sizeof(note->name), "%s", vm->name);
 	snprintf(note->qemu, sizeof(note->qemu), "%s", qmp->version);
-	if (!memory_parts(vm, scene->pid, note, &shared, why))
+	if (!memory_parts(vm, scene->pid, false, note, &shared, why))
 		return false;
 	if (!guest_can_be_saved(qmp) || !guest_status(qmp, status) ||
 	    !guest_has_no_assigned(qmp, status) || !guest_keeps_files(qmp) ||
@@ -159,7 +159,7 @@ static bool save_to_room(struct vm *vm, struct scene *scene, struct note *note, 
 		return false;
 	/* What its memory is known by now, when the guest is stopped, is what counts. */
 	done = migrate(vm, &scene->qmp, &stream, why) &&
-	       memory_parts(vm, scene->pid, note, &shared, why);
+	       memory_parts(vm, scene->pid, true, note, &shared, why);
 	note->length = stream.length;
 	note->crc = stream.crc;
 	done = done && file_commit(vm, stream.to, note, why);

@@ -120,7 +120,7 @@ void take_back(struct vm *vm, struct scene *scene)
 	note->state = NOTE_COMPLETE;
 	/* With --override it stays as stale as it was. */
 	if (!file_note(vm, note, &why) ||
-	    (!vm->override && (!memory_parts(vm, scene->pid, note, &shared, &why) ||
+	    (!vm->override && (!memory_parts(vm, scene->pid, true, note, &shared, &why) ||
 			       !file_note(vm, note, &why))))
 		complain(vm, "%s", why.text);
 }

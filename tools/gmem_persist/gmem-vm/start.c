@@ -29,7 +29,7 @@ static bool reserve(struct vm *vm, struct scene *scene, struct why *why)
 {
 	struct note parts = { 0 };
 	uint64_t shared, bytes;
-	bool told = memory_parts(vm, scene->pid, &parts, &shared, why);
+	bool told = memory_parts(vm, scene->pid, false, &parts, &shared, why);
 
 	note_clear(&parts);
 	if (!told)
@@ -143,7 +143,7 @@ static bool memory_same(struct vm *vm, struct scene *scene, struct why *why)
 {
 	struct note now = { 0 };
 	uint64_t shared;
-	bool same = memory_parts(vm, scene->pid, &now, &shared, why);
+	bool same = memory_parts(vm, scene->pid, false, &now, &shared, why);
 
 	if (same && now.nr_parts != scene->note.nr_parts) {
 		WHY(why, "its memory was %zu files, and is %zu now", scene->note.nr_parts,

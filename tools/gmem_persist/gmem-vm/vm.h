@@ -165,8 +165,8 @@ enum parts {
 
 bool memory_on_gmemfs(const char *path);
 bool memory_is_lost(const char *path);
-bool memory_parts(const struct vm *vm, pid_t pid, struct note *note, uint64_t *shared,
-		  struct why *why);
+bool memory_parts(const struct vm *vm, pid_t pid, bool stopped, struct note *note,
+		  uint64_t *shared, struct why *why);
 enum parts memory_compare(const struct note *note, struct why *why);
 bool memory_keep(const struct vm *vm, struct why *why);
 bool memory_renew(const struct vm *vm, struct why *why);

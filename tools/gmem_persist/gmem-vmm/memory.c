@@ -155,8 +155,8 @@ void memory_note_token(struct vm *vm)
 
 	if (!vm->path)
 		return;
-	fd = open(vm->path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || ioctl(fd, GMEM_PERSIST_GET_VIEW, &view))
+	fd = open(vm->path, O_RDWR | O_CLOEXEC);
+	if (fd < 0 || ioctl(fd, GMEM_PERSIST_SETTLE) || ioctl(fd, GMEM_PERSIST_GET_VIEW, &view))
 		err(STATUS_FAILED, "%s", vm->path);
 	close(fd);
 	if (memcmp(view.uuid, vm->identity.uuid, UUID_SIZE))

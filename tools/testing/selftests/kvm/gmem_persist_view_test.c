@@ -750,6 +750,43 @@ static void test_sharers(void)
 	expect_change(&last, "the guest, when the sharer was gone");
 }
 
+/* Who has written before and goes on after SETTLE is noticed, too. */
+static void test_settle(void)
+{
+	struct gmem_persist_view last, settled;
+	struct kvm_vcpu *vcpu;
+	void *mem;
+	int fd;
+
+	new_object();
+	last = look();
+	vcpu = bound_slot();
+	fd = open_handle(O_RDWR);
+	TEST_ASSERT(!ioctl(fd, GMEM_PERSIST_SETTLE), "nobody has written");
+	TEST_ASSERT(same(last.token, look().token), "SETTLE changes nothing");
+	gmem_run_guest(vcpu, GUEST_FILL, OBJECT_SIZE);
+	expect_change(&last, "the guest");
+	TEST_ASSERT(!ioctl(fd, GMEM_PERSIST_SETTLE), "SETTLE");
+	settled = get_view(fd);
+	TEST_ASSERT(same(settled.token, last.token) && same(last.token, look().token),
+		    "it tells the token that stands");
+	gmem_run_guest(vcpu, GUEST_FILL, OBJECT_SIZE);
+	expect_change(&last, "the guest that goes on");
+
+	TEST_ASSERT(!ioctl(fd, GMEM_PERSIST_SHARE), "SHARE");
+	mem = gmem_map_at(fd, OBJECT_SIZE, SZ_2M, 0);
+	fill_it(mem);
+	expect_change(&last, "a mapping");
+	TEST_ASSERT(!ioctl(fd, GMEM_PERSIST_SETTLE), "SETTLE with two writers");
+	fill_it(mem);
+	expect_change(&last, "the mapping that goes on");
+	gmem_run_guest(vcpu, GUEST_FILL, OBJECT_SIZE);
+	expect_change(&last, "the guest beside it");
+
+	EXPECT_ERRNO(ioctl(open_handle(O_RDONLY), GMEM_PERSIST_SETTLE), EBADF);
+	EXPECT_ERRNO(ioctl(open_handle(O_ACCMODE), GMEM_PERSIST_SETTLE), EBADF);
+}
+
 static void test_new_object(void)
 {
 	struct gmem_persist_view last;
@@ -771,6 +808,7 @@ static const struct gmem_test tests[] = {
 	{ "late write()", test_late_write },
 	{ "late stores by a mapping", test_late_store },
 	{ "two that share", test_sharers },
+	{ "who goes on after SETTLE", test_settle },
 	{ "a new object of the same name", test_new_object },
 };
 
