@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Memory without struct page in an IOAS, by file and by address, with the mock domain. Needs
+ * CONFIG_IOMMUFD_TEST and CONFIG_TEST_PAGELESS.
+ */
+#include <fcntl.h>
+#include <sys/mman.h>
+
+#define __EXPORTED_HEADERS__
+#include <linux/vfio.h>
+
+#include "iommufd_utils.h"
+#include "../../../../lib/test_pageless_uapi.h"
+
+#define DEVICE		"/dev/test_pageless"
+
+/* More than a large leaf, in either page table */
+#define SIZE		(6UL << 20)
+#define HALF		(SIZE / 2)
+
+FIXTURE(pageless)
+{
+	int fd;
+	int dev;
+	uint32_t ioas_id;
+	uint32_t stdev_id;
+	uint32_t hwpt_id;
+	char *mem;
+};
+
+FIXTURE_VARIANT(pageless)
+{
+	bool by_file;
+};
+
+FIXTURE_VARIANT_ADD(pageless, file)
+{
+	.by_file = true,
+};
+
+FIXTURE_VARIANT_ADD(pageless, address)
+{
+	.by_file = false,
+};
+
+FIXTURE_SETUP(pageless)
+{
+	self->fd = open("/dev/iommu", O_RDWR);
+	ASSERT_NE(-1, self->fd);
+	test_ioctl_ioas_alloc(&self->ioas_id);
+	test_cmd_mock_domain(self->ioas_id, &self->stdev_id, &self->hwpt_id,
+			     NULL);
+	self->dev = open(DEVICE, O_RDWR);
+	ASSERT_NE(-1, self->dev);
+	self->mem = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+			 self->dev, 0);
+	ASSERT_NE(MAP_FAILED, self->mem);
+	memset(self->mem, 1, SIZE);
+}
+
+FIXTURE_TEARDOWN(pageless)
+{
+	close(self->fd);
+	close(self->dev);
+}
+
+/* At *@iova, if that is not 0; returns 0 or an errno. */
+static int map_by(struct _test_data_pageless *self, bool by_file, int dev,
+		  char *mem, size_t offset, size_t length, __u64 *iova)
+{
+	const unsigned int flags = IOMMU_IOAS_MAP_READABLE |
+				   IOMMU_IOAS_MAP_WRITEABLE |
+				   (*iova ? IOMMU_IOAS_MAP_FIXED_IOVA : 0);
+	int rc = by_file ? _test_ioctl_ioas_map_file(self->fd, self->ioas_id,
+						     dev, offset, length, iova,
+						     flags) :
+			   _test_ioctl_ioas_map(self->fd, self->ioas_id,
+						mem + offset, length, iova,
+						flags);
+
+	return rc ? errno : 0;
+}
+
+#define map(_offset, _length, _iova)                                      \
+	map_by(self, variant->by_file, self->dev, self->mem, _offset,     \
+	       _length, _iova)
+
+/* Does the mock domain have what is mapped here at that offset? */
+static bool domain_has(struct _test_data_pageless *self, __u64 iova, size_t offset,
+		       size_t length)
+{
+	struct iommu_test_cmd cmd = {
+		.size = sizeof(cmd),
+		.op = IOMMU_TEST_OP_MD_CHECK_MAP,
+		.id = self->hwpt_id,
+		.check_map = { .iova = iova,
+			       .length = length,
+			       .uptr = (uintptr_t)self->mem + offset },
+	};
+
+	return !ioctl(self->fd, _IOMMU_TEST_CMD(IOMMU_TEST_OP_MD_CHECK_MAP),
+		      &cmd);
+}
+
+static int poison(struct _test_data_pageless *self, __u64 offset)
+{
+	return ioctl(self->dev, TEST_PAGELESS_POISON, &offset);
+}
+
+TEST_F(pageless, map)
+{
+	__u64 all = 0, part = 0;
+
+	ASSERT_EQ(0, map(0, SIZE, &all));
+	ASSERT_EQ(0, map(HALF, PAGE_SIZE, &part));
+	EXPECT_TRUE(domain_has(self, all, 0, SIZE));
+	EXPECT_TRUE(domain_has(self, part, HALF, PAGE_SIZE));
+	EXPECT_FALSE(domain_has(self, part, 0, PAGE_SIZE));
+	test_ioctl_ioas_unmap(all, SIZE);
+	EXPECT_FALSE(domain_has(self, all, 0, PAGE_SIZE));
+	EXPECT_TRUE(domain_has(self, part, HALF, PAGE_SIZE));
+	test_ioctl_ioas_unmap(part, PAGE_SIZE);
+}
+
+/* Ordinary memory beside it is pinned, as ever. */
+TEST_F(pageless, ordinary)
+{
+	__u64 iova = 0, file, user;
+
+	ASSERT_EQ(0, map(0, SIZE, &iova));
+	mfd_buffer = memfd_mmap(PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+				&mfd);
+	ASSERT_NE(MAP_FAILED, mfd_buffer);
+	test_ioctl_ioas_map_file(mfd, 0, PAGE_SIZE, &file);
+	test_ioctl_ioas_map(mfd_buffer, PAGE_SIZE, &user);
+	EXPECT_TRUE(domain_has(self, iova, 0, SIZE));
+	test_ioctl_ioas_unmap(iova, SIZE);
+	self->mem = mfd_buffer;
+	EXPECT_TRUE(domain_has(self, file, 0, PAGE_SIZE));
+	EXPECT_TRUE(domain_has(self, user, 0, PAGE_SIZE));
+}
+
+/* Before there is a domain, and in a second one */
+TEST_F(pageless, later_domain)
+{
+	uint32_t stdev_id;
+	__u64 iova = MOCK_APERTURE_START;
+
+	test_ioctl_destroy(self->stdev_id);
+	ASSERT_EQ(0, map(0, SIZE, &iova));
+	test_cmd_mock_domain(self->ioas_id, NULL, &self->hwpt_id, NULL);
+	EXPECT_TRUE(domain_has(self, iova, 0, SIZE));
+	test_cmd_mock_domain(self->ioas_id, &stdev_id, &self->hwpt_id, NULL);
+	EXPECT_TRUE(domain_has(self, iova, 0, SIZE));
+	test_ioctl_destroy(stdev_id);
+	test_ioctl_ioas_unmap(iova, SIZE);
+}
+
+/* It is held: neither the mapping nor the file need stay. */
+TEST_F(pageless, held)
+{
+	int dev = open(DEVICE, O_RDWR);
+	char *mem = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, dev, 0);
+	char *mine = self->mem;
+	__u64 iova = 0;
+
+	ASSERT_NE(MAP_FAILED, mem);
+	memset(mem, 2, SIZE);
+	ASSERT_EQ(0, map_by(self, variant->by_file, dev, mem, 0, SIZE, &iova));
+	ASSERT_EQ(0, close(dev));
+	self->mem = mem;
+	EXPECT_TRUE(domain_has(self, iova, 0, SIZE));
+	self->mem = mine;
+	ASSERT_EQ(0, munmap(mem, SIZE));
+	EXPECT_FALSE(domain_has(self, iova, 0, PAGE_SIZE));
+	test_ioctl_ioas_unmap(iova, SIZE);
+}
+
+/* A memory error takes away all that was mapped with it, and nothing else. */
+TEST_F(pageless, revoke)
+{
+	const size_t bad = HALF + PAGE_SIZE;
+	uint32_t stdev_id;
+	__u64 low = 0, high = 0;
+
+	ASSERT_EQ(0, map(0, HALF, &low));
+	ASSERT_EQ(0, map(HALF, HALF, &high));
+	EXPECT_TRUE(domain_has(self, high, HALF, HALF));
+	ASSERT_EQ(0, poison(self, bad));
+	EXPECT_TRUE(domain_has(self, low, 0, HALF));
+	/* The first page of it is a good one. */
+	memset(self->mem + HALF, 1, PAGE_SIZE);
+	EXPECT_FALSE(domain_has(self, high, HALF, PAGE_SIZE));
+
+	/* It does not come back, neither with a new domain nor with a new mapping. */
+	test_cmd_mock_domain(self->ioas_id, &stdev_id, &self->hwpt_id, NULL);
+	EXPECT_TRUE(domain_has(self, low, 0, HALF));
+	EXPECT_FALSE(domain_has(self, high, HALF, PAGE_SIZE));
+	test_ioctl_ioas_unmap(high, HALF);
+	high = 0;
+	EXPECT_EQ(EFAULT, map(HALF, HALF, &high));
+	high = 0;
+	EXPECT_EQ(0, map(HALF, PAGE_SIZE, &high));
+	EXPECT_TRUE(domain_has(self, high, HALF, PAGE_SIZE));
+	test_ioctl_ioas_unmap(high, PAGE_SIZE);
+	test_ioctl_ioas_unmap(low, HALF);
+}
+
+/* There was one before there was a domain. */
+TEST_F(pageless, revoke_early)
+{
+	__u64 low = MOCK_APERTURE_START, high = low + HALF;
+
+	test_ioctl_destroy(self->stdev_id);
+	ASSERT_EQ(0, map(0, HALF, &low));
+	ASSERT_EQ(0, map(HALF, HALF, &high));
+	ASSERT_EQ(0, poison(self, 0));
+	test_cmd_mock_domain(self->ioas_id, NULL, &self->hwpt_id, NULL);
+	memset(self->mem + PAGE_SIZE, 1, PAGE_SIZE);
+	EXPECT_FALSE(domain_has(self, low + PAGE_SIZE, PAGE_SIZE, PAGE_SIZE));
+	EXPECT_TRUE(domain_has(self, high, HALF, HALF));
+	test_ioctl_ioas_unmap(low, HALF);
+	test_ioctl_ioas_unmap(high, HALF);
+}
+
+TEST_F(pageless, refused)
+{
+	__u64 iova = 0;
+	int readonly;
+
+	EXPECT_EQ(EFAULT, map(HALF, SIZE, &iova));
+
+	/* By address, ordinary memory in the middle of it */
+	ASSERT_NE(MAP_FAILED,
+		  mmap(self->mem + PAGE_SIZE, PAGE_SIZE, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
+	iova = 0;
+	EXPECT_EQ(variant->by_file ? 0 : EFAULT, map(0, HALF, &iova));
+
+	/* What may not be written to; the memory of this file begins with its mapping. */
+	readonly = open(DEVICE, O_RDONLY);
+	ASSERT_NE(-1, readonly);
+	self->mem = mmap(NULL, SIZE, PROT_READ, MAP_SHARED, readonly, 0);
+	ASSERT_NE(MAP_FAILED, self->mem);
+	iova = 0;
+	EXPECT_EQ(variant->by_file ? EACCES : EFAULT,
+		  map_by(self, variant->by_file, readonly, self->mem, 0, SIZE,
+			 &iova));
+	close(readonly);
+}
+
+/* The kernel has no pages there for a mediated device. */
+TEST_F(pageless, access)
+{
+	struct iommu_test_cmd cmd = {
+		.size = sizeof(cmd),
+		.op = IOMMU_TEST_OP_ACCESS_RW,
+	};
+	char buf[16];
+
+	ASSERT_EQ(0, map(0, SIZE, (__u64 *)&cmd.access_rw.iova));
+	test_cmd_create_access(self->ioas_id, &cmd.id, 0);
+	cmd.access_rw.length = sizeof(buf);
+	cmd.access_rw.uptr = (uintptr_t)buf;
+	EXPECT_EQ(-1, ioctl(self->fd, _IOMMU_TEST_CMD(IOMMU_TEST_OP_ACCESS_RW),
+			    &cmd));
+	EXPECT_EQ(EINVAL, errno);
+	test_cmd_destroy_access(cmd.id);
+}
+
+/* Without iommufd's own tests there is no mock domain. */
+static const char *missing(void)
+{
+	uint32_t ioas_id;
+	int fd;
+
+	PAGE_SIZE = sysconf(_SC_PAGE_SIZE);
+	if (access(DEVICE, R_OK | W_OK))
+		return "no " DEVICE;
+	fd = open("/dev/iommu", O_RDWR);
+	if (fd < 0)
+		return "no /dev/iommu";
+	if (_test_ioctl_ioas_alloc(fd, &ioas_id) ||
+	    _test_cmd_mock_domain(fd, ioas_id, NULL, NULL, NULL))
+		return "no mock domain";
+	close(fd);
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	const char *reason = missing();
+
+	if (reason) {
+		ksft_print_header();
+		ksft_exit_skip("%s\n", reason);
+	}
+	return test_harness_run(argc, argv);
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * MADV_DONTNEED of memory without struct page: leaves go, and come back by page faults with what
+ * was there. Needs CONFIG_TEST_PAGELESS.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "vm_util.h"
+
+#define DEVICE		"/dev/test_pageless"
+/* Of memory that nobody can hold */
+#define OTHER_DEVICE	"/dev/test_pfnmap"
+
+FIXTURE(dontneed) {
+	int fd;
+	size_t page;
+	size_t size;
+	long nr_leaves;
+	char *mem;
+};
+
+FIXTURE_VARIANT(dontneed) {
+	bool large;
+};
+
+FIXTURE_VARIANT_ADD(dontneed, pages) { .large = false };
+FIXTURE_VARIANT_ADD(dontneed, leaf) { .large = true };
+
+/* All is as it was written; returns how many page faults it took to see that, or -1. */
+static long look(struct _test_data_dontneed *self)
+{
+	struct rusage before, after;
+	size_t i;
+
+	getrusage(RUSAGE_THREAD, &before);
+	for (i = 0; i < self->size; i += self->page)
+		if (*(volatile uint32_t *)(self->mem + i) != i + 1)
+			return -1;
+	getrusage(RUSAGE_THREAD, &after);
+	return after.ru_minflt - before.ru_minflt;
+}
+
+FIXTURE_SETUP(dontneed)
+{
+	char *area;
+	size_t i;
+
+	self->page = sysconf(_SC_PAGESIZE);
+	self->size = read_pmd_pagesize();
+	if (!self->size)
+		SKIP(return, "no transparent huge pages");
+	self->fd = open(DEVICE, O_RDWR);
+	ASSERT_LE(0, self->fd);
+	area = mmap(NULL, 3 * self->size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		    -1, 0);
+	ASSERT_NE(MAP_FAILED, area);
+	area += -(uintptr_t)area & (self->size - 1);
+	/* Where a large leaf fits, or where it does not */
+	self->mem = mmap(variant->large ? area : area + self->page, self->size,
+			 PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, self->fd, 0);
+	ASSERT_NE(MAP_FAILED, self->mem);
+	for (i = 0; i < self->size; i += self->page)
+		*(volatile uint32_t *)(self->mem + i) = i + 1;
+
+	/* Another mapping, in which nothing is mapped yet */
+	ASSERT_EQ(self->mem, mmap(self->mem, self->size, PROT_READ | PROT_WRITE,
+				  MAP_SHARED | MAP_FIXED, self->fd, 0));
+	self->nr_leaves = look(self);
+	if (variant->large && self->nr_leaves != 1)
+		SKIP(return, "no large leaves");
+	ASSERT_EQ(variant->large ? 1 : self->size / self->page, self->nr_leaves);
+	ASSERT_EQ(0, look(self));
+}
+
+FIXTURE_TEARDOWN(dontneed)
+{
+	close(self->fd);
+}
+
+TEST_F(dontneed, all)
+{
+	ASSERT_EQ(0, madvise(self->mem, self->size, MADV_DONTNEED));
+	EXPECT_EQ(self->nr_leaves, look(self));
+}
+
+/* Two pages in the middle take the leaf along that they are in. */
+TEST_F(dontneed, part)
+{
+	ASSERT_EQ(0, madvise(self->mem + self->size / 2, 2 * self->page, MADV_DONTNEED));
+	EXPECT_EQ(variant->large ? 1 : 2, look(self));
+}
+
+/* The contents are the file's. */
+TEST_F(dontneed, written_meanwhile)
+{
+	char *other = mmap(NULL, self->size, PROT_READ | PROT_WRITE, MAP_SHARED, self->fd, 0);
+
+	ASSERT_NE(MAP_FAILED, other);
+	ASSERT_EQ(0, madvise(self->mem, self->size, MADV_DONTNEED));
+	*(volatile uint32_t *)other = 77;
+	EXPECT_EQ(77, *(volatile uint32_t *)self->mem);
+}
+
+/* What would lose them is refused. */
+TEST_F(dontneed, madv_free)
+{
+	EXPECT_EQ(-1, madvise(self->mem, self->size, MADV_FREE));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(0, look(self));
+}
+
+/* A mapping of VM_PFNMAP whose owner does not say that it comes back */
+TEST_F(dontneed, other_device)
+{
+	int fd = open(OTHER_DEVICE, O_RDWR);
+	char *mem = mmap(NULL, self->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	ASSERT_NE(MAP_FAILED, mem);
+	EXPECT_EQ(-1, madvise(mem, self->size, MADV_DONTNEED));
+	EXPECT_EQ(EINVAL, errno);
+}
+
+int main(int argc, char **argv)
+{
+	if (access(DEVICE, R_OK | W_OK)) {
+		ksft_print_header();
+		ksft_exit_skip("no %s\n", DEVICE);
+	}
+	return test_harness_run(argc, argv);
+}
