@@ -51,15 +51,5 @@ let_go() {
 	:
 }
 
-# disk SERIAL: the device of that serial number
-disk() {
-	local serial
-	for serial in /sys/block/*/serial; do
-		[ "$(cat "$serial")" = "$1" ] || continue
-		serial=${serial%/serial}
-		echo "/dev/${serial##*/}"
-	done
-}
-
 mkdir -p "$fs"
 require "mount" mount -t gmemfs none "$fs"

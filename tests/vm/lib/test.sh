@@ -75,6 +75,16 @@ result() { echo "GMEM-RESULT: $1=$2"; }
 # story TEXT: a line for the person who watches make demo
 story() { echo "GMEM-STORY: $*"; }
 
+# disk SERIAL: the device of that serial number
+disk() {
+	local serial
+	for serial in /sys/block/*/serial; do
+		[ "$(cat "$serial")" = "$1" ] || continue
+		serial=${serial%/serial}
+		echo "/dev/${serial##*/}"
+	done
+}
+
 # drain: wait until the serial port has sent everything
 drain() { [ ! -c /dev/ttyS1 ] || stty -F /dev/ttyS1 >/dev/null; }
 
