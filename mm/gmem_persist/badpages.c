@@ -169,6 +169,9 @@ int gmem_badpages_mark(struct gmem_object *obj, const struct gmem_ranges *list)
 	u64 addr;
 	int err;
 
+	/* Mostly there are none at all. */
+	if (!READ_ONCE(gmem_pool.bad_pages.nr))
+		return 0;
 	while (gmem_badpages_next_new(obj, list, &addr, &index)) {
 		err = xa_err(xa_store(&obj->bad_pages, index, xa_mk_value(1), GFP_KERNEL));
 		if (err)

@@ -411,15 +411,18 @@ void gmem_list_free(struct gmem_range *list);
 void gmem_slot_draw_token(struct gmem_object_ser *slot);
 
 /* left.c */
-#define GMEM_LEFT_REFUSED	xa_mk_value(1)
-#define GMEM_LEFT_PENDING	xa_mk_value(2)
+enum gmem_left {
+	GMEM_LEFT_NONE,
+	GMEM_LEFT_REFUSED,
+	GMEM_LEFT_PENDING,
+};
 
 extern struct mutex gmem_left_lock;
-extern struct xarray gmem_left;
 extern struct xarray gmem_left_lists;
 extern bool gmem_left_judged;
 unsigned int gmem_left_pending(void);
-bool gmem_left_is(u32 id, const void *kind);
+bool gmem_left_is(u32 id, enum gmem_left kind);
+bool gmem_left_next(u32 *id, enum gmem_left kind);
 int gmem_left_add(u32 id);
 void gmem_left_taken(u32 id);
 void gmem_left_refuse(u32 id);
@@ -546,8 +549,8 @@ void gmem_object_remove(struct gmem_object *obj);
 void gmem_object_put(struct gmem_object *obj);
 void gmem_object_free(struct gmem_object *obj);
 void gmem_object_reap(void);
-struct gmem_object *gmem_object_restore(u32 id, struct gmem_range *list,
-					struct gmem_object *parent);
+struct gmem_object *gmem_object_restore(u32 id, struct gmem_object_ser *ser,
+					struct gmem_range *list, struct gmem_object *parent);
 
 /* create.c */
 struct gmem_object *gmem_create_memory(const struct gmem_object_params *params);

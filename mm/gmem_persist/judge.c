@@ -122,7 +122,12 @@ static void gmem_judge_own(const struct gmem_judge *j, const struct gmem_found *
 
 static u32 gmem_judge_hash_uuid(const struct gmem_object_ser *slot)
 {
-	return crc32_le(0, slot->uuid, sizeof(slot->uuid));
+	u32 words[4];
+
+	/* A uuid is random. */
+	static_assert(sizeof(words) == sizeof(slot->uuid));
+	memcpy(words, slot->uuid, sizeof(words));
+	return words[0] ^ words[1] ^ words[2] ^ words[3];
 }
 
 /* Those that have no name are not all in one place of the table. */
@@ -266,7 +271,7 @@ int gmem_record_judge(struct gmem_found *found, unsigned int nr, struct gmem_are
 		      unsigned long *owned)
 {
 	struct gmem_judge j = { .arena = arena };
-	unsigned int i;
+	unsigned int i, good = 0;
 	int err;
 
 	if (!nr)
@@ -292,10 +297,16 @@ int gmem_record_judge(struct gmem_found *found, unsigned int nr, struct gmem_are
 	gmem_judge_twins(&j, gmem_judge_hash_uuid, gmem_judge_same_uuid,
 			 "another object has the same uuid");
 
-	for (i = 0; i < j.nr; i++)
-		if (!j.objs[i]->bad)
-			gmem_judge_place(&j, j.objs[i]);
-	for (i = 0; i < j.nr; i++)
+	for (i = 0; i < j.nr; i++) {
+		if (j.objs[i]->bad)
+			continue;
+		gmem_judge_place(&j, j.objs[i]);
+		good++;
+	}
+	/* Where all that name memory are good, they have all that is named. */
+	if (good == j.nr)
+		memcpy(owned, j.named, gmem_judge_words(arena) * sizeof(*owned));
+	for (i = 0; good < j.nr && i < j.nr; i++)
 		if (!j.objs[i]->bad)
 			gmem_judge_own(&j, j.objs[i], owned);
 out:

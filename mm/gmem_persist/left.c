@@ -9,14 +9,16 @@
 #include "internal.h"
 
 #include <linux/mutex.h>
+#include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/xarray.h>
 
 /* Who restores, releases or attaches; outside of gmem_pool.lock. */
 DEFINE_MUTEX(gmem_left_lock);
 
-/* Slots without an object, by number, and what they are */
-DEFINE_XARRAY(gmem_left);
+/* What each slot is, by number; those behind the end have an object, or are not used. */
+static u8 *gmem_left_kinds;
+static u32 gmem_left_end;
 
 /* The lists of ranges that were taken over for them, by number */
 DEFINE_XARRAY(gmem_left_lists);
@@ -45,9 +47,41 @@ unsigned int gmem_left_pending(void)
  * Context: under gmem_left_lock.
  * Return: true if it is.
  */
-bool gmem_left_is(u32 id, const void *kind)
+bool gmem_left_is(u32 id, enum gmem_left kind)
 {
-	return xa_load(&gmem_left, id) == kind;
+	return id < gmem_left_end && gmem_left_kinds[id] == kind;
+}
+
+/**
+ * gmem_left_next - find a slot without an object
+ * @id: number of the first slot to look at; set to that of the one that is found
+ * @kind: GMEM_LEFT_PENDING or GMEM_LEFT_REFUSED
+ *
+ * Context: under gmem_left_lock.
+ * Return: true if there is one.
+ */
+bool gmem_left_next(u32 *id, enum gmem_left kind)
+{
+	for (; *id < gmem_left_end; ++*id)
+		if (gmem_left_kinds[*id] == kind)
+			return true;
+	return false;
+}
+
+/* For all slots that there are now, so it is seldom done */
+static int gmem_left_make_room(u32 id)
+{
+	const u32 end = gmem_slot_count();
+	u8 *kinds;
+
+	if (id < gmem_left_end)
+		return 0;
+	kinds = kvrealloc(gmem_left_kinds, end, GFP_KERNEL | __GFP_ZERO);
+	if (!kinds)
+		return -ENOMEM;
+	gmem_left_kinds = kinds;
+	gmem_left_end = end;
+	return 0;
 }
 
 /**
@@ -59,10 +93,11 @@ bool gmem_left_is(u32 id, const void *kind)
  */
 int gmem_left_add(u32 id)
 {
-	int err = xa_err(xa_store(&gmem_left, id, GMEM_LEFT_PENDING, GFP_KERNEL));
+	int err = gmem_left_make_room(id);
 
 	if (err)
 		return err;
+	gmem_left_kinds[id] = GMEM_LEFT_PENDING;
 	WRITE_ONCE(gmem_left_nr, gmem_left_nr + 1);
 	return 0;
 }
@@ -75,9 +110,9 @@ int gmem_left_add(u32 id)
  */
 void gmem_left_taken(u32 id)
 {
-	if (gmem_slot(id)->list.phys)
+	if (!xa_empty(&gmem_left_lists))
 		xa_erase(&gmem_left_lists, id);
-	xa_erase(&gmem_left, id);
+	gmem_left_kinds[id] = GMEM_LEFT_NONE;
 	WRITE_ONCE(gmem_left_nr, gmem_left_nr - 1);
 }
 
@@ -89,8 +124,7 @@ void gmem_left_taken(u32 id)
  */
 void gmem_left_refuse(u32 id)
 {
-	/* The entry is there. */
-	xa_store(&gmem_left, id, GMEM_LEFT_REFUSED, GFP_KERNEL);
+	gmem_left_kinds[id] = GMEM_LEFT_REFUSED;
 	WRITE_ONCE(gmem_left_nr, gmem_left_nr - 1);
 }
 
@@ -126,7 +160,7 @@ int gmem_left_forget(u32 id)
 			return -EBUSY;
 		memset(gmem_slot(id), 0, sizeof(struct gmem_object_ser));
 	}
-	xa_erase(&gmem_left, id);
+	gmem_left_kinds[id] = GMEM_LEFT_NONE;
 	gmem_left_drop_list(id);
 	gmem_slot_free(id, NULL);
 	return 0;
@@ -145,12 +179,13 @@ int gmem_left_forget(u32 id)
  */
 int gmem_left_adopt_list(u32 id, const struct gmem_object_ser *slot)
 {
-	struct gmem_range *list = gmem_left_list(id);
+	struct gmem_range *list;
 	int err;
 
 	if (!slot->list.phys || !gmem_slot_sealed(slot))
 		return 0;
 	/* By an attempt before, if not now */
+	list = gmem_left_list(id);
 	if (!list) {
 		err = xa_reserve(&gmem_left_lists, id, GFP_KERNEL);
 		if (err)

@@ -568,17 +568,17 @@ static void gmem_object_restore_place(struct gmem_object *obj)
 
 /**
  * gmem_object_restore - bring an object back from the record
- * @id: the number of its slot, which has been checked
+ * @id: the number of its slot
+ * @ser: its slot, which has been checked
  * @list: its ranges, if they are not in the slot
  * @parent: the directory that it is in; NULL: the root
  *
  * Context: process context.
  * Return: the object, or ERR_PTR(-ENOMEM): nothing has changed.
  */
-struct gmem_object *gmem_object_restore(u32 id, struct gmem_range *list,
-					struct gmem_object *parent)
+struct gmem_object *gmem_object_restore(u32 id, struct gmem_object_ser *ser,
+					struct gmem_range *list, struct gmem_object *parent)
 {
-	struct gmem_object_ser *ser = gmem_slot(id);
 	struct gmem_object *obj = gmem_object_alloc(id, ser);
 	int err;
 

@@ -12,12 +12,11 @@
 /* Nothing of what was refused will be needed any more. */
 static void gmem_refused_forget_all(void)
 {
-	unsigned long id;
-	void *entry;
+	u32 id;
 
-	xa_for_each(&gmem_left, id, entry)
+	for (id = 0; gmem_left_next(&id, GMEM_LEFT_REFUSED); id++)
 		/* While the record stands still, they are left to another time. */
-		if (entry == GMEM_LEFT_REFUSED && gmem_left_forget(id))
+		if (gmem_left_forget(id))
 			return;
 }
 
@@ -27,22 +26,18 @@ static void gmem_refused_forget_all(void)
  */
 static int gmem_refused_mark_all(const struct gmem_ranges *going)
 {
-	unsigned long id;
 	unsigned int i;
-	void *entry;
 	int err = 0;
+	u32 id;
 
 	/* gmem_left_lock keeps all others from it. */
 	for (i = 0; i < going->nr; i++)
 		if (!gmem_ranges_contain(&gmem_pool.quarantined, going->r[i].base,
 					 going->r[i].size))
 			return -ENOENT;
-	xa_for_each(&gmem_left, id, entry) {
-		if (entry == GMEM_LEFT_REFUSED && gmem_slot_sealed(gmem_slot(id)))
+	for (id = 0; !err && gmem_left_next(&id, GMEM_LEFT_REFUSED); id++)
+		if (gmem_slot_sealed(gmem_slot(id)))
 			err = gmem_left_mark(gmem_slot(id));
-		if (err)
-			break;
-	}
 	return err;
 }
 

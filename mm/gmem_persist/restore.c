@@ -323,11 +323,10 @@ static void gmem_restore_refuse(const struct gmem_found *found)
 
 static int gmem_restore_do_judge(struct gmem_restore *r)
 {
-	unsigned long id;
-	void *entry;
+	u32 id;
 	int err;
 
-	xa_for_each(&gmem_left, id, entry)
+	for (id = 0; gmem_left_next(&id, GMEM_LEFT_PENDING); id++)
 		gmem_restore_look(r, id);
 	err = gmem_record_judge(r->found, r->nr, &gmem_pool.arena, r->owned);
 	if (!err)
@@ -370,25 +369,27 @@ out:
 /* Nobody knows who has written to it: no saved state is fresh. */
 static int gmem_restore_check_token(struct gmem_object_ser *slot)
 {
-	guard(spinlock)(&gmem_pool.lock);
-
 	if (gmem_slot_token_good(slot))
 		return 0;
+
+	guard(spinlock)(&gmem_pool.lock);
+
 	if (gmem_pool.holders)
 		return -EBUSY;
 	gmem_slot_draw_token(slot);
 	return 0;
 }
 
-static struct gmem_object *gmem_restore_named(u32 id, struct gmem_range *list,
+static struct gmem_object *gmem_restore_named(u32 id, struct gmem_object_ser *slot,
+					      struct gmem_range *list,
 					      struct gmem_object *parent)
 {
-	struct dentry *dentry = gmem_dir_begin_restore(parent, gmem_slot(id)->name);
+	struct dentry *dentry = gmem_dir_begin_restore(parent, slot->name);
 	struct gmem_object *obj;
 
 	if (IS_ERR(dentry))
 		return ERR_CAST(dentry);
-	obj = gmem_object_restore(id, list, parent);
+	obj = gmem_object_restore(id, slot, list, parent);
 	if (!IS_ERR(obj))
 		gmem_dir_restore(dentry, obj);
 	simple_done_creating(dentry);
@@ -398,7 +399,7 @@ static struct gmem_object *gmem_restore_named(u32 id, struct gmem_range *list,
 static int gmem_restore_object(u32 id)
 {
 	struct gmem_object_ser *slot = gmem_slot(id);
-	const u64 start = ktime_get_ns();
+	const u64 start = trace_gmem_restore_enabled() ? ktime_get_ns() : 0;
 	struct gmem_object *parent = NULL, *obj;
 	struct gmem_range *list = NULL;
 	int err;
@@ -414,10 +415,13 @@ static int gmem_restore_object(u32 id)
 		return err;
 	if (slot->list.phys)
 		list = gmem_left_list(id);
-	obj = slot->state == GMEM_PERSIST_SLOT_HELD ? gmem_object_restore(id, list, NULL) :
-						      gmem_restore_named(id, list, parent);
+	obj = slot->state == GMEM_PERSIST_SLOT_HELD ?
+	      gmem_object_restore(id, slot, list, NULL) :
+	      gmem_restore_named(id, slot, list, parent);
 	err = PTR_ERR_OR_ZERO(obj);
-	trace_gmem_restore(slot->name, slot->size, slot->granule, ktime_get_ns() - start, err);
+	if (start)
+		trace_gmem_restore(slot->name, slot->size, slot->granule,
+				   ktime_get_ns() - start, err);
 	if (err)
 		return err;
 	/* The list is the object's. */
@@ -428,9 +432,8 @@ static int gmem_restore_object(u32 id)
 /* Whoever finds no memory does not ask for more. */
 static int gmem_restore_all(void)
 {
-	unsigned long id;
 	unsigned int i;
-	void *entry;
+	u32 id;
 	int err;
 
 	/* All others find their directories then. */
@@ -443,9 +446,7 @@ static int gmem_restore_all(void)
 		if (err)
 			return err;
 	}
-	xa_for_each(&gmem_left, id, entry) {
-		if (entry != GMEM_LEFT_PENDING)
-			continue;
+	for (id = 0; gmem_left_next(&id, GMEM_LEFT_PENDING); id++) {
 		if (gmem_pool_has_failed())
 			return -ENOMEM;
 		err = gmem_restore_object(id);
