@@ -6,6 +6,9 @@
  *
  * Reads, writes and truncations anywhere below MAX bytes, of lengths that are small as
  * often as large. The last contents stay in the file.
+ *
+ * fsx would do as well, with its mappings off, as data cannot be mapped. No package of Debian
+ * has it, and all other programs of the tests come from there.
  */
 #include <err.h>
 #include <fcntl.h>

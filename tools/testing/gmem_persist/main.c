@@ -2,6 +2,10 @@
 /*
  * Runs the tests and reports in KTAP.
  *
+ * KUnit in user space would be UML: a whole kernel to build, where this takes seconds, which
+ * mutants.py does hundreds of times. kselftest_harness.h ends a test by wall-clock time, which a
+ * busy machine uses up; here it is time on a CPU.
+ *
  * unit [text]		run all tests, or those whose name has the text in it
  * unit --golden		print what tests/golden-v2.hex must be
  *
