@@ -8,6 +8,7 @@
 # vm refuse:
 # vm stop:
 # vm cpu:
+# vm known:
 #
 # gmem-vm does not lose a guest, and never runs it twice. The guest counts, and its log must
 # have each number once.
@@ -18,6 +19,8 @@
 # room:   no room for what is saved
 # refuse: two at once; what is damaged, or somebody else's; memory of before
 # stop:   what becomes of a guest when the host goes down, and how
+# known:  what its QEMU has told when it started is used for just that QEMU; what is plugged
+#         while it runs is asked for
 # cpu:    a kernel under which the CPU has no AVX any more, and one under which it has
 . /tests/lib/test.sh
 . /tests/lib/pool.sh
@@ -193,6 +196,26 @@ host_does() {
 	EOF
 	chmod +x /tmp/fake/systemctl
 	PATH=/tmp/fake:$PATH run 0 stop vm
+}
+
+# saved_cpu: of what was saved
+saved_cpu() { head -c 4096 "$fs/vm.state" | tr -d '\000' | sed -n 's/^cpu //p'; }
+
+# plant LINE: what is known of vm2's QEMU, as if that line were of the process
+plant() {
+	{ printf '%s\n' "$1"; head -c 128 /dev/zero; } | head -c 128 > "$GMEM_RUN/vm.qemu"
+	tail -c +129 /tmp/other >> "$GMEM_RUN/vm.qemu"
+}
+
+# process: the line of vm's QEMU
+process() { head -n 1 "$GMEM_RUN/vm.qemu"; }
+
+# asked WHAT: with that in place of what was known, QEMU is asked for it when it is saved
+asked() {
+	require "$1: it is saved" run 0 save vm
+	check "$1: with its own CPU" test "$(saved_cpu)" = "$own"
+	require "$1: goes on" run 0 start vm
+	check "$1: as if nothing had been" runs
 }
 
 guest_setup
@@ -449,6 +472,71 @@ stop)
 	check "saving fails" host_does kexec.target
 	check "so it is shut down" says "the guest is shut down instead"
 	check "and not saved" status_is vm "memory only"
+	;;
+known)
+	ticker vm2 CPU=qemu64,-pni
+	require "a guest with another CPU" run 0 start vm2
+	cp "$GMEM_RUN/vm2.qemu" /tmp/other
+	kill_qemu vm2
+	# shellcheck disable=SC2016	# by the shell that reads the settings
+	ticker vm 'QEMU_ARGS="$QEMU_ARGS -m 64M,slots=2,maxmem=1G -qmp unix:/tmp/vm0.qmp,server=on,wait=off"'
+	require "a new guest" run 0 start vm
+	require "it runs" runs
+	was=$(process)
+	rm "$GMEM_RUN/vm.qemu"
+	require "nothing is known: it is saved" run 0 save vm
+	own=$(saved_cpu)
+	check "with all that QEMU tells" test "$own"
+	require "goes on" run 0 start vm
+	check "and is known" test "$(process | cut -d ' ' -f 2)" = "$(cat "$GMEM_RUN/vm.pid")"
+	plant "$was"
+	asked "a QEMU of before"
+	# shellcheck disable=SC2046	# five words
+	set -- $(process)
+	plant "$1 $2 $(($3 - 1)) $4 $5"
+	asked "another process of that number"
+	# shellcheck disable=SC2046	# five words
+	set -- $(process)
+	plant "$1 $2 $3 ${4}0 $5"
+	asked "another program in that process"
+	# shellcheck disable=SC2046	# five words
+	set -- $(process)
+	plant "$1 $2 $3 $4 $(cat /proc/sys/kernel/random/uuid)"
+	asked "another kernel"
+	plant "$(process)"
+	head -c 4000 "$GMEM_RUN/vm.qemu" > /tmp/half
+	mv /tmp/half "$GMEM_RUN/vm.qemu"
+	asked "half of it"
+	plant "$(process)"
+	printf x | dd of="$GMEM_RUN/vm.qemu" bs=1 seek=400 conv=notrunc 2>/dev/null
+	asked "damaged"
+
+	qmp() { gmem-qmp /tmp/vm0.qmp "$@"; }
+	# object_add PATH SHARE, object_del: memory that is plugged later
+	object_add() {
+		qmp "{\"execute\":\"object-add\",\"arguments\":{\"qom-type\":\"memory-backend-file\",
+			\"id\":\"later\",\"size\":2097152,\"mem-path\":\"$1\",\"share\":$2}}" > /dev/null
+	}
+	object_del() { qmp '{"execute":"object-del","arguments":{"id":"later"}}' > /dev/null; }
+	mkdir /tmp/lost
+	mount -t tmpfs none /tmp/lost
+	for path in /tmp/lost/file /tmp/lost; do
+		require "memory of $path is plugged" object_add $path true
+		check "it is not saved" run 1 save vm
+		check "for a reason" says "its memory $path is not on gmemfs and would be lost"
+		require "and unplugged" object_del
+		check "it runs on" runs
+		require "of its own, $path is plugged" object_add $path false
+		require "it is saved" run 0 save vm
+		require "goes on" run 0 start vm
+	done
+	check "as if nothing had been" runs
+
+	plant "$(process)"
+	require "what is known is used" run 0 save vm
+	check "as it is of another CPU" test "$(saved_cpu)" != "$own"
+	check "and goes on" run 0 start vm
+	check "as if nothing had been" runs
 	;;
 cpu)
 	sed -i 's/^CPU=.*/CPU=host/' "$GMEM_CONF/vm.conf"

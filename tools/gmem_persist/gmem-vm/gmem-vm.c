@@ -418,6 +418,7 @@ static bool configure(struct vm *vm)
 	vm->socket = text("%s/%s.qmp", run, vm->name);
 	vm->pidfile = text("%s/%s.pid", run, vm->name);
 	vm->lock = text("%s/%s.lock", run, vm->name);
+	vm->facts = text("%s/%s.qemu", run, vm->name);
 	vm->run = run;
 	if (access(path, R_OK))
 		complain(vm, "no %s", path);

@@ -151,14 +151,8 @@ bool guest_pause_again(struct qmp *qmp, const char *status)
 	return strcmp(status, "postmigrate") || (guest_cont(qmp) && qmp_do(qmp, "stop", NULL));
 }
 
-/**
- * guest_machine - the machine's name, with a version
- * @qmp: the session
- * @machine: is set
- *
- * Return: false, and a reason in the session.
- */
-bool guest_machine(struct qmp *qmp, char machine[NOTE_WORD])
+/* The machine's name, with a version */
+static bool guest_machine(struct qmp *qmp, char machine[NOTE_WORD])
 {
 	static const char tail[] = "-machine";
 	size_t length;
@@ -173,14 +167,11 @@ bool guest_machine(struct qmp *qmp, char machine[NOTE_WORD])
 	return true;
 }
 
-/**
- * guest_memory - how much memory it began with
- * @qmp: the session
- * @memory: is set, to a size that MEMORY= could have; the settings may be others by now
- *
- * Return: false, and a reason in the session.
+/*
+ * How much memory it began with, as a size that MEMORY= could have. The settings may be others by
+ * now.
  */
-bool guest_memory(struct qmp *qmp, char memory[NOTE_WORD])
+static bool guest_memory(struct qmp *qmp, char memory[NOTE_WORD])
 {
 	json_t *sizes = qmp_call(qmp, "query-memory-size-summary", NULL);
 	json_int_t bytes;
@@ -195,17 +186,17 @@ bool guest_memory(struct qmp *qmp, char memory[NOTE_WORD])
 }
 
 /* The same for one of the files. Nor shall QEMU clear it when it ends. */
-static bool keep_file(struct qmp *qmp, const char *name)
+static bool keep_file(struct qmp *qmp, const char *name, bool on_disks)
 {
 	char *object = text("/objects/%s", name), *path = NULL;
 	json_t *share = NULL;
 	bool kept = qmp_do(qmp, "qom-set", json_pack("{s:s,s:s,s:b}", "path", object,
 						     "property", "discard-data", "value", 0));
 
-	if (kept)
+	if (kept && !on_disks)
 		path = qmp_text(qmp, "qom-get", json_pack("{s:s,s:s}", "path", object,
 							  "property", "mem-path"), NULL);
-	kept = path;
+	kept = kept && (on_disks || path);
 	if (path && memory_is_lost(path)) {
 		share = qmp_call(qmp, "qom-get", json_pack("{s:s,s:s}", "path", object,
 							   "property", "share"));
@@ -222,12 +213,13 @@ static bool keep_file(struct qmp *qmp, const char *name)
 /**
  * guest_keeps_files - what QEMU has in files as memory is there when the guest goes on
  * @qmp: the session
+ * @on_disks: all of them are on gmemfs or a disk, as its mappings tell (memory_parts())
  *
  * QEMU saves no memory of a file that it shares.
  *
  * Return: false, and a reason in the session: it would not be.
  */
-bool guest_keeps_files(struct qmp *qmp)
+bool guest_keeps_files(struct qmp *qmp, bool on_disks)
 {
 	json_t *objects = qmp_call(qmp, "qom-list", json_pack("{s:s}", "path", "/objects"));
 	bool kept = objects;
@@ -238,7 +230,7 @@ bool guest_keeps_files(struct qmp *qmp)
 	json_array_foreach(objects, i, object)
 		if (kept && !json_unpack(object, "{s:s,s:s}", "name", &name, "type", &type) &&
 		    !strcmp(type, "child<memory-backend-file>"))
-			kept = keep_file(qmp, name);
+			kept = keep_file(qmp, name, on_disks);
 	json_decref(objects);
 	return kept;
 }
@@ -349,6 +341,19 @@ bool guest_cpu(struct qmp *qmp, struct cpu *cpu)
 		add_word(cpu, word);
 	json_decref(words);
 	return true;
+}
+
+/**
+ * guest_facts - ask for what does not change while QEMU runs
+ * @qmp: the session
+ * @note: machine, memory and CPU are set, this one if it is not yet
+ *
+ * Return: false, and a reason in the session.
+ */
+bool guest_facts(struct qmp *qmp, struct note *note)
+{
+	return guest_machine(qmp, note->machine) && guest_memory(qmp, note->memory) &&
+	       (note->cpu.nr || guest_cpu(qmp, &note->cpu));
 }
 
 /**

@@ -131,7 +131,7 @@ struct search {
 	dev_t gmemfs;
 	ino_t main;
 	bool found_main;
-	uint64_t shared;
+	struct mapped *mapped;
 	struct why *why;
 };
 
@@ -146,22 +146,27 @@ static bool has_part(const struct note *note, const char *path)
 /* Note that file, if it is of gmemfs. */
 static bool add_mapping(struct search *search, const struct mapping *mapping)
 {
+	static const char memfd[] = "/memfd:";
 	const char *path = mapping->path;
 	char uuid[37], token[33];
 	struct stat status;
 
 	/*
 	 * Without a name, or with one that is another file's by now, the next QEMU would not find
-	 * it. What is not of gmemfs is then anonymous memory, which is saved.
+	 * it. What is not of gmemfs is then anonymous memory, which is saved, or a file that QEMU has
+	 * made in a folder: only it can tell.
 	 */
 	if (stat(path, &status) || status.st_ino != mapping->ino ||
 	    status.st_dev != mapping->dev) {
-		if (mapping->dev != search->gmemfs)
+		if (mapping->dev != search->gmemfs) {
+			search->mapped->may_be_lost |= strncmp(path, memfd, strlen(memfd));
 			return true;
+		}
 		WHY(search->why, "QEMU's memory is not that file any more: %s", path);
 		return false;
 	}
-	search->shared += mapping->size;
+	search->mapped->shared += mapping->size;
+	search->mapped->may_be_lost |= memory_is_lost(path);
 	if (mapping->dev == search->gmemfs && mapping->ino == search->main)
 		search->found_main = true;
 	if (!memory_on_gmemfs(path) || has_part(search->note, path))
@@ -182,15 +187,15 @@ static bool add_mapping(struct search *search, const struct mapping *mapping)
  * @pid: its QEMU
  * @stopped: the guest does not run, and what it is known by shall be stale if it goes on
  * @note: gets the parts, in place of those that it has
- * @shared: is set to how many bytes of QEMU's memory are in files
+ * @mapped: is set to what else was found
  * @why: why not
  *
  * Return: false: it cannot be told of one of them, or the VM's own file is not among them.
  */
 bool memory_parts(const struct vm *vm, pid_t pid, bool stopped, struct note *note,
-		  uint64_t *shared, struct why *why)
+		  struct mapped *mapped, struct why *why)
 {
-	struct search search = { .stopped = stopped, .note = note, .why = why };
+	struct search search = { .stopped = stopped, .note = note, .mapped = mapped, .why = why };
 	struct mapping mapping;
 	struct stat status;
 	uint64_t address = 0;
@@ -203,6 +208,7 @@ bool memory_parts(const struct vm *vm, pid_t pid, bool stopped, struct note *not
 		return false;
 	}
 	note_clear_parts(note);
+	*mapped = (struct mapped){ 0 };
 	search.gmemfs = status.st_dev;
 	search.main = status.st_ino;
 	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
@@ -218,7 +224,6 @@ bool memory_parts(const struct vm *vm, pid_t pid, bool stopped, struct note *not
 		close(maps);
 	if (end < 0)
 		return false;
-	*shared = search.shared;
 	if (good && !search.found_main) {
 		WHY(why, "QEMU's memory is not %s", vm->memory);
 		good = false;

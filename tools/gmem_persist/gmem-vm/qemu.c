@@ -2,6 +2,7 @@
 /*
  * QEMU as a process.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -140,6 +141,34 @@ int qemu_launch(struct vm *vm, const char *machine, bool incoming)
 		launcher(vm, words);
 	free(words);
 	return pid < 0 ? 1 : wait_for_child(vm, pid);
+}
+
+/**
+ * qemu_may_have_assigned - may a device of the host's be assigned to its guest
+ * @pid: its process
+ *
+ * By its files, of which the kernel tells faster than QEMU of its devices: each such device has
+ * one of VFIO's or iommufd's open.
+ *
+ * Return: true also if they cannot be read.
+ */
+bool qemu_may_have_assigned(pid_t pid)
+{
+	char *path = text("/proc/%d/fd", (int)pid);
+	DIR *dir = opendir(path);
+	bool may = !dir;
+	struct dirent *entry;
+
+	while (!may && (entry = readdir(dir))) {
+		char link[256] = "";
+
+		may = readlinkat(dirfd(dir), entry->d_name, link, sizeof(link) - 1) > 0 &&
+		      (strstr(link, "vfio") || strstr(link, "iommu"));
+	}
+	if (dir)
+		closedir(dir);
+	free(path);
+	return may;
 }
 
 /**

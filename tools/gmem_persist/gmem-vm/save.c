@@ -125,22 +125,33 @@ static bool migrate(struct vm *vm, struct qmp *qmp, struct stream *stream, struc
 	return done;
 }
 
-/* What can be said of it while it runs, and room */
-static bool get_ready(struct vm *vm, struct scene *scene, struct note *note, char status[32],
-		      struct why *why)
+/*
+ * QEMU itself refuses to save a device that is no file of the host's, as one of vfio-user is. So
+ * only who asks whether a guest could be saved has to have QEMU tell of all.
+ */
+static bool has_no_assigned(struct scene *scene, const char *status, bool save)
+{
+	return (save && !qemu_may_have_assigned(scene->pid)) ||
+	       guest_has_no_assigned(&scene->qmp, status);
+}
+
+/* What can be said of it while it runs, whether it is saved then or not, and room */
+static bool get_ready(struct vm *vm, struct scene *scene, bool save, struct note *note,
+		      char status[32], struct why *why)
 {
 	struct qmp *qmp = &scene->qmp;
-	uint64_t shared, bytes;
+	struct mapped mapped;
+	uint64_t bytes;
 
 	snprintf(note->name, sizeof(note->name), "%s", vm->name);
 	snprintf(note->qemu, sizeof(note->qemu), "%s", qmp->version);
-	if (!memory_parts(vm, scene->pid, false, note, &shared, why))
+	if (!memory_parts(vm, scene->pid, false, note, &mapped, why))
 		return false;
 	if (!guest_can_be_saved(qmp) || !guest_status(qmp, status) ||
-	    !guest_has_no_assigned(qmp, status) || !guest_keeps_files(qmp) ||
-	    !guest_machine(qmp, note->machine) ||
-	    !guest_memory(qmp, note->memory) || !guest_cpu(qmp, &note->cpu) ||
-	    !guest_state_bytes(qmp, shared, &bytes)) {
+	    !has_no_assigned(scene, status, save) ||
+	    !guest_keeps_files(qmp, !mapped.may_be_lost) ||
+	    !(facts_recall(vm, scene->pid, note) || guest_facts(qmp, note)) ||
+	    !guest_state_bytes(qmp, mapped.shared, &bytes)) {
 		*why = qmp->why;
 		return false;
 	}
@@ -152,14 +163,14 @@ static bool get_ready(struct vm *vm, struct scene *scene, struct note *note, cha
 static bool save_to_room(struct vm *vm, struct scene *scene, struct note *note, struct why *why)
 {
 	struct stream stream = { .to = file_open_room(vm, why), .crc = crc32(0, NULL, 0) };
-	uint64_t shared;
+	struct mapped mapped;
 	bool done;
 
 	if (stream.to < 0)
 		return false;
 	/* What its memory is known by now, when the guest is stopped, is what counts. */
 	done = migrate(vm, &scene->qmp, &stream, why) &&
-	       memory_parts(vm, scene->pid, true, note, &shared, why);
+	       memory_parts(vm, scene->pid, true, note, &mapped, why);
 	note->length = stream.length;
 	note->crc = stream.crc;
 	done = done && file_commit(vm, stream.to, note, why);
@@ -192,7 +203,7 @@ bool save_running(struct vm *vm, struct scene *scene)
 	bool saved = false;
 	char status[32];
 
-	if (!get_ready(vm, scene, &note, status, &why) || !file_announce(vm, &note, &why)) {
+	if (!get_ready(vm, scene, true, &note, status, &why) || !file_announce(vm, &note, &why)) {
 		complain(vm, "%s", why.text);
 	} else if (!guest_pause_again(qmp, status) || !guest_restart_mode(qmp, true) ||
 		   !save_to_room(vm, scene, &note, &why)) {
@@ -221,7 +232,7 @@ bool check_running(struct vm *vm, struct scene *scene)
 	struct note note = { 0 };
 	struct why why = { "" };
 	char status[32];
-	bool ready = get_ready(vm, scene, &note, status, &why);
+	bool ready = get_ready(vm, scene, false, &note, status, &why);
 
 	if (!ready)
 		complain(vm, "it could not be saved now: %s", why.text);

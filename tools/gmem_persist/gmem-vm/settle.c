@@ -114,13 +114,13 @@ void look(struct vm *vm, struct scene *scene)
 void take_back(struct vm *vm, struct scene *scene)
 {
 	struct note *note = &scene->note;
+	struct mapped mapped;
 	struct why why;
-	uint64_t shared;
 
 	note->state = NOTE_COMPLETE;
 	/* With --override it stays as stale as it was. */
 	if (!file_note(vm, note, &why) ||
-	    (!vm->override && (!memory_parts(vm, scene->pid, true, note, &shared, &why) ||
+	    (!vm->override && (!memory_parts(vm, scene->pid, true, note, &mapped, &why) ||
 			       !file_note(vm, note, &why))))
 		complain(vm, "%s", why.text);
 }

@@ -27,18 +27,19 @@ static int give_up(struct vm *vm, struct scene *scene, const char *why)
 /* Room for all that saving it may take */
 static bool reserve(struct vm *vm, struct scene *scene, struct why *why)
 {
-	struct note parts = { 0 };
-	uint64_t shared, bytes;
-	bool told = memory_parts(vm, scene->pid, false, &parts, &shared, why);
+	struct note note = { .cpu = scene->cpu };
+	struct mapped mapped;
+	uint64_t bytes;
+	bool told = memory_parts(vm, scene->pid, false, &note, &mapped, why);
 
-	note_clear(&parts);
-	if (!told)
-		return false;
-	if (!guest_state_bytes(&scene->qmp, shared, &bytes)) {
+	if (told && !guest_state_bytes(&scene->qmp, mapped.shared, &bytes)) {
 		*why = scene->qmp.why;
-		return false;
+		told = false;
 	}
-	return file_reserve(vm, bytes, why);
+	if (told && guest_facts(&scene->qmp, &note))
+		facts_keep(vm, scene->pid, &note);
+	note_clear(&note);
+	return told && file_reserve(vm, bytes, why);
 }
 
 /* QEMU is up, and can do what is needed. */
@@ -57,7 +58,7 @@ static bool launch(struct vm *vm, struct scene *scene, const char *machine, bool
 		WHY(why, "QEMU has ended again");
 		return false;
 	}
-	if (!qmp_open(qmp, vm) || !guest_can_be_saved(qmp) || !guest_keeps_files(qmp)) {
+	if (!qmp_open(qmp, vm) || !guest_can_be_saved(qmp) || !guest_keeps_files(qmp, false)) {
 		*why = qmp->why;
 		return false;
 	}
@@ -111,15 +112,14 @@ static char *machine_of(const struct vm *vm, const struct note *note)
 static bool cpu_suffices(struct vm *vm, struct scene *scene, struct why *why)
 {
 	char names[800], message[900];
-	struct cpu cpu;
 
 	if (!scene->note.cpu.nr)
 		return true;
-	if (!guest_cpu(&scene->qmp, &cpu)) {
+	if (!guest_cpu(&scene->qmp, &scene->cpu)) {
 		*why = scene->qmp.why;
 		return false;
 	}
-	if (!cpu_missing(&scene->note.cpu, &cpu, names, sizeof(names)))
+	if (!cpu_missing(&scene->note.cpu, &scene->cpu, names, sizeof(names)))
 		return true;
 	snprintf(message, sizeof(message), "its CPU had what there is not here: %s", names);
 	if (vm->override) {
@@ -142,8 +142,8 @@ static bool has_memory(const struct note *note, const char *uuid)
 static bool memory_same(struct vm *vm, struct scene *scene, struct why *why)
 {
 	struct note now = { 0 };
-	uint64_t shared;
-	bool same = memory_parts(vm, scene->pid, false, &now, &shared, why);
+	struct mapped mapped;
+	bool same = memory_parts(vm, scene->pid, false, &now, &mapped, why);
 
 	if (same && now.nr_parts != scene->note.nr_parts) {
 		WHY(why, "its memory was %zu files, and is %zu now", scene->note.nr_parts,

@@ -35,7 +35,8 @@ enum status {
  * @socket: path of QEMU's QMP socket
  * @pidfile: path of QEMU's pidfile, which QEMU has locked for as long as it lives
  * @lock: path of the lock
- * @run: the folder of the three
+ * @facts: path of what is known of QEMU
+ * @run: the folder of the four
  * @lock_fd: the lock, once it is held
  */
 struct vm {
@@ -51,6 +52,7 @@ struct vm {
 	char *socket;
 	char *pidfile;
 	char *lock;
+	char *facts;
 	const char *run;
 	int lock_fd;
 };
@@ -141,17 +143,17 @@ bool guest_in_restart_mode(struct qmp *qmp, bool *on);
 bool guest_migration_state(struct qmp *qmp, char status[32], struct why *why);
 bool guest_call_off(struct qmp *qmp, bool cont);
 bool guest_pause_again(struct qmp *qmp, const char *status);
-bool guest_memory(struct qmp *qmp, char memory[NOTE_WORD]);
-bool guest_machine(struct qmp *qmp, char machine[NOTE_WORD]);
-bool guest_keeps_files(struct qmp *qmp);
+bool guest_keeps_files(struct qmp *qmp, bool on_disks);
 bool guest_has_no_assigned(struct qmp *qmp, const char *status);
 bool guest_cpu(struct qmp *qmp, struct cpu *cpu);
+bool guest_facts(struct qmp *qmp, struct note *note);
 bool guest_state_bytes(struct qmp *qmp, uint64_t shared, uint64_t *bytes);
 bool guest_can_be_saved(struct qmp *qmp);
 
 /* qemu.c: the process */
 pid_t qemu_pid(const struct vm *vm);
 int qemu_launch(struct vm *vm, const char *machine, bool incoming);
+bool qemu_may_have_assigned(pid_t pid);
 bool qemu_wait(pid_t pid, int seconds);
 bool qemu_end(struct vm *vm, struct qmp *qmp, pid_t pid);
 
@@ -163,10 +165,20 @@ enum parts {
 	PARTS_GONE,
 };
 
+/**
+ * struct mapped - what QEMU has mapped of files that are not its alone
+ * @shared: bytes of files that have a name
+ * @may_be_lost: one is neither on gmemfs nor on a disk, and QEMU must be asked what it is
+ */
+struct mapped {
+	uint64_t shared;
+	bool may_be_lost;
+};
+
 bool memory_on_gmemfs(const char *path);
 bool memory_is_lost(const char *path);
 bool memory_parts(const struct vm *vm, pid_t pid, bool stopped, struct note *note,
-		  uint64_t *shared, struct why *why);
+		  struct mapped *mapped, struct why *why);
 enum parts memory_compare(const struct note *note, struct why *why);
 bool memory_keep(const struct vm *vm, struct why *why);
 bool memory_renew(const struct vm *vm, struct why *why);
@@ -185,6 +197,10 @@ bool file_is_missing(const struct vm *vm);
 bool file_remove_mark(const struct vm *vm, struct why *why);
 bool file_use_up(const struct vm *vm, struct why *why);
 void file_remove_room(const struct vm *vm);
+
+/* facts.c: what does not change while QEMU runs */
+void facts_keep(const struct vm *vm, pid_t pid, const struct note *note);
+bool facts_recall(const struct vm *vm, pid_t pid, struct note *note);
 
 /* crowd.c: other VMs */
 void crowd_wait(const char *run, int patience);
@@ -225,6 +241,7 @@ enum there {
  *	saved
  * @overridable: of THERE_STALE: an operator may know better
  * @loaded: QEMU has loaded what was saved, or tried to, and may have written to the memory
+ * @cpu: what its CPU can do, once QEMU was asked
  * @why: a sentence
  */
 struct scene {
@@ -235,6 +252,7 @@ struct scene {
 	bool finished;
 	bool overridable;
 	bool loaded;
+	struct cpu cpu;
 	struct why why;
 };
 
