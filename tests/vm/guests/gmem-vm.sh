@@ -9,6 +9,7 @@
 # vm stop:
 # vm cpu:
 # vm known:
+# vm order:
 #
 # gmem-vm does not lose a guest, and never runs it twice. The guest counts, and its log must
 # have each number once.
@@ -21,6 +22,7 @@
 # stop:   what becomes of a guest when the host goes down, and how
 # known:  what its QEMU has told when it started is used for just that QEMU; what is plugged
 #         while it runs is asked for
+# order:  of many, in which one after the other goes on, and is saved; who waits is killed
 # cpu:    a kernel under which the CPU has no AVX any more, and one under which it has
 . /tests/lib/test.sh
 . /tests/lib/pool.sh
@@ -217,6 +219,19 @@ asked() {
 	require "$1: goes on" run 0 start vm
 	check "$1: as if nothing had been" runs
 }
+
+# in_turn NAME COMMAND: wait for its turn to do that with the VM
+in_turn() {
+	gmem-vm "$2" "$1" > "/tmp/$1.said" 2>&1 &
+	eval "turn_$1=$!"
+	# SYS_poll, or SYS_flock
+	until [ -e "$GMEM_RUN/.crowd/$1" ] && grep -qE '^(7|73) ' "/proc/$(turn "$1")/syscall"; do
+		sleep 0.05
+	done
+}
+
+# turn NAME: the process that waits
+turn() { eval "echo \$turn_$1"; }
 
 guest_setup
 ticker vm
@@ -537,6 +552,42 @@ known)
 	check "as it is of another CPU" test "$(saved_cpu)" != "$own"
 	check "and goes on" run 0 start vm
 	check "as if nothing had been" runs
+	;;
+order)
+	export GMEM_PARALLEL=1
+	cat > /tmp/named <<-EOF
+		#!/bin/sh
+		# -name NAME
+		echo "\$2" >> /tmp/order
+		exec /qemu/$qemu/qemu-system-x86_64 "\$@"
+	EOF
+	chmod +x /tmp/named
+	for name in vm1 vm2 vm3 vm4; do ticker $name QEMU=/tmp/named; done
+	held gmem-vm start vm
+	for name in vm3 vm1 vm4 vm2; do in_turn $name start; done
+	kill -9 "$(turn vm2)"
+	check "nobody starts who has to wait" test ! -e /tmp/order
+	let_go
+	check "a guest that starts" wait $held
+	for name in vm3 vm1 vm4; do
+		check "and $name, which waited" wait "$(turn $name)"
+	done
+	check "started in the order of their names" test "$(tr '\n' ' ' < /tmp/order)" = "vm1 vm3 vm4 "
+	check "nobody waits any more but who was killed" test "$(ls "$GMEM_RUN/.crowd")" = vm2
+
+	kill -STOP "$(cat "$GMEM_RUN/vm.pid")"
+	gmem-vm stop vm > /dev/null 2>&1 & held=$!
+	# SYS_poll: it has the slot, and waits for QEMU
+	until grep -q '^7 ' /proc/$held/syscall; do sleep 0.05; done
+	for name in vm4 vm3; do in_turn $name stop; done
+	kill -9 $held
+	for name in vm4 vm3; do
+		check "who had the slot is killed: $name" wait "$(turn $name)"
+		check "is saved" status_is $name saved
+	done
+	check "vm3 before vm4" test "$fs/vm3.state" -ot "$fs/vm4.state"
+	kill -CONT "$(cat "$GMEM_RUN/vm.pid")"
+	check "the other one runs on" runs
 	;;
 cpu)
 	sed -i 's/^CPU=.*/CPU=host/' "$GMEM_CONF/vm.conf"

@@ -157,6 +157,9 @@ net_outlives() {
 	state "$1" inactive && { state gmem-units-net active || before "$1" InactiveEnter gmem-units-net ActiveExit; }
 }
 
+# taken N: somebody has that slot
+taken() { grep -q "FLOCK .*:$(stat -c %i "$GMEM_RUN/.crowd/.$1") " /proc/locks; }
+
 trap 'if [ $? != 0 ] || failed; then ended fail; fi' EXIT
 
 if [ "$1" = down ]; then
@@ -261,7 +264,7 @@ order-1)
 	kill -STOP $others
 	systemctl --no-block stop gmem-vm@vm1 gmem-vm@vm2
 	check "two are about to be saved" becomes gmem-vm@vm1 deactivating
-	until [ -e "$GMEM_RUN/.slot-1" ]; do sleep 0.1; done
+	until taken 0 && taken 1; do sleep 0.1; done
 	systemctl --no-block stop $vm
 	check "a third one is not yet" becomes $vm deactivating
 	check "and runs on" ticks_more vm0 50

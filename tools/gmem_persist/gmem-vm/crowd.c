@@ -1,22 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * All VMs of a host are saved at once, and go on at once: how many of them at a time, and how many
- * of them have got there. They are those of one caller, who has the same $GMEM_RUN: so nobody
- * keeps another owner's guests waiting.
+ * All VMs of a host are saved at once, and go on at once: how many of them at a time, in which
+ * order, and how many of them have got there. They are those of one caller, who has the same
+ * $GMEM_RUN: so nobody keeps another owner's guests waiting.
+ *
+ * Those who work on a VM have a slot, and the others wait for one, in the order of their VMs' names:
+ * who was saved first goes on first, and none is away for the time that it takes to save all and to
+ * let all go on. Each slot and each who waits is a file in a folder, which is locked for so long:
+ * so nothing has to be done if somebody is killed.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "vm.h"
 
 #define SLOTS_MAX	1024
+
+/* Ours; -1: none */
+static int slot = -1;
 
 /* As many as there are CPUs: more would only keep each guest away for longer. */
 static long nr_slots(void)
@@ -33,45 +44,141 @@ static void wake(int signal)
 {
 }
 
-/* True: it is ours now, until we end. */
-static bool take(const char *run, long nr, int how)
+/* Lock such a file, or -1. To close it is no news to who waits. */
+static int take(const char *path, int how)
 {
-	char *path = text("%s/.slot-%ld", run, nr);
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	int fd = open(path, O_RDONLY | O_CREAT | O_CLOEXEC, 0600);
 
-	free(path);
-	if (fd >= 0 && !flock(fd, how))
-		return true;
-	if (fd >= 0)
-		close(fd);
-	return false;
+	if (fd < 0 || !flock(fd, how))
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static bool take_slot(const char *folder)
+{
+	const long nr = nr_slots();
+
+	/* No VM's name begins with a dot. */
+	for (long i = 0; i < nr && slot < 0; i++) {
+		char *path = text("%s/.%ld", folder, i);
+
+		slot = take(path, LOCK_EX | LOCK_NB);
+		free(path);
+	}
+	return slot >= 0;
+}
+
+/* Of those who wait, the last one before us: the file that he has locked, or -1 */
+static int one_before(const char *folder, const char *name)
+{
+	DIR *dir = opendir(folder);
+	struct dirent *entry;
+	char last[256] = "";
+	int found = -1;
+
+	while (dir && (entry = readdir(dir))) {
+		const char *other = entry->d_name;
+		int fd;
+
+		if (other[0] == '.' || strcmp(other, name) >= 0 || strcmp(other, last) < 0)
+			continue;
+		fd = openat(dirfd(dir), other, O_RDONLY | O_CLOEXEC);
+		if (fd >= 0 && flock(fd, LOCK_SH | LOCK_NB)) {
+			snprintf(last, sizeof(last), "%s", other);
+			if (found >= 0)
+				close(found);
+			found = fd;
+		} else if (fd >= 0) {
+			close(fd);
+		}
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+/* Until he has a slot. A signal may come just before: look again soon. */
+static void wait_for(int before)
+{
+	alarm(1);
+	flock(before, LOCK_SH);
+	alarm(0);
+	close(before);
+}
+
+/* Until somebody gives a slot back. One who was killed does not say so: look again soon. */
+static void wait_for_slot(int notify)
+{
+	struct pollfd poll_fd = { .fd = notify, .events = POLLIN };
+	char events[4096];
+
+	poll(&poll_fd, 1, notify < 0 ? 50 : 1000);
+	while (read(notify, events, sizeof(events)) > 0)
+		;
+}
+
+static void queue(const struct vm *vm, const char *folder)
+{
+	const int64_t deadline = now_ms() + vm->conf.patience * 1000LL;
+	int notify = -1, before;
+
+	while (!interrupted && now_ms() < deadline) {
+		before = one_before(folder, vm->name);
+		if (before >= 0) {
+			wait_for(before);
+			continue;
+		}
+		if (take_slot(folder))
+			break;
+		if (notify < 0) {
+			/* One may have been given back before we listen. */
+			notify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+			if (notify >= 0 && inotify_add_watch(notify, folder, IN_ATTRIB) >= 0)
+				continue;
+		}
+		wait_for_slot(notify);
+	}
+	if (notify >= 0)
+		close(notify);
 }
 
 /**
- * crowd_wait - wait until few enough others save or start a guest
- * @run: where the slots are, as files to be locked
- * @patience: for how many seconds at most; then there is one more than there should be
+ * crowd_enter - wait until few enough others save or start a guest
+ * @vm: the VM; after its PATIENCE there is one more than there should be
  *
- * Also over when a signal has come. What has been taken is held until we end.
+ * Also over when a signal has come. A slot is held until crowd_leave(), or until we end.
  */
-void crowd_wait(const char *run, int patience)
+void crowd_enter(const struct vm *vm)
 {
 	const struct sigaction action = { .sa_handler = wake };
-	const int64_t deadline = now_ms() + patience * 1000LL;
-	const long nr = nr_slots();
-	bool taken = false;
+	char *folder = text("%s/.crowd", vm->run), *path = text("%s/%s", folder, vm->name);
+	int place = -1;
 
 	sigaction(SIGALRM, &action, NULL);
-	for (;;) {
-		for (long i = 0; i < nr && !taken; i++)
-			taken = take(run, i, LOCK_EX | LOCK_NB);
-		if (taken || interrupted || now_ms() >= deadline)
-			return;
-		/* Any other one may be free sooner, and a signal may have come: look again soon. */
-		alarm(1);
-		taken = take(run, getpid() % nr, LOCK_EX);
-		alarm(0);
+	if (slot < 0 && (!mkdir(folder, 0700) || errno == EEXIST)) {
+		place = take(path, LOCK_EX);
+		queue(vm, folder);
 	}
+	if (place >= 0) {
+		unlink(path);
+		close(place);
+	}
+	free(path);
+	free(folder);
+}
+
+/**
+ * crowd_leave - let somebody else save or start a guest
+ */
+void crowd_leave(void)
+{
+	if (slot < 0)
+		return;
+	flock(slot, LOCK_UN);
+	futimens(slot, NULL);
+	close(slot);
+	slot = -1;
 }
 
 /* How many files in a folder have a name with that ending; with QEMUs: whose QEMU runs */

@@ -259,7 +259,7 @@ int stop_locked(struct vm *vm)
 	if (!qemu_pid(vm))
 		return STATUS_OK;
 	/* It runs on meanwhile. */
-	crowd_wait(vm->run, vm->conf.patience);
+	crowd_enter(vm);
 	settle(vm, &scene);
 	if (scene.there == THERE_RUNNING) {
 		status = stop_running(vm, &scene, since) ? STATUS_OK : STATUS_FAILED;
@@ -268,6 +268,7 @@ int stop_locked(struct vm *vm)
 		status = STATUS_FAILED;
 	}
 	scene_close(&scene);
+	crowd_leave();
 	return status;
 }
 

@@ -337,12 +337,14 @@ int start(struct vm *vm)
 	if (status)
 		return status;
 	host_wait_for_kvm();
-	crowd_wait(vm->run, vm->conf.patience);
+	crowd_enter(vm);
 	settle(vm, &scene);
 	status = start_what_is_there(vm, &scene);
 	scene_close(&scene);
-	if (status || !interrupted)
+	if (status || !interrupted) {
+		crowd_leave();
 		return status;
+	}
 	/* Who told us to end was too late for that, and will end QEMU next. */
 	complain(vm, "interrupted: it is stopped again");
 	stop_locked(vm);

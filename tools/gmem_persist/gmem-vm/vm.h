@@ -203,7 +203,8 @@ void facts_keep(const struct vm *vm, pid_t pid, const struct note *note);
 bool facts_recall(const struct vm *vm, pid_t pid, struct note *note);
 
 /* crowd.c: other VMs */
-void crowd_wait(const char *run, int patience);
+void crowd_enter(const struct vm *vm);
+void crowd_leave(void);
 void crowd_report(const struct vm *vm, int64_t since);
 
 /* host.c */
