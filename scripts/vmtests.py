@@ -39,6 +39,8 @@ KEYS = {
     "virtual": ("1: where QEMU emulates, the VM has one CPU and its clock counts instructions: "
                 "however busy the machine is, nothing in the VM comes too late", ""),
     "icount": ("N: the same everywhere, 2^N ns for an instruction, to measure", ""),
+    "parallel": ("1: with icount, CPUs run at the same time by that clock (tests/qemu/parallel.c), where "
+                 "else they take turns", ""),
     "words": ("1: a benchmark on a CPU without fast string instructions: Linux copies by words, each "
               "of which an emulator counts as an instruction, and not by bytes", ""),
     "firmware": ("uefi: boot by OVMF and the kernel's EFI stub, not by BIOS", ""),

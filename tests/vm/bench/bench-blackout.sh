@@ -2,11 +2,16 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
 # vm: big=20G icount=0 smp=1 timeout=3600 append="gmem_persist=14G,zeroed gmem_persist.clean=0 kho=on gmem.disks=pool" disk="guest systemd blackout-before" flavours="bench"
+# vm one-cpu:
+# vm two-cpus: smp=2 parallel=1
 #
 # make bench-blackout: how long guests are away when their host gets another kernel: a bare host,
 # which does nothing else; one under systemd, with a unit that is slow to stop and a network that
 # is slow to come up; and that one with the units and the gmem-vm of before. The guests are the
 # smallest ones (gmem-ticker), and their own ticks measure.
+#
+# one-cpu:  all of that
+# two-cpus: one guest and eight under systemd, on a host whose two CPUs run at the same time
 #
 # Each kernel lets go on what the one before has begun with, and begins with what its line of the table
 # below says, for the next one. The first process runs this without an argument, and becomes systemd
@@ -22,18 +27,27 @@ fs=/gmem
 
 # row STAGE: its host; what begins there, how many guests, and MiB of each: "-" for none
 row() {
-	case $1 in
-	1)	echo bare one 1 256 ;;
-	2)	echo bare before 1 256 ;;
-	3)	echo bare - 0 0 ;;
-	4)	echo units one 1 256 ;;
-	5)	echo units eight 8 256 ;;
-	6)	echo units large 1 8192 ;;
-	7)	echo units - 0 0 ;;
-	8)	echo before one 1 256 ;;
-	9)	echo before - 0 0 ;;
+	case $CASE-$1 in
+	two-cpus-1) echo units one 1 256 ;;
+	two-cpus-2) echo units eight 8 256 ;;
+	two-cpus-3) echo units - 0 0 ;;
+	two-cpus-*) echo - - 0 0 ;;
+	*-1)	echo bare one 1 256 ;;
+	*-2)	echo bare before 1 256 ;;
+	*-3)	echo bare - 0 0 ;;
+	*-4)	echo units one 1 256 ;;
+	*-5)	echo units eight 8 256 ;;
+	*-6)	echo units large 1 8192 ;;
+	*-7)	echo units - 0 0 ;;
+	*-8)	echo before one 1 256 ;;
+	*-9)	echo before - 0 0 ;;
 	*)	echo - - 0 0 ;;
 	esac
+}
+
+# is_last: nothing begins in this stage, nor in the next one
+is_last() {
+	[ "$what" = - ] && { [ ! -x /before/gmem-vm ] || [ "$(row $((STAGE + 1)))" = "- - 0 0" ]; }
 }
 
 # columns STAGE: $host, $what, $guests, $mib
@@ -264,7 +278,7 @@ as_host() {
 			rm -f "$fs/$name"
 		done
 		columns "$STAGE"
-		if [ "$host" = before ] || { [ "$what" = - ] && [ ! -x /before/gmem-vm ]; }; then
+		if is_last; then
 			failed || ended pass
 			exit
 		fi
