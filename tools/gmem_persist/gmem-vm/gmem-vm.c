@@ -234,6 +234,8 @@ static bool stop_running(struct vm *vm, struct scene *scene, int64_t since)
 	if (host_memory_ends(vm->conf.patience, line)) {
 		say(vm, "memory does not survive this, so the guest is shut down: %s", line);
 	} else {
+		/* To know that may have taken long. */
+		scene->status[0] = '\0';
 		if (save_running(vm, scene)) {
 			crowd_report(vm, since);
 			return true;

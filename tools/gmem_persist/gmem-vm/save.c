@@ -129,15 +129,15 @@ static bool migrate(struct vm *vm, struct qmp *qmp, struct stream *stream, struc
  * QEMU itself refuses to save a device that is no file of the host's, as one of vfio-user is. So
  * only who asks whether a guest could be saved has to have QEMU tell of all.
  */
-static bool has_no_assigned(struct scene *scene, const char *status, bool save)
+static bool has_no_assigned(struct scene *scene, bool save)
 {
 	return (save && !qemu_may_have_assigned(scene->pid)) ||
-	       guest_has_no_assigned(&scene->qmp, status);
+	       guest_has_no_assigned(&scene->qmp, scene->status);
 }
 
 /* What can be said of it while it runs, whether it is saved then or not, and room */
 static bool get_ready(struct vm *vm, struct scene *scene, bool save, struct note *note,
-		      char status[32], struct why *why)
+		      struct why *why)
 {
 	struct qmp *qmp = &scene->qmp;
 	struct mapped mapped;
@@ -147,8 +147,9 @@ static bool get_ready(struct vm *vm, struct scene *scene, bool save, struct note
 	snprintf(note->qemu, sizeof(note->qemu), "%s", qmp->version);
 	if (!memory_parts(vm, scene->pid, false, note, &mapped, why))
 		return false;
-	if (!guest_can_be_saved(qmp) || !guest_status(qmp, status) ||
-	    !has_no_assigned(scene, status, save) ||
+	if (!guest_can_be_saved(qmp) ||
+	    ((scene->finished || !*scene->status) && !guest_status(qmp, scene->status)) ||
+	    !has_no_assigned(scene, save) ||
 	    !guest_keeps_files(qmp, !mapped.may_be_lost) ||
 	    !(facts_recall(vm, scene->pid, note) || guest_facts(qmp, note)) ||
 	    !guest_state_bytes(qmp, mapped.shared, &bytes)) {
@@ -156,7 +157,7 @@ static bool get_ready(struct vm *vm, struct scene *scene, bool save, struct note
 		return false;
 	}
 	/* A paused one is in the latter if saving it was called off. */
-	note->paused = !strcmp(status, "paused") || !strcmp(status, "postmigrate");
+	note->paused = !strcmp(scene->status, "paused") || !strcmp(scene->status, "postmigrate");
 	return file_reserve(vm, bytes, why);
 }
 
@@ -201,11 +202,10 @@ bool save_running(struct vm *vm, struct scene *scene)
 	struct note note = { 0 };
 	struct why why = { "" };
 	bool saved = false;
-	char status[32];
 
-	if (!get_ready(vm, scene, true, &note, status, &why) || !file_announce(vm, &note, &why)) {
+	if (!get_ready(vm, scene, true, &note, &why) || !file_announce(vm, &note, &why)) {
 		complain(vm, "%s", why.text);
-	} else if (!guest_pause_again(qmp, status) || !guest_restart_mode(qmp, true) ||
+	} else if (!guest_pause_again(qmp, scene->status) || !guest_restart_mode(qmp, true) ||
 		   !save_to_room(vm, scene, &note, &why)) {
 		complain(vm, "%s", why.text[0] ? why.text : qmp->why.text);
 		if (!guest_call_off(qmp, !note.paused))
@@ -231,8 +231,7 @@ bool check_running(struct vm *vm, struct scene *scene)
 {
 	struct note note = { 0 };
 	struct why why = { "" };
-	char status[32];
-	bool ready = get_ready(vm, scene, false, &note, status, &why);
+	bool ready = get_ready(vm, scene, false, &note, &why);
 
 	if (!ready)
 		complain(vm, "it could not be saved now: %s", why.text);

@@ -235,7 +235,7 @@ static void settle_resuming(struct vm *vm, struct scene *scene, const char *stat
  */
 void settle(struct vm *vm, struct scene *scene)
 {
-	char status[32];
+	const char *status = scene->status;
 	bool read;
 
 	*scene = (struct scene){ .qmp = { .fd = -1 } };
@@ -244,7 +244,7 @@ void settle(struct vm *vm, struct scene *scene)
 		look(vm, scene);
 		return;
 	}
-	if (!qmp_open(&scene->qmp, vm) || !guest_status(&scene->qmp, status)) {
+	if (!qmp_open(&scene->qmp, vm) || !guest_status(&scene->qmp, scene->status)) {
 		unclear(scene, scene->qmp.why.text);
 		if (qemu_pid(vm))
 			return;

@@ -237,6 +237,7 @@ enum there {
  * @there: so
  * @pid: QEMU's process, while there is one
  * @qmp: the session with it
+ * @status: how QEMU said that its guest is; "": it has to be asked again
  * @note: what the file says that was saved
  * @finished: what an earlier call left half done has been finished: the guest goes on, or is
  *	saved
@@ -249,6 +250,7 @@ struct scene {
 	enum there there;
 	pid_t pid;
 	struct qmp qmp;
+	char status[32];
 	struct note note;
 	bool finished;
 	bool overridable;
