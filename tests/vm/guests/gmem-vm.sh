@@ -357,6 +357,12 @@ refuse)
 	require "until it is let go on" gmem-qmp "$GMEM_RUN/vm.qmp" cont
 	check "as if nothing had been" runs
 
+	mount -t tmpfs none "$pool"
+	require "in a container, without sysfs, it is saved" run 0 save vm
+	check "and goes on" run 0 start vm
+	umount "$pool"
+	check "as if nothing had been" runs
+
 	sed -i 's/^MEMORY=.*/MEMORY=96M/' "$GMEM_CONF/vm.conf"
 	require "its settings are edited while it runs, and it is saved" run 0 save vm
 	check "by these it is refused" run 3 start vm
