@@ -399,6 +399,65 @@ static void test_populate(void)
 	close_sides(&s);
 }
 
+static int sev_init(struct kvm_vm *vm)
+{
+	struct kvm_sev_cmd cmd = { .id = KVM_SEV_INIT };
+
+	return ioctl(vm->fd, KVM_MEMORY_ENCRYPT_OP, &cmd);
+}
+
+static void expect_no_persistent_memory(struct kvm_vm *vm)
+{
+	const struct kvm_gmem_persist args =
+		GMEM_ARGS(CREATE, SHARED, .size = SZ_2M);
+
+	TEST_ASSERT_EQ(vm_check_cap(vm, KVM_CAP_GUEST_MEMFD_PERSIST), 0);
+	gmem_expect_refused(vm, &args, EOPNOTSUPP, "an SEV guest");
+	gmem_expect_unnamed_refused(vm, SZ_2M, GUEST_MEMFD_FLAG_PERSIST, EOPNOTSUPP);
+}
+
+/*
+ * A VM of the default type becomes an SEV guest by itself, or by copying or moving the
+ * context of one. It has encrypted memory or persistent memory, whichever comes first.
+ */
+static void test_sev(void)
+{
+	struct kvm_vm *sev, *mirror, *moved, *persistent;
+	int fd;
+
+	SKIP_UNLESS(kvm_check_cap(KVM_CAP_VM_TYPES) & BIT(KVM_X86_SEV_VM),
+		    "no SEV on this host");
+
+	sev = vm_create_barebones();
+	TEST_ASSERT_EQ(sev_init(sev), 0);
+	expect_no_persistent_memory(sev);
+
+	persistent = vm_create_barebones();
+	fd = vm_create_guest_memfd(persistent, SZ_2M, GUEST_MEMFD_FLAG_PERSIST);
+	EXPECT_ERRNO(sev_init(persistent), EINVAL);
+	EXPECT_ERRNO(__vm_enable_cap(persistent, KVM_CAP_VM_COPY_ENC_CONTEXT_FROM,
+				     sev->fd), EINVAL);
+	EXPECT_ERRNO(__vm_enable_cap(persistent, KVM_CAP_VM_MOVE_ENC_CONTEXT_FROM,
+				     sev->fd), EINVAL);
+	close(fd);
+	/* It has had some. */
+	EXPECT_ERRNO(sev_init(persistent), EINVAL);
+	fd = vm_create_guest_memfd(persistent, SZ_2M, GUEST_MEMFD_FLAG_PERSIST);
+	close(fd);
+	kvm_vm_free(persistent);
+
+	mirror = vm_create_barebones();
+	TEST_ASSERT_EQ(__vm_enable_cap(mirror, KVM_CAP_VM_COPY_ENC_CONTEXT_FROM, sev->fd), 0);
+	expect_no_persistent_memory(mirror);
+	kvm_vm_free(mirror);
+
+	moved = vm_create_barebones();
+	TEST_ASSERT_EQ(__vm_enable_cap(moved, KVM_CAP_VM_MOVE_ENC_CONTEXT_FROM, sev->fd), 0);
+	expect_no_persistent_memory(moved);
+	kvm_vm_free(moved);
+	kvm_vm_free(sev);
+}
+
 /*
  * Cases: the next VMM
  */
@@ -551,6 +610,7 @@ static const struct gmem_test tests[] = {
 	{ "errors where no shared memory is", test_shared_faults },
 	{ "user space does not see private memory", test_no_user_access },
 	{ "prefaulting, and no populating", test_populate },
+	{ "encrypted memory or persistent memory", test_sev },
 	{ "who may reclaim the sides", test_who_may_reclaim },
 	{ "a VMM that is killed", test_killed_vmm },
 	{ "a VMM that is killed, in granules of 1 GiB", test_killed_vmm_1g },
