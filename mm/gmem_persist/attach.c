@@ -59,9 +59,6 @@ static int gmem_attach_add_range(struct gmem_ranges *list,
 	    entry->size > U64_MAX - entry->base || entry->offset != *offset ||
 	    entry->size > MAX_LFS_FILESIZE - *offset || entry->reserved)
 		return -EINVAL;
-	/* Before anybody is charged for it, or looks for its node */
-	if (!gmem_ranges_contain(&gmem_pool.ranges, entry->base, entry->size))
-		return -ENOENT;
 	*offset += entry->size;
 	return gmem_ranges_append(list, entry->base, entry->size);
 }
@@ -101,8 +98,7 @@ static int gmem_attach_get_ranges(const struct gmem_persist_attach *args,
  * Context: process context; takes locks, see gmem_refused_attach().
  * Return: 0, -EPERM (the caller lacks CAP_SYS_ADMIN), -EBADF (@file is not open for reading and
  * writing), -EFAULT (the argument, or the array that it names, is not the caller's memory),
- * -EINVAL (a value is malformed), -ENOENT (a range is not in the pool), -ENOMEM, or an error of
- * gmem_refused_attach().
+ * -EINVAL (a value is malformed), -ENOMEM, or an error of gmem_refused_attach().
  */
 long gmem_attach_ioctl(struct file *file, unsigned long arg)
 {

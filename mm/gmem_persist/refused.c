@@ -30,7 +30,10 @@ static int gmem_refused_mark_all(const struct gmem_ranges *going)
 	int err = 0;
 	u32 id;
 
-	/* gmem_left_lock keeps all others from it. */
+	/*
+	 * gmem_left_lock keeps all others from it. It is asked before anybody is charged for
+	 * memory, or looks for its node, which may be none of the pool's.
+	 */
 	for (i = 0; i < going->nr; i++)
 		if (!gmem_ranges_contain(&gmem_pool.quarantined, going->r[i].base,
 					 going->r[i].size))
