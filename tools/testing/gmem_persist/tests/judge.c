@@ -383,6 +383,14 @@ static void memory(void)
 	f[1].bad = "bad";
 	verdict(NULL, "bad");
 
+	/* What stands behind its ranges is none of them. */
+	start(2);
+	has(0, 0, 1);
+	has(0, 1, 1);
+	o[0].nr_ranges = 1;
+	has(1, 1, 1);
+	verdict(NULL, NULL);
+
 	/* Ranges that nobody could read */
 	start(2);
 	has(0, 0, 1);
