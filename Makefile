@@ -12,7 +12,7 @@ FLAVOUR ?= release
 # The same, or kcsan, for: stress
 STRESS_FLAVOUR := $(if $(filter command line,$(origin FLAVOUR)),$(FLAVOUR),debug)
 
-export LINUX_TARBALL LINUX_SRC POOL FAULT VMM QUICK LOAD BEFORE CONFIG KEEP
+export LINUX_TARBALL LINUX_SRC POOL FAULT VMM QUICK LOAD BEFORE CONFIG TRIM KEEP
 # No folders of compiled scripts beside the scripts
 export PYTHONDONTWRITEBYTECODE = 1
 
@@ -130,7 +130,7 @@ series: linux ## build/series/: the patches for git am, in series (BUILD=1: comp
 	@$(if $(filter quick,$(BUILD)),scripts/deps build check && scripts/check compile)
 	@BUILD=$(BUILD) TEST=$(TEST) STEPS=$(STEPS) BASE=$(BASE) scripts/series
 
-deb: linux ## Debian packages of the kernel, configured as the host's own (CONFIG=file: as that; hours with a full one)
+deb: linux ## Debian packages of the kernel, configured as the host's own (CONFIG=file: as that; TRIM=1: only the modules that are loaded here, or hours)
 	@scripts/deps deb
 	@scripts/deb
 
