@@ -20,7 +20,7 @@ export PYTHONDONTWRITEBYTECODE = 1
 .NOTPARALLEL:
 
 .PHONY: again bench-blackout bench-restart help deps linux config build unit frag fuzz mutants selftests initramfs demo test test-vm \
-	stress sweep soak boots bench-pool bench-kvm bench-io bench-scale report check shell series deb deb-config clean distclean
+	stress sweep soak boots bench-pool bench-kvm bench-io bench-scale report check shell series deb deb-boot deb-config clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -133,6 +133,10 @@ series: linux ## build/series/: the patches for git am, in series (BUILD=1: comp
 deb: linux ## Debian packages of the kernel, configured as the host's own (CONFIG=file: as that; TRIM=1: only the modules that are loaded here, or hours)
 	@scripts/deps deb
 	@scripts/deb
+
+deb-boot: selftests ## install that package in a disk image of Debian 13, boot it by GRUB, and see memory survive a kexec (as root)
+	@scripts/deps deb-boot
+	@scripts/deb-boot
 
 deb-config: linux ## only its configuration, and what is changed for the pool
 	@scripts/deb config
