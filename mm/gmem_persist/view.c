@@ -165,7 +165,7 @@ static void gmem_view_rearm(struct gmem_object *obj, const struct gmem_view *gon
 		if (gone && gmem_view_is_part_of(gone, view))
 			continue;
 		gmem_view_draw(view);
-		/* Who holds memory writes without a fault: one token for that, another for faults. */
+		/* Who holds memory writes without a fault: one token for that, one for faults. */
 		if (view->holds) {
 			gmem_object_set_token(obj, view->own);
 			gmem_view_draw(view);

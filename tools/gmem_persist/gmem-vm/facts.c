@@ -34,6 +34,14 @@ static bool read_text(const char *path, char *to, size_t size)
 	return got > 0;
 }
 
+/* Field @nr of /proc/PID/stat, as proc(5) counts them; @at is the end of the second one. */
+static bool field(const char *at, int nr, unsigned long long *value)
+{
+	for (int i = 2; at && i < nr; i++)
+		at = strchr(at + 1, ' ');
+	return at && sscanf(at, "%llu", value) == 1;
+}
+
 /* Of which process, of all that there ever were. False: the kernel does not say. */
 static bool line_of(pid_t pid, char line[LINE])
 {
@@ -46,9 +54,7 @@ static bool line_of(pid_t pid, char line[LINE])
 	memset(line, 0, LINE);
 	at = told ? strrchr(stat, ')') : NULL;
 	/* When it began; where its arguments are, which an exec changes */
-	if (!at || sscanf(at, ") %*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu"
-			  " %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s"
-			  " %*s %*s %*s %*s %llu", &began, &args) != 2)
+	if (!field(at, 22, &began) || !field(at, 48, &args))
 		return false;
 	boot[strcspn(boot, "\n")] = '\0';
 	snprintf(line, LINE, "qemu %d %llu %llx %s\n", (int)pid, began, args, boot);
