@@ -318,6 +318,20 @@ room)
 	export GMEM_STATE=/tmp/nowhere
 	check "with nowhere to save it, it is not started" run 1 start vm
 	check "and its memory is kept" test "$(uuid "$fs/vm")" = "$ram"
+	unset GMEM_STATE
+
+	# Memory of devices: a screen's, and firmware in flash
+	# shellcheck disable=SC2016	# by the shell that reads the settings
+	ticker vm2 'QEMU_ARGS="$QEMU_ARGS -device VGA,romfile=
+		-drive if=pflash,format=raw,readonly=on,file=/bin/gmem-ticker"'
+	check "with a screen and flash it starts" run 0 start vm2
+	check "it runs" ticks_more vm2
+	check "has room for both" [ "$(stat -c %b "$fs/vm2.room")" -gt $((16 * 2048)) ]
+	require "the pool is full" fill filler
+	check "it is saved nevertheless" run 0 save vm2
+	check "and goes on" run 0 start vm2
+	check "as if nothing had been" ticks_more vm2
+	check "without a gap" one_life vm2
 	;;
 refuse)
 	for name in .x vm.state vm.room a,b a/b ''; do
