@@ -39,7 +39,8 @@ static bool field(const char *at, int nr, unsigned long long *value)
 {
 	for (int i = 2; at && i < nr; i++)
 		at = strchr(at + 1, ' ');
-	return at && sscanf(at, "%llu", value) == 1;
+	*value = at ? strtoull(at, NULL, 10) : 0;
+	return at;
 }
 
 /* Of which process, of all that there ever were. False: the kernel does not say. */
