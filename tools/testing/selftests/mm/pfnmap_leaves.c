@@ -194,7 +194,7 @@ TEST_F(leaf, mremap_part)
 	EXPECT_EQ(0, wrong(self, to, half, half));
 }
 
-/* There is no huge page that a process could do without, but it may want small leaves here. */
+/* There is no huge page that a process could do without. */
 TEST_F(leaf, thp_disabled)
 {
 	ASSERT_EQ(0, prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0));
@@ -202,6 +202,7 @@ TEST_F(leaf, thp_disabled)
 	EXPECT_EQ(0, wrong(self, self->mem, 0, self->size));
 }
 
+/* But it may want small leaves in a mapping. */
 TEST_F(leaf, nohugepage)
 {
 	long before = faults();
