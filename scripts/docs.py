@@ -50,7 +50,7 @@ TABLES = [
            "N": ("kvm_gmem_persist_ioctl", f"{MEMORY} {DESCRIPTOR} EACCES EISDIR",
                  "ENAMETOOLONG")}),
     # By kvm_gmem_fallocate() and kvm_gmem_mmap()
-    (KVM, {"": ("view_fallocate view_mmap", "EOPNOTSUPP EINVAL ENODEV", "")}),
+    (KVM, {"": ("kvm_gmem_view_fallocate kvm_gmem_view_mmap", "EOPNOTSUPP EINVAL ENODEV", "")}),
     (FILES, {"": (VFS, f"{MEMORY} EACCES EFBIG ENAMETOOLONG EOPNOTSUPP", "")}),
     # EBADF: by ioctl(), of what is open by O_PATH
     (FILES, {"I": ("gmem_info_ioctl", "EBADF", ""),

@@ -4,6 +4,7 @@
 - A function has at most 60 lines, a file 700.
 - A static function's name begins with gmem_FILE_, or with a word of its file's (WORDS):
   in a stack trace it says where it is.
+- The kernel's files of ours that are elsewhere (ELSEWHERE) are held to the same.
 - A file uses only functions and variables, and so tables of functions, of files that come
   before it in ORDER. So who reads a file need know nothing of those behind it.
 """
@@ -33,6 +34,14 @@ WORDS = {
     "arena_find": ("arena",), "place": ("arena",),
     "record": ("header", "block", "bad", "slot"),
     "slots": ("slot", "list"),
+}
+# The others, and what their static functions' names begin with
+ELSEWHERE = {
+    "arch/x86/kernel/gmem_persist.c": ("gmem_arch_",),
+    "fs/dio_bounce.c": ("dio_bounce",),
+    "lib/test_pageless.c": ("test_pageless_",),
+    "lib/test_pfnmap.c": ("test_pfnmap_",),
+    "virt/kvm/guest_memfd_persist.c": ("kvm_gmem_",),
 }
 # Names that are printed as they are
 ANY_NAME = ("gmem_persist_kunit",)
@@ -72,8 +81,8 @@ def functions(code):
             yield Function(name.group(1), "static" in head.split(), start + 1, end - at - 1)
 
 
-def check_file(name, path, code):
-    """Sizes and names"""
+def check_file(name, path, code, allowed):
+    """Sizes, and names of static functions"""
     problems = []
     size = code.count("\n")
     if size > MAX_FILE_LINES:
@@ -81,7 +90,6 @@ def check_file(name, path, code):
                         f"{MAX_FILE_LINES} are allowed")
     if not path.endswith(".c"):
         return problems
-    allowed = tuple(f"gmem_{word}_" for word in (name, *WORDS.get(name, ())))
     for function in functions(code):
         where = f"{path}:{function.line}: {function.name}()"
         if function.lines > MAX_LINES:
@@ -128,5 +136,9 @@ def check(top, folder="mm/gmem_persist"):
         name = file[:-2]
         if file.endswith(".c"):
             codes[name] = code
-        problems += check_file(name, f"{folder}/{file}", code)
-    return len(files), problems + check_calls(folder, codes)
+        allowed = tuple(f"gmem_{word}_" for word in (name, *WORDS.get(name, ())))
+        problems += check_file(name, f"{folder}/{file}", code, allowed)
+    for path, allowed in ELSEWHERE.items():
+        with open(os.path.join(top, path), encoding="utf-8") as source:
+            problems += check_file(path, path, without_comments(source.read()), allowed)
+    return len(files) + len(ELSEWHERE), problems + check_calls(folder, codes)

@@ -38,8 +38,7 @@ struct kvm_gmem_view {
  * KVM checks the gfn that faults against an invalidation in progress, but the leaf
  * that it then installs maps the neighbours, too: none of them may fault meanwhile.
  */
-static void widen_to_leaves(struct kvm_gmem_view *view, pgoff_t *start,
-			    pgoff_t *end)
+static void kvm_gmem_view_widen(struct kvm_gmem_view *view, pgoff_t *start, pgoff_t *end)
 {
 	int order;
 
@@ -49,32 +48,32 @@ static void widen_to_leaves(struct kvm_gmem_view *view, pgoff_t *start,
 	*end = ALIGN(*end, 1UL << order);
 }
 
-static void view_invalidate_start(struct gmem_consumer *consumer, pgoff_t start,
-				  pgoff_t end)
+static void kvm_gmem_view_invalidate_start(struct gmem_consumer *consumer, pgoff_t start,
+					   pgoff_t end)
 {
 	struct kvm_gmem_view *view =
 		container_of(consumer, struct kvm_gmem_view, consumer);
 
-	widen_to_leaves(view, &start, &end);
+	kvm_gmem_view_widen(view, &start, &end);
 	kvm_gmem_invalidate_start(view->inode, start, end);
 }
 
-static void view_invalidate_end(struct gmem_consumer *consumer, pgoff_t start,
-				pgoff_t end)
+static void kvm_gmem_view_invalidate_end(struct gmem_consumer *consumer, pgoff_t start,
+					 pgoff_t end)
 {
 	struct kvm_gmem_view *view =
 		container_of(consumer, struct kvm_gmem_view, consumer);
 
-	widen_to_leaves(view, &start, &end);
+	kvm_gmem_view_widen(view, &start, &end);
 	kvm_gmem_invalidate_end(view->inode, start, end);
 }
 
-static const struct gmem_consumer_ops view_consumer_ops = {
-	.invalidate_start = view_invalidate_start,
-	.invalidate_end = view_invalidate_end,
+static const struct gmem_consumer_ops kvm_gmem_view_consumer_ops = {
+	.invalidate_start = kvm_gmem_view_invalidate_start,
+	.invalidate_end = kvm_gmem_view_invalidate_end,
 };
 
-static void view_bind(struct inode *inode, void *backing)
+static void kvm_gmem_view_bind(struct inode *inode, void *backing)
 {
 	struct kvm_gmem_view *view = backing;
 
@@ -83,7 +82,7 @@ static void view_bind(struct inode *inode, void *backing)
 	gmem_object_attach(view->obj, &view->consumer);
 }
 
-static void view_release(void *backing)
+static void kvm_gmem_view_release(void *backing)
 {
 	struct kvm_gmem_view *view = backing;
 
@@ -93,8 +92,7 @@ static void view_release(void *backing)
 	kfree(view);
 }
 
-static int view_get_pfn(void *backing, pgoff_t index, kvm_pfn_t *pfn,
-			int *max_order)
+static int kvm_gmem_view_get_pfn(void *backing, pgoff_t index, kvm_pfn_t *pfn, int *max_order)
 {
 	struct kvm_gmem_view *view = backing;
 
@@ -104,7 +102,7 @@ static int view_get_pfn(void *backing, pgoff_t index, kvm_pfn_t *pfn,
 	return gmem_object_is_bad(view->obj, index) ? -EHWPOISON : 0;
 }
 
-static long view_fallocate(void *backing, int mode, loff_t offset, loff_t len)
+static long kvm_gmem_view_fallocate(void *backing, int mode, loff_t offset, loff_t len)
 {
 	struct kvm_gmem_view *view = backing;
 
@@ -115,19 +113,19 @@ static long view_fallocate(void *backing, int mode, loff_t offset, loff_t len)
 	return offset + len > i_size_read(view->inode) ? -EINVAL : 0;
 }
 
-static int view_mmap(void *backing, struct vm_area_struct *vma)
+static int kvm_gmem_view_mmap(void *backing, struct vm_area_struct *vma)
 {
 	struct kvm_gmem_view *view = backing;
 
 	return gmem_view_mmap(view->view, vma);
 }
 
-static const struct kvm_gmem_ops view_ops = {
-	.bind = view_bind,
-	.release = view_release,
-	.get_pfn = view_get_pfn,
-	.fallocate = view_fallocate,
-	.mmap = view_mmap,
+static const struct kvm_gmem_ops kvm_gmem_view_ops = {
+	.bind = kvm_gmem_view_bind,
+	.release = kvm_gmem_view_release,
+	.get_pfn = kvm_gmem_view_get_pfn,
+	.fallocate = kvm_gmem_view_fallocate,
+	.mmap = kvm_gmem_view_mmap,
 };
 
 int __weak kvm_arch_gmem_persist_class(struct kvm *kvm, u32 *vm_class)
@@ -156,8 +154,8 @@ bool kvm_gmem_persist_supported(struct kvm *kvm)
 }
 
 /* Make a guest_memfd of an object whose VM view the caller has claimed, and begun. */
-static int create_view(struct kvm *kvm, struct gmem_object *obj, struct gmem_view *use,
-		       loff_t size, u64 flags)
+static int kvm_gmem_view_create(struct kvm *kvm, struct gmem_object *obj, struct gmem_view *use,
+				loff_t size, u64 flags)
 {
 	struct kvm_gmem_view *view;
 	int fd;
@@ -171,8 +169,8 @@ static int create_view(struct kvm *kvm, struct gmem_object *obj, struct gmem_vie
 
 	view->obj = obj;
 	view->view = use;
-	view->consumer.ops = &view_consumer_ops;
-	fd = __kvm_gmem_create(kvm, size, flags, &view_ops, view);
+	view->consumer.ops = &kvm_gmem_view_consumer_ops;
+	fd = __kvm_gmem_create(kvm, size, flags, &kvm_gmem_view_ops, view);
 	if (fd < 0)
 		kfree(view);
 	return fd;
@@ -183,14 +181,14 @@ static int create_view(struct kvm *kvm, struct gmem_object *obj, struct gmem_vie
  * NULL. What has been created stays with the handle's file, whatever comes; without one it ends if
  * this fails.
  */
-static int begin_view(struct kvm *kvm, struct gmem_object *obj, struct file *handle, bool created,
-		      loff_t size, u64 flags)
+static int kvm_gmem_view_begin(struct kvm *kvm, struct gmem_object *obj, struct file *handle,
+			       bool created, loff_t size, u64 flags)
 {
 	struct gmem_view *view = gmem_view_begin(obj, handle, created);
 	int fd = PTR_ERR_OR_ZERO(view);
 
 	if (!fd) {
-		fd = create_view(kvm, obj, view, size, flags);
+		fd = kvm_gmem_view_create(kvm, obj, view, size, flags);
 		if (fd < 0)
 			gmem_view_end(view);
 	}
@@ -204,7 +202,7 @@ static int begin_view(struct kvm *kvm, struct gmem_object *obj, struct file *han
  * the host, and names are not checked against anything else; a handle was, when the
  * file was opened.
  */
-static int check_access(struct kvm *kvm, bool handle, u32 *vm_class)
+static int kvm_gmem_persist_check_access(struct kvm *kvm, bool handle, u32 *vm_class)
 {
 	int err = kvm_arch_gmem_persist_class(kvm, vm_class);
 
@@ -237,7 +235,7 @@ int kvm_gmem_persist_create(struct kvm *kvm, loff_t size, u64 flags)
 
 	if (!gmem_persist_enabled())
 		return -EINVAL;
-	r = check_access(kvm, false, &params.vm_class);
+	r = kvm_gmem_persist_check_access(kvm, false, &params.vm_class);
 	if (r)
 		return r;
 	if (flags & ~kvm_gmem_get_supported_flags(kvm) || size <= 0 ||
@@ -249,7 +247,7 @@ int kvm_gmem_persist_create(struct kvm *kvm, loff_t size, u64 flags)
 	obj = gmem_object_create(&params);
 	if (IS_ERR(obj))
 		return PTR_ERR(obj);
-	return begin_view(kvm, obj, NULL, true, size, flags);
+	return kvm_gmem_view_begin(kvm, obj, NULL, true, size, flags);
 }
 
 /**
@@ -300,14 +298,14 @@ int kvm_gmem_persist_create_from(struct kvm *kvm, const struct kvm_create_guest_
 	if (IS_ERR(obj))
 		r = PTR_ERR(obj);
 	else
-		r = begin_view(kvm, obj, handle, created, args->size, flags);
+		r = kvm_gmem_view_begin(kvm, obj, handle, created, args->size, flags);
 	/* The view holds the object from now on. */
 	fput(handle);
 	return r;
 }
 
-static struct gmem_object *get_object(u32 op, struct gmem_object_params *params,
-				      bool *created)
+static struct gmem_object *kvm_gmem_persist_get_object(u32 op, struct gmem_object_params *params,
+							bool *created)
 {
 	struct gmem_object *obj;
 
@@ -328,7 +326,7 @@ static struct gmem_object *get_object(u32 op, struct gmem_object_params *params,
 	}
 }
 
-static int check_args(struct kvm *kvm, const struct kvm_gmem_persist *args)
+static int kvm_gmem_persist_check_args(struct kvm *kvm, const struct kvm_gmem_persist *args)
 {
 	const u64 flags = kvm_gmem_get_supported_flags(kvm) &
 			  ~(GUEST_MEMFD_FLAG_PERSIST | GUEST_MEMFD_FLAG_USE_RESOURCE);
@@ -349,7 +347,7 @@ static int check_args(struct kvm *kvm, const struct kvm_gmem_persist *args)
 }
 
 /* The nodes that the caller wants; one that can not exist is an error. */
-static int get_nodes(const struct kvm_gmem_persist *args, nodemask_t *nodes)
+static int kvm_gmem_persist_get_nodes(const struct kvm_gmem_persist *args, nodemask_t *nodes)
 {
 	const u64 __user *words = u64_to_user_ptr(args->nodemask);
 	unsigned int bit;
@@ -369,8 +367,9 @@ static int get_nodes(const struct kvm_gmem_persist *args, nodemask_t *nodes)
 }
 
 /* Tell what was created or claimed, and make a guest_memfd of it; which owns @view then. */
-static int answer(struct kvm *kvm, struct gmem_object *obj, struct gmem_view *view,
-		  struct kvm_gmem_persist *args, struct kvm_gmem_persist __user *argp)
+static int kvm_gmem_persist_answer(struct kvm *kvm, struct gmem_object *obj,
+				   struct gmem_view *view, struct kvm_gmem_persist *args,
+				   struct kvm_gmem_persist __user *argp)
 {
 	struct gmem_view_info tokens;
 	struct gmem_object_info info;
@@ -385,7 +384,34 @@ static int answer(struct kvm *kvm, struct gmem_object *obj, struct gmem_view *vi
 	memcpy(args->own_token, tokens.own_token, sizeof(args->own_token));
 	if (copy_to_user(argp, args, sizeof(*args)))
 		return -EFAULT;
-	return create_view(kvm, obj, view, info.size, args->flags);
+	return kvm_gmem_view_create(kvm, obj, view, info.size, args->flags);
+}
+
+/* Do what was asked for, when @args have been found right. */
+static int kvm_gmem_persist_serve(struct kvm *kvm, struct gmem_object_params *params,
+				  struct kvm_gmem_persist *args,
+				  struct kvm_gmem_persist __user *argp)
+{
+	const u32 op = args->op & ~KVM_GMEM_PERSIST_HANDLE;
+	struct gmem_object *obj;
+	struct gmem_view *view;
+	bool created;
+	int r;
+
+	obj = kvm_gmem_persist_get_object(op, params, &created);
+	if (IS_ERR(obj))
+		return PTR_ERR(obj);
+	view = gmem_view_begin(obj, params->handle, created);
+	r = PTR_ERR_OR_ZERO(view);
+	if (!r) {
+		r = kvm_gmem_persist_answer(kvm, obj, view, args, argp);
+		if (r < 0)
+			gmem_view_end(view);
+	}
+	/* The file of a handle is there whatever comes. */
+	if (r < 0)
+		gmem_object_undo(obj, created && !params->handle);
+	return r;
 }
 
 /**
@@ -401,12 +427,9 @@ int kvm_gmem_persist_ioctl(struct kvm *kvm, struct kvm_gmem_persist __user *argp
 {
 	struct gmem_object_params params = {};
 	struct kvm_gmem_persist args;
-	struct gmem_object *obj;
-	struct gmem_view *view;
 	char name[KVM_GMEM_PERSIST_NAME_SIZE + 1] = {};
 	nodemask_t nodes;
-	bool by_handle, created;
-	u32 op;
+	bool by_handle;
 	int r;
 
 	BUILD_BUG_ON(KVM_GMEM_PERSIST_NAME_SIZE != GMEM_NAME_SIZE);
@@ -415,15 +438,14 @@ int kvm_gmem_persist_ioctl(struct kvm *kvm, struct kvm_gmem_persist __user *argp
 	if (copy_from_user(&args, argp, sizeof(args)))
 		return -EFAULT;
 	by_handle = args.op & KVM_GMEM_PERSIST_HANDLE;
-	op = args.op & ~KVM_GMEM_PERSIST_HANDLE;
-	r = check_access(kvm, by_handle, &params.vm_class);
+	r = kvm_gmem_persist_check_access(kvm, by_handle, &params.vm_class);
 	if (r)
 		return r;
-	r = check_args(kvm, &args);
+	r = kvm_gmem_persist_check_args(kvm, &args);
 	if (r)
 		return r;
 	if (args.nodemask_bits) {
-		r = get_nodes(&args, &nodes);
+		r = kvm_gmem_persist_get_nodes(&args, &nodes);
 		if (r)
 			return r;
 		params.nodes = &nodes;
@@ -442,20 +464,7 @@ int kvm_gmem_persist_ioctl(struct kvm *kvm, struct kvm_gmem_persist __user *argp
 		if (!params.handle)
 			return -EBADF;
 	}
-	obj = get_object(op, &params, &created);
-	r = PTR_ERR_OR_ZERO(obj);
-	if (!r) {
-		view = gmem_view_begin(obj, params.handle, created);
-		r = PTR_ERR_OR_ZERO(view);
-		if (!r) {
-			r = answer(kvm, obj, view, &args, argp);
-			if (r < 0)
-				gmem_view_end(view);
-		}
-		/* The file of a handle is there whatever comes. */
-		if (r < 0)
-			gmem_object_undo(obj, created && !by_handle);
-	}
+	r = kvm_gmem_persist_serve(kvm, &params, &args, argp);
 	/* The view holds the object from now on. */
 	if (params.handle)
 		fput(params.handle);

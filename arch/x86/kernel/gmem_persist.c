@@ -74,7 +74,7 @@ void __init gmem_arch_mark_range(u64 base, u64 size)
 }
 
 /* Page tables of the direct mapping are from memblock, but the first few. */
-static void __init free_table(void *table)
+static void __init gmem_arch_free_table(void *table)
 {
 	phys_addr_t at = __pa(table);
 
@@ -85,7 +85,7 @@ static void __init free_table(void *table)
 	memblock_phys_free(at, PAGE_SIZE);
 }
 
-static void __init free_pmd_table(pmd_t *pmds)
+static void __init gmem_arch_free_pmd_table(pmd_t *pmds)
 {
 	unsigned long leaves = 0, ptes = 0;
 	unsigned int i, j;
@@ -102,15 +102,15 @@ static void __init free_pmd_table(pmd_t *pmds)
 		table = (pte_t *)pmd_page_vaddr(pmds[i]);
 		for (j = 0; j < PTRS_PER_PTE; j++)
 			ptes += !!pte_present(table[j]);
-		free_table(table);
+		gmem_arch_free_table(table);
 	}
-	free_table(pmds);
+	gmem_arch_free_table(pmds);
 	update_page_count(PG_LEVEL_2M, -leaves);
 	update_page_count(PG_LEVEL_4K, -ptes);
 }
 
 /* The direct mapping's entry for 1 GiB, or NULL if there is no table for it. */
-static pud_t * __init direct_pud(u64 addr)
+static pud_t * __init gmem_arch_direct_pud(u64 addr)
 {
 	unsigned long vaddr = (unsigned long)__va(addr);
 	pgd_t *pgd = pgd_offset_k(vaddr);
@@ -132,7 +132,7 @@ void __init gmem_arch_unmap_range(u64 base, u64 size)
 	BUILD_BUG_ON(PUD_SIZE != SZ_1G);
 
 	for (addr = base; addr < base + size; addr += PUD_SIZE) {
-		pud_t *pud = direct_pud(addr);
+		pud_t *pud = gmem_arch_direct_pud(addr);
 		pud_t old;
 
 		if (!pud || pud_none(*pud))
@@ -144,7 +144,7 @@ void __init gmem_arch_unmap_range(u64 base, u64 size)
 		if (pud_leaf(old))
 			update_page_count(PG_LEVEL_1G, -1);
 		else
-			free_pmd_table(pud_pgtable(old));
+			gmem_arch_free_pmd_table(pud_pgtable(old));
 	}
 
 	/* KASAN's shadow, and the mapping that kexec runs on, follow this list. */
