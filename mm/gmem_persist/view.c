@@ -147,9 +147,11 @@ static bool gmem_view_is_part_of(const struct gmem_view *view, const struct gmem
 
 /*
  * All writers of an object take a token before they write again. If @gone is not NULL: as that
- * one, which is no writer any more, goes.
+ * one, which is no writer any more, goes. @found, if it is not NULL, is set to the token that the
+ * memory has until then.
  */
-static void gmem_view_rearm(struct gmem_object *obj, const struct gmem_view *gone)
+static void gmem_view_rearm(struct gmem_object *obj, const struct gmem_view *gone,
+			    u8 found[GMEM_TOKEN_SIZE])
 {
 	struct address_space *mapping = obj->inode->i_mapping;
 	struct gmem_view *view;
@@ -173,6 +175,9 @@ static void gmem_view_rearm(struct gmem_object *obj, const struct gmem_view *gon
 		WRITE_ONCE(view->wrote, false);
 		any = true;
 	}
+	/* Before anybody can take the next one */
+	if (found)
+		gmem_view_read_token(obj, found);
 	mutex_unlock(&obj->writers_lock);
 	if (any) {
 		gmem_view_tell_consumers(obj, true);
@@ -199,7 +204,7 @@ static void gmem_view_unuse(struct gmem_view *view, bool rearm)
 			return;
 	}
 	if (rearm)
-		gmem_view_rearm(obj, view);
+		gmem_view_rearm(obj, view, NULL);
 }
 
 static struct gmem_view *gmem_view_new(struct gmem_object *obj, gfp_t gfp)
@@ -494,13 +499,6 @@ int gmem_view_punch(struct gmem_view *view, u64 offset, u64 size)
 }
 EXPORT_SYMBOL_FOR_KVM(gmem_view_punch);
 
-static void gmem_view_settle(struct gmem_view *view)
-{
-	gmem_view_rearm(view->obj, NULL);
-	guard(mutex)(&view->obj->writers_lock);
-	gmem_view_read_token(view->obj, view->found);
-}
-
 /**
  * gmem_view_get_info - which object is it, and what are the tokens
  * @view: the view
@@ -578,7 +576,7 @@ long gmem_view_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		/* Who may only read disturbs nobody. */
 		if (!view || !(file->f_mode & FMODE_WRITE))
 			return -EBADF;
-		gmem_view_settle(view);
+		gmem_view_rearm(view->obj, NULL, view->found);
 		return 0;
 	default:
 		return -ENOTTY;
