@@ -111,12 +111,13 @@ class Trial:
     def __init__(self, output, tests):
         self.output = os.path.abspath(output)
         self.kernel = os.path.join(self.output, "kernel")
+        self.plain = os.path.join(self.output, "plain")
         self.tests = [tests] if tests else []
         shutil.rmtree(self.kernel, ignore_errors=True)
         # With times of now: objects of an earlier run are older.
         shutil.copytree(KERNEL, self.kernel, copy_function=shutil.copy)
-        # Of time on a CPU, for the slowest test
-        self.limit = 0
+        # Of time on a CPU, for the slowest test of each build
+        self.limits = {}
 
     def write(self, name, text):
         with open(os.path.join(self.kernel, name + ".c"), "w", encoding="utf-8") as file:
@@ -128,22 +129,48 @@ class Trial:
         return subprocess.run(command, cwd=HERE, check=False, text=True, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT)
 
-    def passes(self):
-        """None if it does not compile"""
-        if self.make("unit", self.output, "WARNINGS=-w").returncode:
-            return None
-        env = dict(os.environ, SECONDS=str(self.limit) if self.limit else "")
-        with subprocess.Popen([os.path.join(self.output, "unit"), *self.tests], text=True,
+    def passes(self, name):
+        """None if it does not compile
+
+        What takes the least time comes first, as most mutants need no more: the tests whose name
+        has the file's, all tests, both without sanitizers, and all with them.
+        """
+        for output, variables, tests in ((self.plain, ["SANITIZE="], [name]),
+                                         (self.plain, ["SANITIZE="], self.tests),
+                                         (self.output, [], self.tests)):
+            if self.make("unit", output, "WARNINGS=-w", *variables).returncode:
+                return None
+            if not self.tests_pass(output, tests):
+                return False
+        return True
+
+    def tests_pass(self, output, tests):
+        limit = self.limits.get(output)
+        env = dict(os.environ, SECONDS=str(limit) if limit else "")
+        with subprocess.Popen([os.path.join(output, "unit"), *tests], text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=env,
                               start_new_session=True) as unit:
             failed = any(line.startswith("not ok") for line in unit.stdout)
             if failed:
                 os.killpg(unit.pid, signal.SIGKILL)
-        return not failed and unit.returncode == 0
+        # There may be no test with the file's name.
+        return not failed and (unit.returncode == 0 or tests != self.tests)
+
+    def measure(self):
+        """How long may a test take? Twice what all take without a mistake, and a bit"""
+        self.limits = {}
+        for output, *variables in (self.plain, "SANITIZE="), (self.output,):
+            self.make("unit", output, "WARNINGS=-w", *variables)
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            if not self.tests_pass(output, self.tests):
+                sys.exit("mutants.py: the tests fail without any mutant")
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            self.limits[output] = int(3 + 2 * (after.ru_utime + after.ru_stime -
+                                               before.ru_utime - before.ru_stime))
 
     def code(self, name):
         """The file's object code, as it is without anything that says where it is from"""
-        output = os.path.join(self.output, "plain")
+        output = os.path.join(self.output, "code")
         target = f"obj/kernel/{name}.o"
         if self.make(target, output, "SANITIZE=", "KERNEL_CFLAGS=-O2 -g0 -w").returncode:
             return None
@@ -161,14 +188,6 @@ def show(name, text, start, end, new):
 def run(trial, name, args, end_at):
     with open(os.path.join(KERNEL, name + ".c"), encoding="utf-8") as file:
         text = file.read()
-    trial.limit = 0
-    trial.make("unit", trial.output, "WARNINGS=-w")
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    if not trial.passes():
-        sys.exit("mutants.py: the tests fail without any mutant")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    trial.limit = int(3 + 2 * (after.ru_utime + after.ru_stime -
-                               before.ru_utime - before.ru_stime))
     code = trial.code(name)
 
     candidates = mutations(text)
@@ -178,7 +197,7 @@ def run(trial, name, args, end_at):
         if nr["tried"] == args.number or time.monotonic() > end_at:
             break
         trial.write(name, text[:start] + new + text[end:])
-        passed = trial.passes()
+        passed = trial.passes(name)
         if passed is None:
             nr["did not compile"] += 1
             continue
@@ -207,6 +226,7 @@ def main():
 
     end_at = time.monotonic() + args.seconds
     trial = Trial(args.output, args.tests)
+    trial.measure()
     survived = sum(run(trial, name, args, end_at) for name in args.name)
     return survived > 0
 
