@@ -111,6 +111,11 @@ case $STAGE in
 	check "nor left" test "$(stat -c %b $fs/bad)" = 0
 	check "a half is there: as much is written" file bad rw half=4
 	check "no more is taken" test "$(stat -c %b $fs/bad)" = $((2 * M / 512))
+	check "it goes away and comes back in the middle" file bad rw dropped=2
+	check "also for a guest's memory" file vm0 rw dropped=2
+	check "back to what it was" sh -c "dd if=/tmp/vm0 of=$fs/vm0 bs=1M conv=notrunc 2>/dev/null"
+	check "no bytes" file bad rw nothing
+	check "no bytes of a guest's memory" file vm0 rw nothing
 	check "signals do not end a write" file bad rw alarms write=200
 	check "all is written" length bad $((200 * M))
 	check "nor do they end ftruncate() of data" file bad rw alarms truncate=400

@@ -28,6 +28,9 @@
  *   alarms          get a signal every 10 ms from now on, which ends no process
  *   write=SIZE      write so much to it, by one call
  *   badwrite=SIZE   the same from memory that is not there; half=SIZE: of which a half is there
+ *   dropped=SIZE    write so much again and again, from memory of which another thread drops all
+ *                   pages meanwhile, and compare each time; nothing: write and read
+ *                   no bytes
  *   unlink          take the name away
  *   close           close it; a VM that has it goes on
  *   cpu=N           stay on that CPU
@@ -53,8 +56,10 @@
 #include <fcntl.h>
 #include <linux/gmem_persist.h>
 #include <linux/kvm.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -258,6 +263,56 @@ static bool write_from(uint64_t there, uint64_t bytes)
 	return done >= 0;
 }
 
+/* Pages of a file: what is dropped comes back as it was. */
+struct dropped {
+	char *memory;
+	uint64_t bytes;
+	atomic_bool end;
+};
+
+static void *drop(void *arg)
+{
+	struct dropped *dropped = arg;
+
+	while (!dropped->end)
+		if (madvise(dropped->memory, dropped->bytes, MADV_DONTNEED))
+			err(1, "MADV_DONTNEED");
+	return NULL;
+}
+
+static bool write_dropped(uint64_t bytes)
+{
+	struct dropped from = { .bytes = bytes };
+	int pages = memfd_create("dropped", 0);
+	char *back = malloc(bytes);
+	bool ok = true;
+	pthread_t other;
+
+	if (pages == -1 || ftruncate(pages, bytes) || !back)
+		err(1, "buffer");
+	from.memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, pages, 0);
+	if (from.memory == MAP_FAILED || pthread_create(&other, NULL, drop, &from))
+		err(1, "buffer");
+	for (uint64_t round = 1; ok && round <= 20; round++) {
+		for (uint64_t i = 0; i < bytes; i += sizeof(i))
+			*(uint64_t *)(from.memory + i) = pattern(i, round);
+		ok = pwrite(file, from.memory, bytes, 0) == (ssize_t)bytes &&
+		     pread(file, back, bytes, 0) == (ssize_t)bytes;
+		if (ok && memcmp(from.memory, back, bytes))
+			errx(1, "round %lu: what is read is not what was written", round);
+	}
+	from.end = true;
+	pthread_join(other, NULL);
+	return ok;
+}
+
+/* Neither has anything to say of no bytes, wherever they are. */
+static bool move_nothing(void)
+{
+	return !pwrite(file, NULL, 0, 1) && !pread(file, NULL, 0, 1) &&
+	       !pread(file, NULL, 0, INT64_MAX);
+}
+
 static bool use_in_vm(uint64_t bytes, unsigned long type)
 {
 	struct kvm_gmem_persist gmem = {
@@ -330,6 +385,10 @@ static bool act(const char *action)
 		return write_from(0, parse_size(value));
 	if (IS("half="))
 		return write_from(parse_size(value) / 2, parse_size(value));
+	if (IS("dropped="))
+		return write_dropped(parse_size(value));
+	if (IS("nothing"))
+		return move_nothing();
 	if (IS("cpu="))
 		return stay_on_cpu(n);
 	if (IS("alone"))
