@@ -11,7 +11,8 @@
  *
  * One kernel tells the next where persistent guest memory is by a *record*. The
  * memory itself is described in the E820 map (on x86), so the record only says
- * what lies where in it; losing the record loses no memory, only its names.
+ * what lies where in it. Without a record nobody knows whose the memory is, and all of it is
+ * quarantined.
  *
  * The record is no copy of anything: its tables are what the kernel works on. They lie in
  * memory that KHO preserves, from the moment they exist, and the next kernel goes on with
@@ -44,9 +45,11 @@
  *
  * A header is *sealed* once the tables cannot change any more, on the way to the next kernel.
  * Then, and only then, the checksums of headers and of pages of blocks are right. All other
- * checksums are right at all times. A record that is not sealed is not believed.
+ * checksums are right at all times. A record that is not sealed is not believed. In memory the
+ * state is SEAL or OPEN, and what a header begins with is GMEMPRST.
  *
- * A granule of 2 MiB is in one of these states, by its bits in its block:
+ * A granule of 2 MiB is in one of these states, by its bits in its block. Granule n of the GiB is
+ * bit n % 64 of word n / 64:
  *
  * ==== ==== ===== ===========================================================
  * free kept dirty
@@ -61,6 +64,24 @@
  * "free" is taken away before the first byte is written, and "kept" is set before an object
  * that has the granule becomes valid. A granule that is not kept and has a bad page in it is
  * not given out any more.
+ *
+ * A slot is in one of these states, by a number that is four letters in memory:
+ *
+ * ======== ======= =========================================================================
+ * UNUSED           all of the slot is 0
+ * HIDDEN   HDDN    an object that the next kernel forgets: it was not finished, or has no name
+ * VALID    VOBJ    an object with a name
+ * HELD     HELD    an object without a name, which sessions of the live update orchestrator hold
+ * REFUSED  REFU    no object: a reader has not believed the slot, or nobody has taken the object
+ *                  back from its session; the memory stays kept
+ * ======== ======= =========================================================================
+ *
+ * A valid or held object is a guest's memory or still empty (kind 0), data (1), or a directory
+ * (2). Of an object in more than 12 pieces the ranges are in a folio of their own.
+ *
+ * The compatible string is gmem-persist-v2. There is room for 48 extents, for 16 chunks of
+ * blocks and 160 chunks of slots of at most 2 to the power of 8 pages each, for 19 blocks in a
+ * page, for 4095 bad pages, and for lists of ranges of at most 2 to the power of 10 pages.
  *
  * Each piece has its own checksum, and damage costs what is damaged: a page of blocks, what is
  * known of the free memory in it; a slot, its object, whose memory is quarantined then. A
@@ -117,7 +138,7 @@ static_assert(sizeof(struct gmem_range_ser) == 16);
 /**
  * struct gmem_chunk_ser - pages of a table, a folio that KHO preserves
  * @phys: physical address
- * @order: it is 2^@order pages
+ * @order: it is two to the power of @order pages
  * @reserved: 0
  */
 struct gmem_chunk_ser {
@@ -145,7 +166,8 @@ static_assert(sizeof(struct gmem_chunk_ser) == 16);
  * @nr_extents: how many of @extents are used
  * @nr_block_chunks: likewise
  * @nr_slot_chunks: likewise
- * @nr_objects: how many slots are valid; for information
+ * @nr_objects: about how many slots are valid or held: also those that have just lost that, and
+ *	are still in use; for information
  * @bad: physical addresses of the two copies of struct gmem_bad_ser, of order
  *	%GMEM_PERSIST_BAD_ORDER
  * @reserved: 0
@@ -284,7 +306,8 @@ static_assert(sizeof(struct gmem_bad_ser) == 32768);
  *	kernel only; lower 32 bits; else 0
  * @reserved: 0
  * @token_crc: checksum of @token
- * @token: who may have written to the memory last; see there. If it is damaged, nobody knows
+ * @token: 16 random bytes that say who has written to the memory last. If they are damaged, nobody
+ *	knows
  * @unused: 0
  */
 struct gmem_object_ser {
