@@ -15,9 +15,10 @@
  * Those from %GMEM_PERSIST_GET_INFO to %GMEM_PERSIST_GET_RANGES are for a file or a directory of
  * gmemfs that is open for reading, and change nothing. Who may open it may ask, but for
  * %GMEM_PERSIST_GET_RANGES: physical addresses are for CAP_SYS_ADMIN only.
- * %GMEM_PERSIST_GET_VIEW and %GMEM_PERSIST_SHARE are for a file that is open in whichever way,
- * %GMEM_PERSIST_GET_QUOTA and %GMEM_PERSIST_SET_QUOTA for a directory, but not for the root
- * directory.
+ * %GMEM_PERSIST_GET_VIEW is for a file that is open in whichever way, %GMEM_PERSIST_SHARE for one
+ * that is a view, %GMEM_PERSIST_SETTLE for one that is open for writing, %GMEM_PERSIST_ATTACH for
+ * one that is open for reading and writing. %GMEM_PERSIST_GET_QUOTA and %GMEM_PERSIST_SET_QUOTA are
+ * for a directory, but not for the root directory.
  *
  * A file that is open is a view, which keeps the object from being discarded, and from being
  * opened exclusively. With access mode 3 (%O_ACCMODE, see open(2)), for which one must be
@@ -147,14 +148,16 @@ struct gmem_persist_range_entry {
 /**
  * struct gmem_persist_view - which memory an open file shows, and whose it is
  * @uuid: of the object; made when it was created, and the same in all kernels
- * @token: the object's token when the file was opened; with access mode 3, now
+ * @token: the object's token when the file was opened, or at its last %GMEM_PERSIST_SETTLE; with
+ *	access mode 3, now
  * @own_token: the token that the object has from the first write by this open file on; or, if
  *	that has been, has had since then; with access mode 3, which never writes, 0
  * @reserved: must be 0, and is
  *
  * State that was saved beside a guest's memory is fresh if, and only if, uuid and token are
- * those of the moment when it was saved. So a VMM opens the file once more when its guest has
- * been stopped, for reading, and saves what that shows.
+ * those of the moment when it was saved. So a VMM whose guest has been stopped opens the file for
+ * reading and writing, calls %GMEM_PERSIST_SETTLE, and saves what this tells then. Who is to go on
+ * with the guest opens it after he has claimed the memory.
  */
 struct gmem_persist_view {
 	__u8 uuid[16];
