@@ -373,8 +373,8 @@ static ssize_t gmem_data_write_some(struct kiocb *iocb, struct iov_iter *from, s
  *
  * Return: how many bytes, or -EPERM (private memory is not written to), -ENOSPC (behind
  * the end of a guest's memory, or of the pool's), -EDQUOT (a limit of the caller's dmem
- * cgroup), -EBUSY (the pool is frozen, or a guest's memory has another writer), -EFBIG,
- * -EFAULT, -EIO (a memory error), -EINTR, -ENOMEM.
+ * cgroup, or of a directory), -EBUSY (the pool is frozen, or a guest's memory has another
+ * writer), -EFBIG, -EFAULT, -EIO (a memory error), -EINTR, -ENOMEM.
  */
 ssize_t gmem_data_write_iter(struct kiocb *iocb, struct iov_iter *from)
 {

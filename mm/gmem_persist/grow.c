@@ -220,8 +220,8 @@ static int gmem_grow_take_quarantined(const struct gmem_attach *a, struct gmem_b
  * Return: 0, -EEXIST (it has memory), -ENOENT (not all of the memory is quarantined, or some is
  * named twice), -ESTALE (the object has no name any more), -EDQUOT (a limit of the caller's dmem
  * cgroup, or of one above it, or of a directory that it is in, would be exceeded), -ENOSPC (more
- * than such a limit could ever be), -EBUSY (the pool is frozen, or somebody is just writing to
- * the object), -ENOMEM.
+ * than the pool has), -EBUSY (the pool is frozen, or somebody is just writing to the object),
+ * -ENOMEM.
  */
 int gmem_object_attach_memory(const struct gmem_attach *a)
 {

@@ -112,8 +112,8 @@ static bool gmem_luo_can_preserve(struct liveupdate_file_handler *handler, struc
 }
 
 /*
- * Return: 0, -ESTALE (the object is being discarded), -EBUSY (it has no name, and the pool is
- * frozen, or what is in the record may not have been restored), -EINTR (killed), or what
+ * Return: 0, -ESTALE (the object is being discarded), -EBUSY (it has no name, and somebody changes
+ * it just now, the pool is frozen, or what is in the record may not have been restored), or what
  * kho_alloc_preserve() says, as -ENOMEM.
  */
 static int gmem_luo_preserve(struct liveupdate_file_op_args *args)
