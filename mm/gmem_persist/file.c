@@ -12,7 +12,9 @@
 #include <linux/pageless.h>
 #include <linux/sizes.h>
 #include <linux/spinlock.h>
+#include <linux/timekeeping.h>
 
+#include <trace/events/gmem_persist.h>
 #include <uapi/linux/gmem_persist.h>
 
 /* What memory is that a file is given: any default VM's, and the host's. */
@@ -131,6 +133,7 @@ static int gmem_file_set_size(struct inode *inode, loff_t size)
 		.flags = SHARED_FLAGS,
 		.vm_class = DEFAULT_CLASS,
 	};
+	const u64 start = ktime_get_ns();
 	nodemask_t nodes;
 	int err;
 
@@ -144,6 +147,8 @@ static int gmem_file_set_size(struct inode *inode, loff_t size)
 	if (gmem_file_options(&params.granule, &nodes))
 		params.nodes = &nodes;
 	err = gmem_object_populate(obj, &params);
+	trace_gmem_create(obj->ser->name, size, params.granule ?: SZ_2M, ktime_get_ns() - start,
+			  err);
 	if (!err)
 		gmem_fs_touch(inode);
 	/* It has memory, and that stays as it is. */

@@ -7,6 +7,8 @@
 # figures that the VMM or sysfs tell as well.
 . /tests/lib/test.sh
 . /tests/lib/pool.sh
+fs=/gmem
+. /tests/lib/files.sh
 
 M=$((1 << 20))
 tracing=/sys/kernel/tracing
@@ -72,6 +74,15 @@ case $STAGE in
 	check "its event" traced gmem_free \
 		"name=a size=$((64 * M)) granule=$((2 * M))"
 	check "no other event" only 1
+
+	forget
+	check "a file, as QEMU makes it" file file create truncate=4
+	check "its event" traced gmem_create \
+		"name=file size=$((4 * M)) granule=$((2 * M)) ns=$some result=0"
+	check "that has memory already" file_fails EPERM file rw truncate=6
+	check "its event" traced gmem_create \
+		"name=file size=$((6 * M)) granule=$((2 * M)) ns=$some result=-17"
+	rm $fs/file
 
 	check "memory without a name" vmm create '' size=6M
 	check "is freed" traced gmem_free "name= size=$((6 * M)) granule=$((2 * M))"
