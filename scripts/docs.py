@@ -349,14 +349,14 @@ LENGTHS = {
     "README.md": 130,
     "INSTALL.md": 150,
     "FIGURES.md": 160,	# 110, and devices, the blackout under systemd, the peers
-    "tests/README.md": 90,
+    "tests/README.md": 90,	# 70, and clocks, disks, several kernels
     "tests/TESTS.md": 100,
     "patches/README.md": 60,
     ADMIN: 550,		# 480, and limits of directories, sessions, what comes back by attach
     MESSAGES: 260,	# 170, and what is refused, held by sessions, mapped by devices
     FILES: 250,		# 120, and identity, limits, attach, sessions, each with its errnos
     KVM: 540,		# 420, and a whole VMM, direct I/O and devices
-    "Documentation/mm/gmem-persist.rst": 470,	# 330, and limits, sessions, devices, locks
+    "Documentation/mm/gmem-persist.rst": 480,	# 330, and limits, sessions, devices, locks
     "Documentation/mm/gmem-persist-alternatives.rst": 200,
 }
 
