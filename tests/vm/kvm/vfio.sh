@@ -51,6 +51,23 @@ check "when it is free" is used_bytes $((8 * M))
 file b rw unlink
 file secret rw unlink
 
+# What it could reach is somebody else's when the operator has discarded it, and only then.
+check "a file" file a create truncate=4
+check "the rest of the pool is in use" file rest create truncate="$(free_mib)"
+at=$(object_at a)
+require "it reaches the file, which nobody has open" \
+	device_waits a attach file=32M:0:4M close reach=32M wait=/tmp/go reach=32M unmap=32M:4M \
+	wait=/tmp/then noreach=32M
+check "so nobody can discard it" fails_with busy write discard a
+check "it still has it, and lets go" device_goes_on_to 2 /tmp/go
+check "then it can be discarded" write discard a
+check "another file gets that memory" file b create truncate=4 map fill=9
+check "the same" [ "$(object_at b)" = "$at" ]
+check "which the device does not reach" device_goes_on /tmp/then
+check "nor has it changed" file b rw map verify=9
+file b rw unlink
+file rest rw unlink
+
 check "a file" file a create truncate=8
 check "a memory error: no access to what was mapped with it; the rest stays" \
 	device a attach file=32M:0:4M file=64M:4M:4M reach=32M bad=1M \

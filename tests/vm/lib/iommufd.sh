@@ -32,12 +32,20 @@ file_then_fails() {
 device_waits() {
 	local path=$1
 	shift
-	rm -f /tmp/go
+	rm -f /tmp/go /tmp/then
 	: > /tmp/waits
 	gmem-iommufd "$dev" "$fs/$path" "$@" > /tmp/waits &
 	waiting=$!
 	until grep -q waiting /tmp/waits; do
 		kill -0 $waiting 2>/dev/null || return 1
+	done
+}
+
+# device_goes_on_to N FILE: let it, until it waits for the N-th time
+device_goes_on_to() {
+	: > "$2"
+	until [ "$(grep -c waiting /tmp/waits)" -ge "$1" ]; do
+		kill -0 "$waiting" 2>/dev/null || return 1
 	done
 }
 

@@ -23,6 +23,11 @@ free_is() {
 	[ "$(awk '$1 == "clean" || $1 == "dirty" { n += $2 } END { printf "%.0f", n }' "$pool/stat")" = "$1" ]
 }
 
+# free_mib: how much is, in MiB
+free_mib() {
+	awk '$1 == "clean" || $1 == "dirty" { n += $2 } END { print n / 1048576 }' "$pool/stat"
+}
+
 # write FILE TEXT: returns what the kernel answers: 0, or 1 and the message
 write() { echo "$2" > "$pool/$1"; }
 
@@ -113,8 +118,7 @@ in_pieces() {
 	for i in $(seq 30); do
 		vmm create "piece-$i" size=2M || return 1
 	done
-	vmm create rest size=$(($(awk '$1 == "clean" || $1 == "dirty" { n += $2 }
-		END { print n / 1048576 }' "$pool/stat")))M || return 1
+	vmm create rest size="$(free_mib)M" || return 1
 	for i in $(seq 1 2 30); do
 		write discard "piece-$i" || return 1
 	done
