@@ -456,6 +456,11 @@ static void test_hole_in_leaf(void)
 		     2 * STEP, SIZE - 2 * STEP, STEP, SEED_GUEST });
 	gmem_check(mem, 0, STEP, STEP, SEED_GUEST);
 	gmem_check(mem, 2 * STEP, SIZE - 2 * STEP, STEP, SEED_GUEST);
+
+	/* What is read there has brought it back, as large as it was. */
+	assert_mapped(mem, SIZE, SIZE, 0, 0);
+	after = count_leaves(vm);
+	TEST_ASSERT_EQ(after.nr_1g, before.nr_1g);
 	close(fd);
 	kvm_vm_free(vm);
 }
