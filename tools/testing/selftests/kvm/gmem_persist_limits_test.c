@@ -19,11 +19,13 @@
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <linux/io_uring.h>
+#include <linux/nvme_ioctl.h>
 #include <linux/userfaultfd.h>
 #include <linux/vhost.h>
 #include <linux/virtio_net.h>
 #include <linux/virtio_ring.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -117,6 +119,58 @@ static long pipe_copies(void)
 	TEST_ASSERT_EQ(write(fds[1], mem, SZ_4K), SZ_4K);
 	TEST_ASSERT_EQ(read(fds[0], mem + SZ_2M, SZ_4K), SZ_4K);
 	return memcmp(mem, mem + SZ_2M, SZ_4K);
+}
+
+/* Of an operation for which there is no device; the others go on. */
+#define NOT_HERE	(-2L)
+
+static long not_here(const char *why)
+{
+	ksft_print_msg("skipped: %s\n", why);
+	return NOT_HERE;
+}
+
+/* To itself, by UDP, which the loopback device takes in pages */
+static long send_zerocopy(void)
+{
+	struct sockaddr_in self = {
+		.sin_family = AF_INET,
+		.sin_addr = { htonl(INADDR_LOOPBACK) },
+	};
+	int fd = socket(AF_INET, SOCK_DGRAM, 0), one = 1;
+	struct ifreq ifr = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	socklen_t len = sizeof(self);
+
+	if (fd < 0)
+		return not_here("no IP");
+	TEST_ASSERT(!ioctl(fd, SIOCSIFFLAGS, &ifr), "SIOCSIFFLAGS");
+	TEST_ASSERT(!setsockopt(fd, SOL_SOCKET, SO_ZEROCOPY, &one, sizeof(one)), "SO_ZEROCOPY");
+	TEST_ASSERT(!bind(fd, (void *)&self, len) && !getsockname(fd, (void *)&self, &len) &&
+		    !connect(fd, (void *)&self, len), "a socket that is its own peer");
+	TEST_ASSERT_EQ(send(fd, mem, SZ_4K, 0), SZ_4K);
+	TEST_ASSERT_EQ(recv(fd, mem + SZ_2M, SZ_4K, 0), SZ_4K);
+	TEST_ASSERT(!memcmp(mem, mem + SZ_2M, SZ_4K), "something else was sent");
+	gmem_fill(mem, 0, OBJECT_SIZE, SZ_4K, SEED_HOST);
+	return send(fd, mem, SZ_4K, MSG_ZEROCOPY);
+}
+
+/* Identify Controller */
+static long nvme_passthrough(void)
+{
+	struct nvme_passthru_cmd cmd = {
+		.opcode = 6,
+		.data_len = SZ_4K,
+		.cdw10 = 1,
+	};
+	int fd = open("/dev/nvme0", O_RDWR);
+	u8 ordinary[2 * SZ_4K];
+
+	if (fd < 0)
+		return not_here("no NVMe controller");
+	cmd.addr = (u64)align_ptr_up(ordinary, SZ_4K);
+	TEST_ASSERT(!ioctl(fd, NVME_IOCTL_ADMIN_CMD, &cmd), "into ordinary memory");
+	cmd.addr = (u64)mem;
+	return ioctl(fd, NVME_IOCTL_ADMIN_CMD, &cmd);
 }
 
 static long vm_copy(bool out)
@@ -222,7 +276,7 @@ static long sync_pages(void)
 /**
  * struct answer - what an operation on persistent memory says
  * @what: the operation
- * @fn: does it; returns -1 and errno, or 0 or more
+ * @fn: does it; returns -1 and errno, or 0 or more; or NOT_HERE
  * @error: its errno, 0 if it works
  */
 struct answer {
@@ -237,6 +291,8 @@ static const struct answer answers[] = {
 	{ "a registered buffer of io_uring", register_buffer, EFAULT },
 	{ "vmsplice", splice_pages, EFAULT },
 	{ "reads and writes of a pipe", pipe_copies, 0 },
+	{ "passthrough of NVMe", nvme_passthrough, EFAULT },
+	{ "MSG_ZEROCOPY", send_zerocopy, EFAULT },
 	{ "process_vm_readv", vm_read, EFAULT },
 	{ "process_vm_writev", vm_write, EFAULT },
 	{ "/proc/PID/mem", proc_mem, EIO },
@@ -257,6 +313,8 @@ static void run_answer(void *arg)
 
 	errno = 0;
 	r = a->fn();
+	if (r == NOT_HERE)
+		return;
 	if (a->error)
 		TEST_ASSERT(r == -1 && errno == a->error,
 			    "%s: %ld, errno %d (%s), wanted errno %d (%s)", a->what, r,
