@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
-# vm: mem=8G timeout=1500 append="gmem_persist=2G,zeroed kho=on" disk=suites scratch=512 flavours="release debug"
+# vm: mem=8G timeout=1500 append="gmem_persist=2G,zeroed kho=on virtio_blk.poll_queues=1" disk=suites scratch=512 flavours="release debug"
 # vm: qemu="-blockdev driver=null-co,node-name=nothing,size=16777216,read-zeroes=on -blockdev driver=blkdebug,node-name=broken,image=nothing,inject-error.0.event=none,inject-error.0.errno=5,inject-error.0.iotype=write -device virtio-blk-pci,drive=broken,serial=broken,rerror=report,werror=report"
 #
 # Direct I/O into and out of memory of the pool, on a block device, ext4, xfs and btrfs (with
@@ -38,10 +38,13 @@ transfers() {
 	job "$target" libaio write --bs=1m --iodepth=4
 	job "$target" io_uring write --bs=1m --iodepth=4
 	truncate -s 16M $fs/mem
+	# btrfs cannot.
+	[ "${2:-}" = btrfs ] || check "it can be polled" gmem-dio "$target" $fs/mem polled
 	check "vectors of all kinds on ${target##*/}" \
 		gmem-dio "$target" $fs/mem seed=$$ random="$vectors"
 	check "large ones" gmem-dio "$target" $fs/mem large
 	check "errors" gmem-dio "$target" $fs/mem errors
+	check "what must be on the disk" gmem-dio "$target" $fs/mem sync
 	# btrfs has io_uring read from a worker, which may come later than that.
 	[ "${2:-}" = btrfs ] ||
 		check "memory that is unmapped meanwhile" gmem-dio "$target" $fs/mem unmapped

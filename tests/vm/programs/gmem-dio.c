@@ -8,13 +8,17 @@
  * TARGET is a file or block device of 16 MiB or more, which is overwritten; MEMORY a file of
  * gmemfs of 16 MiB or more, which is mapped. Actions, in the order given:
  *   random=N        N transfers of random vectors, whose segments are in the pool, in ordinary
- *                   memory or in both, at random alignments; by preadv() and pwritev(), by
- *                   libaio and by io_uring. Each is done with ordinary memory only, too: the
- *                   results must be the same, but that it may work where ordinary memory
- *                   must be aligned
+ *                   memory or in both, at random alignments; by preadv2() and pwritev2(), by
+ *                   libaio and by io_uring, also by a ring that polls (IORING_SETUP_IOPOLL), if
+ *                   TARGET can; as they are, or with RWF_DSYNC, RWF_SYNC or RWF_HIPRI. Each is
+ *                   done with ordinary memory only, too: the results must be the same, but that
+ *                   it may work where ordinary memory must be aligned
  *   large           transfers of more than what is bounced at a time
  *   errors          bad addresses, memory that may not be written to, the end of the file,
- *                   buffers that are registered
+ *                   buffers that are registered; what would wait with RWF_NOWAIT
+ *   polled          TARGET can be polled
+ *   sync            a write with RWF_DSYNC, or by a file that is open with O_DSYNC, flushes the
+ *                   cache of a disk, as with ordinary memory
  *   append          two processes append 4 MiB at a time to TARGET, a file: none of that is torn
  *   atomic          a write that must not be torn (RWF_ATOMIC) is refused; prints what becomes
  *                   of it with ordinary memory
@@ -32,6 +36,7 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <linux/aio_abi.h>
 #include <linux/io_uring.h>
 #include <stdbool.h>
@@ -57,13 +62,16 @@
 #define FILLED		(USED + 2 * MIB)
 #define MAX_SEGMENTS	24
 
-enum way { SYNC, AIO, URING, NR_WAYS };
+enum way { SYNC, AIO, URING, POLLED, NR_WAYS };
 
-static const char * const way_name[] = { "preadv/pwritev", "libaio", "io_uring" };
+static const char * const way_name[] = { "preadv/pwritev", "libaio", "io_uring", "IOPOLL" };
+/* One less if TARGET cannot be polled */
+static enum way nr_ways = NR_WAYS;
 
 /* One transfer: each segment is at an offset of the pool's area, or of the ordinary one. */
 struct transfer {
 	bool write;
+	int flags;
 	off_t at;
 	size_t size;
 	int nr;
@@ -81,7 +89,10 @@ static struct ring {
 	unsigned int *sq_tail, *cq_head, *cq_tail, *sq_array, mask, cq_mask;
 	struct io_uring_sqe *sqes;
 	struct io_uring_cqe *cqes;
-} ring;
+} rings[NR_WAYS];
+
+/* RWF_... of all transfers */
+static int rw_flags;
 
 static uint64_t seed = 1;
 
@@ -101,58 +112,61 @@ static void fill(char *at, size_t size)
 }
 
 /*
- * The three ways
+ * The ways
  */
 
-static void open_ring(void)
+static void open_ring(struct ring *ring, unsigned int flags)
 {
-	struct io_uring_params p = {};
+	struct io_uring_params p = { .flags = flags };
 	char *sq, *cq;
 
-	ring.fd = syscall(SYS_io_uring_setup, 4, &p);
-	if (ring.fd < 0)
+	ring->fd = syscall(SYS_io_uring_setup, 4, &p);
+	if (ring->fd < 0)
 		err(1, "io_uring_setup");
 	sq = mmap(NULL, p.sq_off.array + p.sq_entries * 4, PROT_READ | PROT_WRITE,
-		  MAP_SHARED | MAP_POPULATE, ring.fd, IORING_OFF_SQ_RING);
-	cq = mmap(NULL, p.cq_off.cqes + p.cq_entries * sizeof(*ring.cqes),
-		  PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring.fd,
+		  MAP_SHARED | MAP_POPULATE, ring->fd, IORING_OFF_SQ_RING);
+	cq = mmap(NULL, p.cq_off.cqes + p.cq_entries * sizeof(*ring->cqes),
+		  PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring->fd,
 		  IORING_OFF_CQ_RING);
-	ring.sqes = mmap(NULL, p.sq_entries * sizeof(*ring.sqes), PROT_READ | PROT_WRITE,
-			 MAP_SHARED | MAP_POPULATE, ring.fd, IORING_OFF_SQES);
-	if (sq == MAP_FAILED || cq == MAP_FAILED || ring.sqes == MAP_FAILED)
+	ring->sqes = mmap(NULL, p.sq_entries * sizeof(*ring->sqes), PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_POPULATE, ring->fd, IORING_OFF_SQES);
+	if (sq == MAP_FAILED || cq == MAP_FAILED || ring->sqes == MAP_FAILED)
 		err(1, "mmap of io_uring");
-	ring.sq_tail = (void *)(sq + p.sq_off.tail);
-	ring.mask = *(unsigned int *)(sq + p.sq_off.ring_mask);
-	ring.sq_array = (void *)(sq + p.sq_off.array);
-	ring.cq_head = (void *)(cq + p.cq_off.head);
-	ring.cq_tail = (void *)(cq + p.cq_off.tail);
-	ring.cq_mask = *(unsigned int *)(cq + p.cq_off.ring_mask);
-	ring.cqes = (void *)(cq + p.cq_off.cqes);
+	ring->sq_tail = (void *)(sq + p.sq_off.tail);
+	ring->mask = *(unsigned int *)(sq + p.sq_off.ring_mask);
+	ring->sq_array = (void *)(sq + p.sq_off.array);
+	ring->cq_head = (void *)(cq + p.cq_off.head);
+	ring->cq_tail = (void *)(cq + p.cq_off.tail);
+	ring->cq_mask = *(unsigned int *)(cq + p.cq_off.ring_mask);
+	ring->cqes = (void *)(cq + p.cq_off.cqes);
 }
 
-static void uring_submit(bool write, const struct iovec *iov, int nr, off_t at)
+static void uring_submit(enum way way, bool write, const struct iovec *iov, int nr, off_t at)
 {
-	const unsigned int tail = *ring.sq_tail, index = tail & ring.mask;
+	struct ring *ring = &rings[way];
+	const unsigned int tail = *ring->sq_tail, index = tail & ring->mask;
 
-	ring.sqes[index] = (struct io_uring_sqe) {
+	ring->sqes[index] = (struct io_uring_sqe) {
 		.opcode = write ? IORING_OP_WRITEV : IORING_OP_READV,
 		.fd = target, .addr = (uintptr_t)iov, .len = nr, .off = at,
+		.rw_flags = rw_flags,
 	};
-	ring.sq_array[index] = index;
-	__atomic_store_n(ring.sq_tail, tail + 1, __ATOMIC_RELEASE);
-	if (syscall(SYS_io_uring_enter, ring.fd, 1, 0, 0, NULL, 0) != 1)
+	ring->sq_array[index] = index;
+	__atomic_store_n(ring->sq_tail, tail + 1, __ATOMIC_RELEASE);
+	if (syscall(SYS_io_uring_enter, ring->fd, 1, 0, 0, NULL, 0) != 1)
 		err(1, "io_uring_enter");
 }
 
-static long uring_wait(void)
+static long uring_wait(enum way way)
 {
-	const unsigned int head = *ring.cq_head;
+	struct ring *ring = &rings[way];
+	const unsigned int head = *ring->cq_head;
 	long res;
 
-	while (__atomic_load_n(ring.cq_tail, __ATOMIC_ACQUIRE) == head)
-		syscall(SYS_io_uring_enter, ring.fd, 0, 1, IORING_ENTER_GETEVENTS, NULL, 0);
-	res = ring.cqes[head & ring.cq_mask].res;
-	__atomic_store_n(ring.cq_head, head + 1, __ATOMIC_RELEASE);
+	while (__atomic_load_n(ring->cq_tail, __ATOMIC_ACQUIRE) == head)
+		syscall(SYS_io_uring_enter, ring->fd, 0, 1, IORING_ENTER_GETEVENTS, NULL, 0);
+	res = ring->cqes[head & ring->cq_mask].res;
+	__atomic_store_n(ring->cq_head, head + 1, __ATOMIC_RELEASE);
 	return res;
 }
 
@@ -162,7 +176,7 @@ static bool aio_submit(bool write, const struct iovec *iov, int nr, off_t at)
 	struct iocb cb = {
 		.aio_lio_opcode = write ? IOCB_CMD_PWRITEV : IOCB_CMD_PREADV,
 		.aio_fildes = target, .aio_buf = (uintptr_t)iov, .aio_nbytes = nr,
-		.aio_offset = at,
+		.aio_offset = at, .aio_rw_flags = rw_flags,
 	}, *list = &cb;
 
 	return syscall(SYS_io_submit, aio, 1L, &list) == 1;
@@ -186,10 +200,12 @@ static long transfer(enum way way, bool write, const struct iovec *iov, int nr, 
 	case AIO:
 		return aio_submit(write, iov, nr, at) ? aio_wait() : -errno;
 	case URING:
-		uring_submit(write, iov, nr, at);
-		return uring_wait();
+	case POLLED:
+		uring_submit(way, write, iov, nr, at);
+		return uring_wait(way);
 	default:
-		r = write ? pwritev(target, iov, nr, at) : preadv(target, iov, nr, at);
+		r = write ? pwritev2(target, iov, nr, at, rw_flags) :
+			    preadv2(target, iov, nr, at, rw_flags);
 		return r < 0 ? -errno : r;
 	}
 }
@@ -202,11 +218,13 @@ static long transfer(enum way way, bool write, const struct iovec *iov, int nr, 
 static void make_transfer(struct transfer *t)
 {
 	static const size_t units[] = { 4096, 512, 512, 4, 1 };
+	static const int flags[] = { 0, 0, 0, RWF_DSYNC, RWF_SYNC, RWF_HIPRI };
 	const size_t unit = units[random_number(5)];
 	const int kind = random_number(3);
 	size_t left;
 
 	t->write = random_number(2);
+	t->flags = flags[random_number(6)];
 	t->size = (1 + random_number(random_number(8) ? 64 : 2048)) * SECTOR;
 	t->at = random_number((AREA - t->size) / SECTOR) * SECTOR;
 	left = t->size;
@@ -245,8 +263,9 @@ static void make_vector(const struct transfer *t, struct iovec *iov, bool ordina
 
 static int complain(const struct transfer *t, enum way by, const char *what, long r, long r0)
 {
-	printf("%s: %s of %zu at %lld by %s: %ld, ordinary memory %ld\n", what,
-	       t->write ? "write" : "read", t->size, (long long)t->at, way_name[by], r, r0);
+	printf("%s: %s of %zu at %lld by %s, flags %#x: %ld, ordinary memory %ld\n", what,
+	       t->write ? "write" : "read", t->size, (long long)t->at, way_name[by], t->flags, r,
+	       r0);
 	for (int i = 0; i < t->nr; i++)
 		printf("  %s %#zx + %zu\n", t->pool[i] ? "pool" : "plain", t->offset[i],
 		       t->len[i]);
@@ -272,7 +291,7 @@ static bool as_read(const struct transfer *t, bool in_pool)
 static int one_random(void)
 {
 	struct iovec iov[MAX_SEGMENTS], ref[MAX_SEGMENTS];
-	const enum way way = random_number(NR_WAYS);
+	const enum way way = random_number(nr_ways);
 	struct transfer t;
 	long r0, r;
 
@@ -286,6 +305,8 @@ static int one_random(void)
 	make_vector(&t, iov, false);
 	make_vector(&t, ref, true);
 
+	/* Who has not said that he polls may not, by io_uring. */
+	rw_flags = way == URING && t.flags == RWF_HIPRI ? 0 : t.flags;
 	r0 = transfer(way, t.write, ref, t.nr, t.at);
 	if (t.write && r0 > 0) {
 		look(wanted, &t);
@@ -295,6 +316,7 @@ static int one_random(void)
 			err(1, "pwrite");
 	}
 	r = transfer(way, t.write, iov, t.nr, t.at);
+	rw_flags = 0;
 	if (r != r0 && !(r0 == -EINVAL && r == (long)t.size))
 		return complain(&t, way, "result", r, r0);
 	if (r <= 0 || r0 <= 0)
@@ -333,7 +355,7 @@ static int try_large(void)
 					9 * MIB + 4096 };
 	int bad = 0;
 
-	for (enum way way = SYNC; way < NR_WAYS; way++) {
+	for (enum way way = SYNC; way < nr_ways; way++) {
 		for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 			const size_t size = sizes[i];
 			struct iovec in = { pool + 4096, size }, out = { pool + 4096, size };
@@ -359,6 +381,27 @@ static int as_ordinary(const char *what, enum way way, size_t size, off_t at)
 		      transfer(way, false, &ref, 1, at));
 }
 
+/* What takes no asynchronous read would be waited for, which is refused; ordinary memory waits. */
+static int try_nowait(enum way way)
+{
+	struct iovec large = { pool, 4 * MIB + 4096 }, small = { pool, 8192 };
+	struct iovec both[] = { { pool, 4096 }, { plain, 4096 } }, ref = { plain, 8192 };
+	int bad = 0;
+
+	bad += expect("a large read", way, transfer(way, false, &large, 1, 0), large.iov_len);
+	bad += expect("a read to memory of both kinds", way, transfer(way, false, both, 2, 0), 8192);
+	rw_flags = RWF_NOWAIT;
+	bad += expect("a small read that may not wait", way, transfer(way, false, &small, 1, 0),
+		      transfer(way, false, &ref, 1, 0));
+	if (way != SYNC) {
+		bad += expect("a large one", way, transfer(way, false, &large, 1, 0), -EAGAIN);
+		bad += expect("one to memory of both kinds", way, transfer(way, false, both, 2, 0),
+			      -EAGAIN);
+	}
+	rw_flags = 0;
+	return bad;
+}
+
 static int errors(void)
 {
 	char *no = mmap(NULL, MIB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -372,7 +415,7 @@ static int errors(void)
 
 	if (no == MAP_FAILED || ro == MAP_FAILED)
 		err(1, "mmap");
-	for (enum way way = SYNC; way < NR_WAYS; way++) {
+	for (enum way way = SYNC; way < nr_ways; way++) {
 		bad += expect("a read to nowhere", way, transfer(way, false, partly, 2, 0), -EFAULT);
 		bad += expect("a write from nowhere", way, transfer(way, true, partly, 2, 0),
 			      -EFAULT);
@@ -386,8 +429,9 @@ static int errors(void)
 		bad += as_ordinary("a read of nothing", way, 0, 0);
 		bad += expect("two empty segments", way, transfer(way, false, empty, 2, 0), 0);
 		bad += expect("no segment", way, transfer(way, false, empty, 0, 0), 0);
+		bad += try_nowait(way);
 	}
-	r = syscall(SYS_io_uring_register, ring.fd, IORING_REGISTER_BUFFERS, &good, 1);
+	r = syscall(SYS_io_uring_register, rings[URING].fd, IORING_REGISTER_BUFFERS, &good, 1);
 	bad += expect("registering a buffer", URING, r < 0 ? -errno : r, -EFAULT);
 	munmap(ro, 4 * MIB);
 	return bad;
@@ -403,18 +447,18 @@ static int try_unmapped(void)
 	fill(oracle, size);
 	if (pwrite(target, oracle, size, 0) != (ssize_t)size)
 		err(1, "pwrite");
-	for (enum way way = AIO; way < NR_WAYS; way++) {
+	for (enum way way = AIO; way < nr_ways; way++) {
 		memset(pool, 0, size);
 		iov.iov_base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
 		if (iov.iov_base == MAP_FAILED)
 			err(1, "mmap");
-		if (way == URING)
-			uring_submit(false, &iov, 1, 0);
+		if (way != AIO)
+			uring_submit(way, false, &iov, 1, 0);
 		else if (!aio_submit(false, &iov, 1, 0))
 			err(1, "io_submit");
 		munmap(iov.iov_base, size);
 		bad += expect("a read to what was unmapped", way,
-			      way == URING ? uring_wait() : aio_wait(), size);
+			      way != AIO ? uring_wait(way) : aio_wait(), size);
 		if (memcmp(oracle, pool, size))
 			bad += expect("contents of that", way, 0, 1);
 	}
@@ -468,6 +512,63 @@ static int try_append(const char *path)
 	return bad;
 }
 
+/* How often all disks have been told to flush their caches: the 16th number of their statistics */
+static unsigned long flushes(void)
+{
+	unsigned long sum = 0, n;
+	glob_t disks;
+	FILE *f;
+
+	if (glob("/sys/block/*/stat", 0, NULL, &disks))
+		errx(1, "no disks");
+	for (size_t i = 0; i < disks.gl_pathc; i++) {
+		f = fopen(disks.gl_pathv[i], "r");
+		if (!f)
+			err(1, "%s", disks.gl_pathv[i]);
+		if (fscanf(f, "%*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %lu",
+			   &n) == 1)
+			sum += n;
+		fclose(f);
+	}
+	globfree(&disks);
+	return sum;
+}
+
+static int flushing(const char *what, enum way way)
+{
+	struct iovec iov = { pool, 8192 }, ref = { plain, 8192 };
+	unsigned long before = flushes(), between;
+	int bad = 0;
+
+	bad += expect(what, way, transfer(way, true, &ref, 1, 0), 8192);
+	between = flushes();
+	bad += expect("with ordinary memory, it flushes", way, between > before, 1);
+	bad += expect(what, way, transfer(way, true, &iov, 1, 0), 8192);
+	bad += expect("with the pool's, it flushes", way, flushes() > between, 1);
+	return bad;
+}
+
+static int try_sync(void)
+{
+	const int plain_target = target;
+	char path[32];
+	int bad = 0;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", target);
+	for (enum way way = SYNC; way < nr_ways; way++) {
+		rw_flags = RWF_DSYNC;
+		bad += flushing("one with RWF_DSYNC", way);
+		rw_flags = 0;
+		target = open(path, O_RDWR | O_DIRECT | O_DSYNC);
+		if (target < 0)
+			err(1, "%s", path);
+		bad += flushing("one with O_DSYNC", way);
+		close(target);
+		target = plain_target;
+	}
+	return bad;
+}
+
 static long write_atomic(char *from)
 {
 	struct iovec iov = { from, 4096 };
@@ -490,7 +591,7 @@ static int eio(void)
 	struct iovec iov = { pool, 8192 };
 	int bad = 0;
 
-	for (enum way way = SYNC; way < NR_WAYS; way++) {
+	for (enum way way = SYNC; way < nr_ways; way++) {
 		bad += expect("a read", way, transfer(way, false, &iov, 1, 0), 8192);
 		bad += expect("a write of bad sectors", way, transfer(way, true, &iov, 1, 0), -EIO);
 	}
@@ -504,11 +605,10 @@ static int stream(void)
 
 	printf("streaming\n");
 	fflush(stdout);
-	while (ring.fd >= 0) {
-		aio_submit(false, &iov[0], 1, 0);
-		uring_submit(false, &iov[1], 1, MIB);
+	while (aio_submit(false, &iov[0], 1, 0)) {
+		uring_submit(URING, false, &iov[1], 1, MIB);
 		aio_wait();
-		uring_wait();
+		uring_wait(URING);
 	}
 	return 1;
 }
@@ -590,6 +690,10 @@ static int act(const char *path, const char *action)
 		return try_large();
 	if (!strcmp(action, "errors"))
 		return errors();
+	if (!strcmp(action, "polled"))
+		return expect("a read", POLLED, nr_ways, NR_WAYS);
+	if (!strcmp(action, "sync"))
+		return try_sync();
 	if (!strcmp(action, "unmapped"))
 		return try_unmapped();
 	if (!strcmp(action, "append"))
@@ -641,7 +745,10 @@ int main(int argc, char **argv)
 	found = anonymous();
 	if (syscall(SYS_io_setup, 8, &aio))
 		err(1, "io_setup");
-	open_ring();
+	open_ring(&rings[URING], 0);
+	open_ring(&rings[POLLED], IORING_SETUP_IOPOLL);
+	if (transfer(POLLED, false, &(struct iovec){ plain, 4096 }, 1, 0) == -EOPNOTSUPP)
+		nr_ways = POLLED;
 	for (int i = 3; i < argc && !bad; i++)
 		bad = act(argv[1], argv[i]);
 	return !!bad;
