@@ -37,6 +37,9 @@
  *   close                       close the file and unmap it here; unmapped: unmap alone
  *   unlink                      take the name away
  *   bad=OFFSET                  a memory error in that page
+ *   stream=IOVA:SIZE            print "waiting", and have the device write to pages there at random
+ *                               until this process is killed, whatever it reaches (edu)
+ *   streamed                    all that is mapped here is zero, or from such a stream
  *   wait=PATH                   print "waiting" and wait until there is such a file
  *
  * Exit status: 0; 1 if something is not so; 2 for a usage error; 3 if an action failed, and
@@ -70,6 +73,9 @@
 
 /* Where a page of ordinary memory is for the device, through which it is told what to write */
 #define SCRATCH		0x1800000UL
+
+/* Of what a stream writes */
+#define STREAM_BYTE	0xed
 
 static bool mock;
 static int iommu, cdev, file;
@@ -462,6 +468,14 @@ static void make_bad(uint64_t offset)
 	close(fd);
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000ULL + t.tv_nsec;
+}
+
 static void wait_for(const char *name)
 {
 	printf("waiting\n");
@@ -470,19 +484,33 @@ static void wait_for(const char *name)
 		usleep(10000);
 }
 
+static void stream(uint64_t iova, uint64_t size)
+{
+	memset(scratch, STREAM_BYTE, PAGE);
+	edu_copy(edu, SCRATCH, EDU_BUFFER, PAGE, 0);
+	printf("waiting\n");
+	fflush(stdout);
+	srandom(now_ns());
+	for (;;)
+		edu_copy(edu, EDU_BUFFER, iova + random() % (size / PAGE) * PAGE, PAGE,
+			 EDU_DMA_TO_RAM);
+}
+
+/* A punch may come in the middle of a page. */
+static void streamed(void)
+{
+	uint64_t i;
+
+	for (i = 0; i < mem_size; i++)
+		if (mem[i] && mem[i] != STREAM_BYTE)
+			complain("something else is there");
+}
+
 static void unmap_here(void)
 {
 	if (mem != MAP_FAILED)
 		munmap(mem, mem_size);
 	mem = MAP_FAILED;
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000000ULL + t.tv_nsec;
 }
 
 /* 1 GiB of such memory that is there, to be mapped and unmapped once before that counts */
@@ -540,6 +568,8 @@ static bool do_ranges(const char *verb, char *args)
 		must(access_by_kernel(iova));
 	else if (!strcmp(verb, "bad"))
 		make_bad(iova);
+	else if (!strcmp(verb, "stream"))
+		stream(iova, offset);
 	else
 		return false;
 	return true;
@@ -567,6 +597,8 @@ static bool do_plain(const char *verb)
 		cost();
 	else if (!strcmp(verb, "unmapped"))
 		unmap_here();
+	else if (!strcmp(verb, "streamed"))
+		streamed();
 	else if (!strcmp(verb, "unlink"))
 		must(unlink(path));
 	else
