@@ -55,7 +55,7 @@ static const struct file_operations gmem_debugfs_record_fops = {
 	.release = gmem_debugfs_release,
 };
 
-#ifdef CONFIG_FAULT_INJECTION
+#if defined(CONFIG_FAULT_INJECTION) || defined(CONFIG_GMEM_PERSIST_STOP)
 /* What "restore" does in sysfs, also while that is not there */
 static int gmem_debugfs_again(void *unused, u64 val)
 {
@@ -68,7 +68,9 @@ static void __init gmem_debugfs_add_start(struct dentry *dir, unsigned int *step
 {
 	debugfs_create_u32("steps", 0400, dir, steps);
 	debugfs_create_file("again", 0200, dir, NULL, &gmem_debugfs_again_fops);
+#ifdef CONFIG_FAULT_INJECTION
 	debugfs_create_u32("fail_start", 0600, dir, &gmem_pool_fail_nth);
+#endif
 }
 #else
 static void __init gmem_debugfs_add_start(struct dentry *dir, unsigned int *steps) {}

@@ -121,6 +121,7 @@ int gmem_refused_attach(const struct gmem_attach *attach, u64 slot)
 		return err;
 	}
 	err = gmem_object_attach_memory(attach);
+	gmem_stop_here("attach-recorded");
 	/* In a pool that has just been frozen it stays, and is refused again. */
 	if (!err && slot)
 		gmem_left_forget(slot - 1);

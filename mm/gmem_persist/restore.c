@@ -426,6 +426,7 @@ static int gmem_restore_object(u32 id)
 		return err;
 	/* The list is the object's. */
 	gmem_left_taken(id);
+	gmem_stop_here("restore-step");
 	return 0;
 }
 

@@ -307,7 +307,7 @@ static int gmem_start_again(void)
 
 /* For tests: nothing of it happens before somebody writes to "again" in debugfs. */
 static bool gmem_start_later;
-#ifdef CONFIG_FAULT_INJECTION
+#if defined(CONFIG_FAULT_INJECTION) || defined(CONFIG_GMEM_PERSIST_STOP)
 module_param_named(later, gmem_start_later, bool, 0);
 #endif
 
