@@ -13,13 +13,6 @@ stop=/sys/kernel/debug/gmem_persist/stop
 mkdir -p /gmem
 mount -t gmemfs none /gmem
 
-# slot_of NAME: the number of the slot that has, or seems to have, that name
-slot_of() {
-	gmemctl decode | awk -v name="$1" '
-		$1 == "object" { found = $2 == name || $2 ~ "/" name "$" }
-		found && $1 == "slot" { sub(",", "", $2); print $2; exit }'
-}
-
 # attach WORDS...: gmemctl attach; what it says stays in /tmp/said
 attach() { gmemctl attach "$@" > /tmp/said 2>&1; }
 

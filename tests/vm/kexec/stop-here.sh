@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # vm: mem=8G timeout=500 append="kho=on kho_scratch=512M,1G,512M gmem_persist=1G gmem_persist.clean=0" flavours="release"
-# vm kexec:
+# vm kexec: timeout=700 append="liveupdate=on"
 # vm now:
 #
 # The host is replaced in the middle of something, at the points that the kernel names
@@ -11,9 +11,14 @@
 # is there, byte for byte; what was not has never been; and what an owner has written is in
 # nothing that is called clean.
 #
+# A word in each page of most of the pool, and all that else is in use, is compared in each kernel,
+# and nobody has memory who should not.
+#
 # now: as in a crash, with the record not sealed. The next kernel believes nothing of
 # it, so all is quarantined, as it is, until the operator says so. The last kernel but one
 # keeps it so, and the last one has no pool and can look at what is in its memory.
+#
+# While LUO takes a handle, its locks make a kexec wait, so no row is in the middle of that.
 #
 # To add a point, add a line to the table of a case: what leads there, with prepare() and
 # lead_to() knowing how, and the point, with found() saying what is right in the next kernel.
@@ -23,7 +28,8 @@ fs=/gmem
 [ ! -e "$pool" ] || . /tests/lib/files.sh
 
 M=$((1 << 20))
-stop=/sys/kernel/debug/gmem_persist/stop
+debugfs=/sys/kernel/debug/gmem_persist
+stop=$debugfs/stop
 
 # points: one for each kernel, in this order: what leads there, and the point
 points() {
@@ -52,6 +58,16 @@ points() {
 		clean clean-clear:3
 		clean clean-cleared
 		clean clean-marked
+		unnamed alloc-taken
+		root populate-recorded
+		handle populate-recorded
+		punch punch-cleared
+		session populate-recorded
+		session-unlink unlink-recorded
+		unnamed-lost object-cleared
+		restore restore-step:2
+		attach attach-recorded
+		release quarantine-released
 		END
 	now)	cat <<-'END' ;;
 		clear alloc-clear:3
@@ -103,12 +119,19 @@ all_clean() {
 }
 
 # witnesses_are_there, make_witnesses: a guest's memory, and data, both complete. Most of the
-# pool is another object's, so that not much is left to be looked through.
+# pool is another guest's, with a word in each page, so that not much is left to be looked through.
 make_witnesses() {
-	gmem-file $fs/most new truncate=896 && gmem-file $fs/memory new truncate=8 map fill=31 > /tmp/witness && write_file data
+	gmem-file $fs/most new truncate=896 map stamp=36 > /tmp/witness &&
+		gmem-file $fs/memory new truncate=8 map fill=31 > /tmp/witness && write_file data
 }
 witnesses_are_there() {
-	gmem-file $fs/memory ro map verify=31 > /tmp/witness && holds data
+	gmem-file $fs/most ro map stamped=36 > /tmp/witness &&
+		gmem-file $fs/memory ro map verify=31 > /tmp/witness && holds data
+}
+
+# only_witnesses: nothing else is there, with a name or without
+only_witnesses() {
+	[ "$(echo $fs/*)" = "$fs/data $fs/memory $fs/most" ] && is used_bytes $((908 * M))
 }
 
 # dirty_but MIB: what is free was written to, but for so much
@@ -136,11 +159,49 @@ in_pieces() {
 	done
 }
 
+# record_is_right: whoever reads it finds nothing wrong in it
+record_is_right() { gmemctl decode > /tmp/decoded; }
+
+# stays ACTION...: a process does that, see gmem-luo.c, and stays
+stays() {
+	: > /tmp/holding
+	gmem-luo "$@" hold > /tmp/holding &
+	until grep -q holding /tmp/holding; do
+		kill -0 $! 2> /dev/null || return 1
+	done
+}
+
+# lose: no kernel to come can know whose one, two and three are, but the memory is kept
+lose() {
+	write frozen 1 && gmem-corrupt overlap one two && gmem-corrupt object three && write frozen 0
+}
+
+# attach NAME RANGE [WORD...]: a file gets it, out of quarantine
+attach() { gmemctl attach "$@" > /tmp/attached; }
+
+# token_of NAME: of its uuid and its token, the latter
+token_of() { gmemctl token "$fs/$1" | cut -d ' ' -f 2; }
+
+# note LEAD: what the next kernel has to know of it, as words of its command line
+note() {
+	local name names=
+	case $1 in
+	unnamed-lost)	names="one two three" ;;
+	freeze)		names=memory ;;
+	punch)		echo "gmem.token=$(token_of goes)" ;;
+	restore)	echo "gmem_persist.later=0" ;;
+	esac
+	for name in $names; do
+		echo "gmem.$name=$(object "$name" ranges | tr '\n' ',')"
+	done
+	[ "$after" != restore ] || echo "gmem_persist.later=1"
+}
+
 # What leads to the points, and what is right in the next kernel.
 prepare() {
 	case $1 in
 	grow*)	check "grows: 4 MiB of data" write_file grows ;;
-	discard|unlink|close|rename)
+	discard|unlink|close|rename|punch|session-unlink)
 		check "goes: an object" gmem-file $fs/goes new truncate=8 map fill=32 ;;
 	esac
 	case $1 in
@@ -153,6 +214,16 @@ prepare() {
 	unlink-pieces)
 		check "goes: an object of all that" gmem-file $fs/goes new "truncate=$(nearly_all)" map fill=32 ;;
 	cut)	check "shrinks: data, of all that" gmem-file $fs/shrinks new "write=$(nearly_all)" ;;
+	root)	check "what has no name, and contents" stays tmp=$fs truncate=16 fill=35 ;;
+	session-unlink)
+		check "a session has it" stays create=session rw=$fs/goes keep=1 ;;
+	unnamed-lost)
+		check "one, which will be lost" gmem-file $fs/one new truncate=4 map fill=41
+		check "two" gmem-file $fs/two new truncate=4 map fill=42
+		check "three" gmem-file $fs/three new truncate=4 map fill=43
+		;;
+	release)
+		check "what is quarantined is in two pieces" test "$(wc -l < "$pool/quarantined")" = 2 ;;
 	esac
 }
 lead_to() {
@@ -168,12 +239,22 @@ lead_to() {
 	rename)	mv $fs/goes $fs/went ;;
 	clean)	write clean_background 1; all_clean ;;
 	freeze)	write frozen 1 ;;
+	unnamed-lost) lose && vmm create "" size=16M ;;
+	unnamed) vmm create "" size=16M ;;
+	root)	gmem-file $fs path resource=16 ;;
+	handle)	gmem-file $fs/new new vm=16 ;;
+	punch)	gmem-file $fs/goes rw map punch ;;
+	session) gmem-luo create=session tmp=$fs keep=1 truncate=16 ;;
+	session-unlink) rm $fs/goes ;;
+	restore) echo 1 > $debugfs/again ;;
+	attach)	attach two --slot "$(slot_of two)" "$(word gmem.two | tr -d ' ')" ;;
+	release) write release all ;;
 	esac
 }
 found() {
 	rm -f $fs/hole*
 	case $1 in
-	create|clear|populate|pieces)
+	create|clear|populate|pieces|handle)
 		if [ "${2%-recorded}" != "$2" ]; then
 			check "new: it is there, as it was made" object_is new size $((16 * M))
 			check "new: zero" zeroes new
@@ -189,6 +270,31 @@ found() {
 		check "grows: what was written" holds grows
 		rm $fs/grows
 		;;
+	punch)
+		check "goes: zero" zeroes goes
+		check "goes: what was saved beside it is not fresh" test "$(token_of goes)" != "$(word gmem.token)"
+		rm $fs/goes
+		;;
+	session)
+		check "the session has what has no name" gmem-luo session=session get=1 size=16 finish
+		;;
+	session-unlink)
+		check "goes: it has no name" test ! -e $fs/goes
+		check "goes: the session has it" gmem-luo session=session get=1 verify=32 finish
+		;;
+	attach)
+		check "two: it is there, as it was" gmem-file $fs/two ro map verify=42
+		check "two: nobody disputes it" not logged "overlaps"
+		rm $fs/two
+		;;
+	release)
+		check "what was released is dirty" is dirty_bytes $((4 * M))
+		left=$(cat "$pool/quarantined")
+		if [ "$left" = "$(word gmem.one | tr -d ' ')" ]; then seed=41; else seed=43; fi
+		check "left: what was not can be attached" attach left "$left"
+		check "left: it is as it was" gmem-file $fs/left ro map verify=$seed
+		rm $fs/left
+		;;
 	discard|unlink*|close)	check "goes: it is gone" test ! -e $fs/goes ;;
 	cut)
 		check "shrinks: it is empty" attr %s shrinks 0
@@ -202,12 +308,26 @@ found() {
 	esac
 }
 
+# quarantined_by LEAD: how many MiB are, in the kernel after that
+quarantined_by() {
+	case $1 in
+	restore) echo 12 ;;
+	attach)	echo 8 ;;
+	release) echo 4 ;;
+	*)	echo 0 ;;
+	esac
+}
+
 # sealed LEAD POINT: what the next kernel finds after an ordinary kexec
 sealed() {
-	check "nothing is quarantined" is quarantined_bytes 0
+	local quarantined
+	quarantined=$(quarantined_by "$1")
+	check "$quarantined MiB are quarantined" is quarantined_bytes $((quarantined * M))
 	check "the pool adds up" adds_up
 	check "the witnesses are there" witnesses_are_there
 	found "$1" "${2%:*}"
+	check "only the witnesses are" only_witnesses
+	! is quarantined_bytes 0 || check "nothing is wrong in the record" record_is_right
 	check "clean memory is clean" clean_is_clean
 }
 
@@ -242,18 +362,38 @@ unsealed() {
 	check "discard" write discard new
 }
 
+# leave LEAD POINT: have the host replaced there
+leave() {
+	# shellcheck disable=SC2046	# words
+	require "load the next kernel" load_stage $(note "$1")
+	require "arm $2" sh -c "echo '$2 $CASE' > $stop"
+	# It is refused while root creates something.
+	[ "$CASE" = now ] || [ ! -e "$pool" ] || write lossy_kexec 1
+	drain
+	lead_to "$1"
+	# Whoever came there is held, or gone, and another task leaves. The VM's limit ends that.
+	until grep -q '^armed:' $stop; do sleep 0.1; done
+	fail "stopped at $2"
+}
+
+# What was in the last kernel, and what comes in this one, and in the next one
+points > /tmp/points
+last=
+[ "$STAGE" = 1 ] || last=$(sed -n "$((STAGE - 1))p" /tmp/points)
+next=$(sed -n "${STAGE}p" /tmp/points)
+after=$(sed -n "$((STAGE + 1))s/ .*//p" /tmp/points)
+
+# A kernel that waits has done nothing with the pool. What was before is looked at in the next one.
+if [ "${next% *}" = restore ]; then
+	leave "${next% *}" "${next#* }"
+	exit 1
+fi
 # In place of the pool, a kernel that was told to be for a crash dump has but its memory.
 if [ ! -e "$pool" ]; then
 	as_it_was
 	exit 0
 fi
 [ -e $stop ] || skip_all "a kernel without points to stop at"
-
-# What was in the last kernel, and what comes in this one
-points > /tmp/points
-last=
-[ "$STAGE" = 1 ] || last=$(sed -n "$((STAGE - 1))p" /tmp/points)
-next=$(sed -n "${STAGE}p" /tmp/points)
 
 if [ -n "$last" ]; then
 	echo "# stopped at ${last#* }, found:"
@@ -264,13 +404,4 @@ fi
 [ -e $fs/memory ] || check "witnesses" make_witnesses
 all_clean
 prepare "${next% *}"
-require "load the next kernel" load_stage \
-	"gmem.memory=$(object_at memory | tr ' ' ',')"
-require "arm ${next#* }" sh -c "echo '${next#* } $CASE' > $stop"
-# It is refused while root creates something.
-[ "$CASE" = now ] || write lossy_kexec 1
-drain
-lead_to "${next% *}"
-# Whoever came there is held, or gone, and another task leaves. The VM's limit ends that.
-until grep -q '^armed:' $stop; do sleep 0.1; done
-fail "stopped at ${next#* }"
+leave "${next% *}" "${next#* }"

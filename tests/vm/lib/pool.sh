@@ -44,6 +44,13 @@ object_is() { [ "$(object "$1" "$2")" = "$3" ]; }
 # object_at NAME: its physical ranges, in one line
 object_at() { object "$1" ranges | tr '\n' ' '; }
 
+# slot_of NAME: the number of the slot that has, or seems to have, that name
+slot_of() {
+	gmemctl decode | awk -v name="$1" '
+		$1 == "object" { found = $2 == name || $2 ~ "/" name "$" }
+		found && $1 == "slot" { sub(",", "", $2); print $2; exit }'
+}
+
 # no_object NAME: there is none of that name; no_objects: there are none at all
 no_object() {
 	! gmemctl show "$1" > /dev/null 2> /tmp/no-object &&

@@ -24,6 +24,7 @@
  *   put=N poke=N  write the number N to its beginning, by pwrite(), or by the mapping
  *   wait=PATH       print "waiting" and wait until there is such a file
  *   fill=N verify=N zero   the pattern of seed N: write it; compare; or compare with zero
+ *   stamp=N stamped=N   the same, but of each page one word only
  *   punch           punch all of it
  *   alarms          get a signal every 10 ms from now on, which ends no process
  *   write=SIZE      write so much to it, by one call
@@ -73,6 +74,8 @@
 
 #include "pattern.h"
 #include "vmm.h"
+
+#define PAGE	4096UL
 
 static const char *path;
 static int file = -1;
@@ -179,9 +182,10 @@ static bool map_at(uint64_t skew)
 	return map(true, (char *)(((uintptr_t)area + gib - 1) & -gib) + skew);
 }
 
-static void fill(uint64_t seed)
+/* A word each so many bytes */
+static void fill(uint64_t seed, uint64_t step)
 {
-	for (uint64_t off = 0; off < size; off += 8)
+	for (uint64_t off = 0; off < size; off += step)
 		*(uint64_t *)(memory + off) = pattern(off, seed);
 }
 
@@ -203,14 +207,14 @@ static void wait_for(const char *name)
 		usleep(10000);
 }
 
-static void compare(bool zero, uint64_t seed)
+static void compare(bool zero, uint64_t seed, uint64_t step)
 {
-	uint64_t off, different = 0;
+	uint64_t off, compared = 0, different = 0;
 
-	for (off = 0; off < size; off += 8)
+	for (off = 0; off < size; off += step, compared += 8)
 		if (*(uint64_t *)(memory + off) != (zero ? 0 : pattern(off, seed)))
 			different += 8;
-	printf("compared=%lu\ndifferent=%lu\n", size, different);
+	printf("compared=%lu\ndifferent=%lu\n", compared, different);
 	if (!size || different)
 		exit(1);
 }
@@ -448,15 +452,19 @@ static bool act(const char *action)
 	if (IS("resource="))
 		return use_as_resource(n << 20);
 	if (IS("fill="))
-		fill(n);
+		fill(n, 8);
+	else if (IS("stamp="))
+		fill(n, PAGE);
 	else if (IS("poke="))
 		*(volatile uint64_t *)memory = n;
 	else if (IS("wait="))
 		wait_for(value);
 	else if (IS("verify="))
-		compare(false, n);
+		compare(false, n, 8);
+	else if (IS("stamped="))
+		compare(false, n, PAGE);
 	else if (IS("zero"))
-		compare(true, 0);
+		compare(true, 0, 8);
 	else if (IS("hold"))
 		for (puts("holding"), fflush(stdout);;)
 			pause();
