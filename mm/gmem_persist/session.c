@@ -58,6 +58,7 @@ int gmem_session_begin(struct gmem_object *obj)
 	do {
 		/* Somebody else may have begun meanwhile: a freeze must not take that back. */
 		err = gmem_object_kept(obj) ? 0 : gmem_keep_all(&obj->keeping);
+		gmem_stop_here("session-kept");		/* LUO's locks are held */
 		if (!err)
 			err = gmem_session_record(obj, true);
 	} while (err == -EAGAIN);

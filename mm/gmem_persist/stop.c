@@ -32,7 +32,8 @@
  *	goes on: so a test sees who waits for him, and who does not. The file tells where
  *	somebody is held, and who. No kernel need be loaded; the point must be allowed to sleep.
  *
- * Points with gmem_pool.lock held, and so for "now" only, say so in a comment.
+ * Points with a lock held that the way of kexec needs, and so for "now" only, say so in a comment:
+ * with gmem_pool.lock, or with those of LUO, which make a kexec wait.
  *
  * If nobody has left after a minute there is a warning, and things go on: the test has failed.
  *

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # vm: mem=8G timeout=500 append="kho=on kho_scratch=512M,1G,512M gmem_persist=1G gmem_persist.clean=0" flavours="release"
 # vm kexec: timeout=700 append="liveupdate=on"
-# vm now:
+# vm now: append="liveupdate=on"
 #
 # The host is replaced in the middle of something, at the points that the kernel names
 # (mm/gmem_persist/stop.c): at one in each kernel, and the next one looks at what it found.
@@ -18,7 +18,7 @@
 # it, so all is quarantined, as it is, until the operator says so. The last kernel but one
 # keeps it so, and the last one has no pool and can look at what is in its memory.
 #
-# While LUO takes a handle, its locks make a kexec wait, so no row is in the middle of that.
+# While LUO takes a handle, its locks make a kexec wait, so that is in now alone.
 #
 # To add a point, add a line to the table of a case: what leads there, with prepare() and
 # lead_to() knowing how, and the point, with found() saying what is right in the next kernel.
@@ -76,6 +76,7 @@ points() {
 		grow extend-recorded
 		discard unlink-recorded
 		clean clean-clear:3
+		session-keep session-kept
 		freeze before-seal
 		look nowhere
 		END
@@ -187,7 +188,7 @@ note() {
 	local name names=
 	case $1 in
 	unnamed-lost)	names="one two three" ;;
-	freeze)		names=memory ;;
+	freeze)		names="most memory data" ;;
 	punch)		echo "gmem.token=$(token_of goes)" ;;
 	restore)	echo "gmem_persist.later=0" ;;
 	esac
@@ -246,6 +247,7 @@ lead_to() {
 	punch)	gmem-file $fs/goes rw map punch ;;
 	session) gmem-luo create=session tmp=$fs keep=1 truncate=16 ;;
 	session-unlink) rm $fs/goes ;;
+	session-keep) gmem-luo create=session tmp=$fs truncate=16 fill=37 keep=1 ;;
 	restore) echo 1 > $debugfs/again ;;
 	attach)	attach two --slot "$(slot_of two)" "$(word gmem.two | tr -d ' ')" ;;
 	release) write release all ;;
@@ -339,10 +341,16 @@ look_at_it() {
 # as_it_was: what that kernel sees
 as_it_was() {
 	# shellcheck disable=SC2046	# words
-	set -- $(word gmem.memory)
-	check "it is not System RAM" off_ram "$@"
-	check "a witness lies in RAM as it was" look verify 31 "$@"
+	check "it is not System RAM" off_ram $(word gmem.memory) $(word gmem.most) $(word gmem.data)
+	# shellcheck disable=SC2046	# words
+	check "memory lies in RAM as it was" look verify 31 $(word gmem.memory)
 	check "every byte was compared" grep -q "^look_compared=$((8 * M - 4096))$" /tmp/look
+	# shellcheck disable=SC2046	# words
+	check "so does most of the pool" look stamped 36 $(word gmem.most)
+	check "every page was looked at" grep -q "^look_compared=$(((896 * 256 - 1) * 8))$" /tmp/look
+	text data > /tmp/text
+	# shellcheck disable=SC2046	# words
+	check "and data" sh -c 'gmem-look copy "$@" | head -c 4194304 | cmp - /tmp/text' copy $(word gmem.data)
 }
 
 # unsealed: and after none

@@ -5,6 +5,9 @@
  *   gmem-look read|write|mmap FIRST SIZE   try it on /dev/mem
  *   gmem-look verify SEED RANGE...   compare what an object's ranges contain, in the
  *                                    order of its offsets, with gmem-payload's pattern
+ *   gmem-look stamped SEED RANGE...  the same, but of each page one word only, as gmem-file
+ *                                    stamps them
+ *   gmem-look copy RANGE...          what they contain, to standard output
  *   gmem-look elf FILE RANGE...      no PT_LOAD of /proc/kcore or /proc/vmcore has
  *                                    any of these
  *   gmem-look kcore RANGE...         nor can /proc/kcore be read where they would be
@@ -75,7 +78,8 @@ static int try(const char *how, uint64_t first, uint64_t size)
 	return p != MAP_FAILED ? 0 : refused();
 }
 
-static int verify(uint64_t seed, char **ranges)
+/* A word each so many bytes */
+static int verify(uint64_t seed, uint64_t step, char **ranges)
 {
 	uint64_t offset = 0, compared = 0, different = 0;
 	int mem = xopen("/dev/mem", O_RDONLY);
@@ -88,12 +92,12 @@ static int verify(uint64_t seed, char **ranges)
 
 			if (word == MAP_FAILED)
 				return refused();
-			for (uint64_t i = 0; i < WINDOW / 8; i++, offset += 8) {
+			for (uint64_t i = 0; i < WINDOW; i += step, offset += step) {
 				/* The first page is gmem-payload's. */
 				if (offset < PAGE)
 					continue;
 				compared += 8;
-				if (word[i] != pattern(offset, seed))
+				if (word[i / 8] != pattern(offset, seed))
 					different += 8;
 			}
 			munmap(word, WINDOW);
@@ -101,6 +105,26 @@ static int verify(uint64_t seed, char **ranges)
 	}
 	printf("look_compared=%lu\nlook_different=%lu\n", compared, different);
 	return !compared || different;
+}
+
+static int copy(char **ranges)
+{
+	int mem = xopen("/dev/mem", O_RDONLY);
+
+	for (; *ranges; ranges++) {
+		struct range r = parse_range(*ranges);
+
+		for (uint64_t at = r.first; at < r.last; at += WINDOW) {
+			void *p = mmap(NULL, WINDOW, PROT_READ, MAP_SHARED, mem, at);
+
+			if (p == MAP_FAILED)
+				return refused();
+			if (fwrite(p, WINDOW, 1, stdout) != 1)
+				err(1, "standard output");
+			munmap(p, WINDOW);
+		}
+	}
+	return 0;
 }
 
 /* Calls @each for every PT_LOAD; says how many there were. */
@@ -195,10 +219,14 @@ int main(int argc, char **argv)
 			  !strcmp(what, "mmap")))
 		return try(what, strtoull(argv[2], NULL, 0), strtoull(argv[3], NULL, 0));
 	if (argc > 3 && !strcmp(what, "verify"))
-		return verify(strtoull(argv[2], NULL, 0), argv + 3);
+		return verify(strtoull(argv[2], NULL, 0), 8, argv + 3);
+	if (argc > 3 && !strcmp(what, "stamped"))
+		return verify(strtoull(argv[2], NULL, 0), PAGE, argv + 3);
+	if (argc > 2 && !strcmp(what, "copy"))
+		return copy(argv + 2);
 	if (argc > 3 && !strcmp(what, "elf"))
 		return elf(argv[2], argv + 3);
 	if (argc > 2 && !strcmp(what, "kcore"))
 		return read_kcore(argv + 2);
-	errx(2, "usage: gmem-look read|write|mmap FIRST SIZE, or verify SEED RANGE..., or elf FILE RANGE..., or kcore RANGE...");
+	errx(2, "usage: gmem-look read|write|mmap FIRST SIZE, or verify|stamped SEED RANGE..., or copy RANGE..., or elf FILE RANGE..., or kcore RANGE...");
 }
