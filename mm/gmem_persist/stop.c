@@ -52,6 +52,7 @@
 #include <linux/kexec.h>
 #include <linux/limits.h>
 #include <linux/notifier.h>
+#include <linux/objtool.h>
 #include <linux/printk.h>
 #include <linux/reboot.h>
 #include <linux/sched.h>
@@ -110,7 +111,7 @@ static void gmem_stop_by_kexec(struct work_struct *work)
 static DECLARE_WORK(kexec_work, gmem_stop_by_kexec);
 
 /* Like __crash_kexec(), but for the image of an ordinary kexec. */
-static void gmem_stop_now(void *unused)
+static void __noclone gmem_stop_now(void *unused)
 {
 	struct pt_regs regs;
 
@@ -118,6 +119,8 @@ static void gmem_stop_now(void *unused)
 	machine_crash_shutdown(&regs);
 	machine_kexec(kexec_image);
 }
+/* As __crash_kexec(): flags are popped to where objtool takes them for the frame. */
+STACK_FRAME_NON_STANDARD(gmem_stop_now);
 
 static DEFINE_PER_CPU(call_single_data_t, leave_csd) = CSD_INIT(gmem_stop_now, NULL);
 
