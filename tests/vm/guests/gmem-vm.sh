@@ -115,7 +115,7 @@ is_saved() { status_is vm saved; }
 # back: start brings it back, if it does not run
 back() {
 	gmem-vm start vm > /tmp/back 2>&1 || grep -q "it is running" /tmp/back || return
-	runs && [ ! -e "$fs/vm.state" ] && as_usual
+	runs && [ ! -e "$fs/vm.state" ] && [ ! -e "$fs/vm.saved" ] && as_usual
 }
 
 # is_paused: its QEMU runs, and the guest does not
@@ -313,7 +313,7 @@ room)
 	check "goes on from there" run 0 start vm
 	check "as if nothing had been" runs
 	check "shut down" run 0 shutdown vm
-	check "it leaves no room behind" test ! -e /tmp/small/vm.room
+	check "it leaves no room behind" test ! -e /tmp/small/vm.room -a ! -e "$fs/vm.spare"
 	check "and no mark" test ! -e "$fs/vm.saved"
 	export GMEM_STATE=/tmp/nowhere
 	check "with nowhere to save it, it is not started" run 1 start vm
@@ -389,6 +389,28 @@ refuse)
 	check "as if nothing had been" runs
 
 	require "saved" run 0 save vm
+	mkdir "$fs/there"
+	ram=$(uuid "$fs/vm")
+	export GMEM_STATE="$fs/there"
+	check "what was saved is looked for elsewhere: not a new guest" run 3 start vm
+	check "for a reason" says "$fs/there/vm.state is not there: it was saved as $fs/vm.state"
+	unset GMEM_STATE
+	mv "$fs/vm.state" "$fs/there/"
+	check "it is lost: not a new guest either" run 3 start vm
+	mv "$fs/there/vm.state" "$fs/"
+	mv "$fs/vm" "$fs/vm2"
+	ticker vm2
+	for keep in '' --keep-memory; do
+		# shellcheck disable=SC2086	# a word, or none
+		check "another one does not get its memory, $keep" run 1 start $keep vm2
+		check "for a reason" says "a guest that is saved has $fs/vm2: $fs/vm.s"
+	done
+	mv "$fs/vm2" "$fs/vm"
+	check "which is kept" test "$(uuid "$fs/vm")" = "$ram"
+	check "it goes on" run 0 start vm
+	check "as if nothing had been" runs
+
+	require "saved" run 0 save vm
 	for at in 0 9 30 100 4095 4096 9999; do
 		flip $at
 		check "byte $at is another one: stale" status_is vm stale
@@ -445,7 +467,7 @@ refuse)
 	sed -i 's#/dimm2,#/dimm,#' "$GMEM_CONF/vm.conf"
 	sed "s#/tmp/vm.log#/tmp/vm2.log#" "$GMEM_CONF/vm.conf" > "$GMEM_CONF/vm2.conf"
 	check "another new guest that shares memory with it" run 0 start vm2
-	check "leaves that alone" says "another VM, which is saved, has $fs/dimm"
+	check "leaves that alone" says "a guest that is saved has $fs/dimm: $fs/vm.s"
 	kill_qemu vm2
 	check "with its own it goes on" run 0 start vm
 	check "which is what it was" test "$(uuid "$fs/dimm")" = "$dimm"

@@ -239,7 +239,7 @@ row() {
 			vmm_kill
 		fi ;;
 	esac
-	rm -f "$mem" "$state" "$fs/other" "$fs/dimm"
+	rm -f "$mem" "$mem.saved" "$state" "$fs/other" "$fs/dimm"
 }
 
 cat > "$GMEM_CONF/vm.conf" <<-EOF

@@ -63,7 +63,8 @@ qemu_guest() {
 # old_note FILE: the note of what gmem-vm saved, in the format of before, which had no checksums
 old_note() {
 	head -c 4096 "$1" | tr -d '\000' |
-		sed -e '1s/.*/gmem-vm 2/' -e '/^guest /d' -e '/^cpu /d' -e '/^payload /d' -e '/^check /d'
+		sed -e '1s/.*/gmem-vm 2/' -e '/^guest /d' -e '/^cpu /d' -e '/^payload /d' -e '/^check /d' \
+			-e '/^file /d' -e 's|^\(part [^ ]* [^ ]*\) [^ ]* /|\1 /|'
 }
 
 # The VMM of which the command line says gmem.vmm=: qemu, or gmem-vmm, which is ours.

@@ -288,7 +288,7 @@ char *conf_next_path(const struct conf *conf, size_t *arg, size_t *offset)
  */
 bool conf_name_good(const char *name)
 {
-	static const char * const endings[] = { ".state", ".room", ".saved" };
+	static const char * const endings[] = { ".state", ".room", ".saved", ".spare" };
 	const size_t length = strlen(name);
 
 	if (!length || length > 200 || name[0] == '.' || strpbrk(name, "/,"))

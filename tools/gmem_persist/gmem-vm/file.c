@@ -7,8 +7,10 @@
  * moment. When the guest goes on it is renamed back, so that no step needs room that is not
  * there already.
  *
- * If that is elsewhere than the memory, on a disk that may not be there when the guest shall go
- * on, the file NAME.saved, which is empty, stands beside the memory for as long.
+ * For as long as a guest is saved the mark, NAME.saved, stands beside its memory, with the same note:
+ * whose memory that is, and where what was saved is, which may be on a disk that is not there when
+ * somebody starts a guest, or in a slot of the pool that is damaged. No memory is given up that a mark
+ * or a note has. Room for the mark is NAME.spare.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -31,6 +33,15 @@ static bool is_frozen(int error, struct why *why)
 	return true;
 }
 
+static int open_room(const char *path, struct why *why)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0 && !is_frozen(errno, why))
+		WHY(why, "cannot make %s: %m", path);
+	return fd;
+}
+
 /**
  * file_open_room - open the room for what is to be saved
  * @vm: the VM
@@ -40,24 +51,12 @@ static bool is_frozen(int error, struct why *why)
  */
 int file_open_room(const struct vm *vm, struct why *why)
 {
-	int fd = open(vm->room, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-	if (fd < 0 && !is_frozen(errno, why))
-		WHY(why, "cannot make %s: %m", vm->room);
-	return fd;
+	return open_room(vm->room, why);
 }
 
-/**
- * file_reserve - let there be room for what is to be saved
- * @vm: the VM
- * @bytes: how much that may be
- * @why: why not
- *
- * Return: false: there is not so much.
- */
-bool file_reserve(const struct vm *vm, uint64_t bytes, struct why *why)
+static bool reserve(const char *path, uint64_t bytes, struct why *why)
 {
-	int fd = file_open_room(vm, why), error;
+	int fd = open_room(path, why), error;
 
 	if (fd < 0)
 		return false;
@@ -70,8 +69,21 @@ bool file_reserve(const struct vm *vm, uint64_t bytes, struct why *why)
 		return false;
 	errno = error;
 	WHY(why, "no room for the %llu MiB that it may be, in %s: %m",
-	    (unsigned long long)(bytes + (1 << 20) - 1) >> 20, vm->room);
+	    (unsigned long long)(bytes + (1 << 20) - 1) >> 20, path);
 	return false;
+}
+
+/**
+ * file_reserve - let there be room for what is to be saved, and for the mark
+ * @vm: the VM
+ * @bytes: how much that may be
+ * @why: why not
+ *
+ * Return: false: there is not so much.
+ */
+bool file_reserve(const struct vm *vm, uint64_t bytes, struct why *why)
+{
+	return reserve(vm->room, bytes, why) && reserve(vm->spare, NOTE_SIZE, why);
 }
 
 static bool write_note(int fd, const char *path, const struct note *note, struct why *why)
@@ -94,19 +106,17 @@ static bool write_note(int fd, const char *path, const struct note *note, struct
 	return false;
 }
 
-static bool make_mark(const struct vm *vm, struct why *why)
+static bool make_mark(const struct vm *vm, const struct note *note, struct why *why)
 {
-	int fd;
+	int fd = open_room(vm->spare, why);
+	bool good = fd >= 0 && write_note(fd, vm->spare, note, why);
 
-	if (!vm->elsewhere)
-		return true;
-	fd = open(vm->mark, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0) {
-		WHY(why, "cannot make %s: %m", vm->mark);
-		return false;
-	}
-	close(fd);
-	return true;
+	if (fd >= 0)
+		close(fd);
+	if (!good || !rename(vm->spare, vm->mark))
+		return good;
+	WHY(why, "cannot rename %s: %m", vm->spare);
+	return false;
 }
 
 /**
@@ -118,19 +128,44 @@ static bool make_mark(const struct vm *vm, struct why *why)
  */
 bool file_remove_mark(const struct vm *vm, struct why *why)
 {
-	if (access(vm->mark, F_OK) || !unlink(vm->mark))
+	if (!rename(vm->mark, vm->spare) || errno == ENOENT)
 		return true;
-	WHY(why, "cannot remove %s: %m", vm->mark);
+	WHY(why, "cannot rename %s: %m", vm->mark);
 	return false;
+}
+
+/* The note at the beginning of a file. False: it cannot be read. */
+static bool peek(const char *path, struct note *note)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	const char *reason;
+	char block[NOTE_SIZE];
+	bool good = fd >= 0 && pread(fd, block, NOTE_SIZE, 0) == NOTE_SIZE;
+
+	*note = (struct note){ 0 };
+	good = good && note_parse(block, note, &reason);
+	if (fd >= 0)
+		close(fd);
+	return good;
 }
 
 /**
  * file_is_missing - it was saved, and that is not where it should be
  * @vm: the VM, of which there is no QEMU
+ * @why: if so, a sentence
  */
-bool file_is_missing(const struct vm *vm)
+bool file_is_missing(const struct vm *vm, struct why *why)
 {
-	return access(vm->state, F_OK) && !access(vm->mark, F_OK);
+	struct note note;
+
+	if (!access(vm->state, F_OK) || access(vm->mark, F_OK))
+		return false;
+	if (peek(vm->mark, &note) && note.file && strcmp(note.file, vm->state))
+		WHY(why, "%s is not there: it was saved as %s", vm->state, note.file);
+	else
+		WHY(why, "%s is not there", vm->state);
+	note_clear(&note);
+	return true;
 }
 
 /* The name that what was saved has got is on the disk, too, if it is on one. */
@@ -170,15 +205,9 @@ bool file_announce(const struct vm *vm, const struct note *note, struct why *why
  */
 bool file_was_paused(const struct vm *vm)
 {
-	int fd = open(vm->room, O_RDONLY | O_CLOEXEC);
-	struct note note = { 0 };
-	const char *reason;
-	char block[NOTE_SIZE];
-	bool paused = fd >= 0 && pread(fd, block, NOTE_SIZE, 0) == NOTE_SIZE &&
-		      note_parse(block, &note, &reason) && note.paused;
+	struct note note;
+	bool paused = peek(vm->room, &note) && note.paused;
 
-	if (fd >= 0)
-		close(fd);
 	note_clear(&note);
 	return paused;
 }
@@ -195,14 +224,14 @@ bool file_was_paused(const struct vm *vm)
 bool file_commit(const struct vm *vm, int fd, struct note *note, struct why *why)
 {
 	/* What was there before may have been longer. To cut it would give the room up. */
-	if (!write_note(fd, vm->room, note, why) || !make_mark(vm, why))
+	if (!write_note(fd, vm->room, note, why) || !make_mark(vm, note, why))
 		return false;
 	if (!rename(vm->room, vm->state)) {
 		sync_folder(vm);
 		return true;
 	}
 	WHY(why, "cannot rename %s: %m", vm->room);
-	unlink(vm->mark);
+	rename(vm->mark, vm->spare);
 	return false;
 }
 
@@ -247,7 +276,6 @@ static bool read_file(int fd, struct note *note, struct why *why)
 	if (note->version == 2) {
 		note->length = length;
 		note->crc = crc;
-		note->version = 3;
 		return true;
 	}
 	if (length == note->length && crc == note->crc)
@@ -281,54 +309,137 @@ bool file_read(const struct vm *vm, struct note *note, struct why *why)
 	return good;
 }
 
-/* Has what was saved in that file, of whichever VM, that memory? */
-static bool names_memory(int folder, const char *name, const char *uuid)
-{
-	int fd = openat(folder, name, O_RDONLY | O_CLOEXEC);
-	const char *reason;
-	char block[NOTE_SIZE];
-	struct note note = { 0 };
-	bool found = false;
+/* Does that note, of whichever VM, name a memory? */
+enum names {
+	NAMES_NOT,
+	NAMES_IT,
+	NAMES_UNKNOWN,
+};
 
-	if (fd < 0)
-		return false;
-	if (pread(fd, block, NOTE_SIZE, 0) == NOTE_SIZE && note_parse(block, &note, &reason))
+static enum names note_names(const char *path, const char *uuid)
+{
+	char block[NOTE_SIZE] = "";
+	struct note note = { 0 };
+	const char *reason;
+	struct stat status;
+	enum names names;
+	ssize_t got;
+	int fd;
+
+	if (stat(path, &status))
+		return errno == ENOENT ? NAMES_NOT : NAMES_UNKNOWN;
+	if (!S_ISREG(status.st_mode))
+		return NAMES_NOT;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	got = fd < 0 ? -1 : pread(fd, block, NOTE_SIZE, 0);
+	if (fd >= 0)
+		close(fd);
+	/* An empty one is a mark of an older gmem-vm. */
+	names = got > 0 && !note_is_ours(block) ? NAMES_NOT : NAMES_UNKNOWN;
+	if (got == NOTE_SIZE && note_parse(block, &note, &reason)) {
+		names = NAMES_NOT;
 		for (size_t i = 0; i < note.nr_parts; i++)
-			found |= !strcmp(note.parts[i].uuid, uuid);
+			if (!strcmp(note.parts[i].uuid, uuid))
+				names = NAMES_IT;
+	}
 	note_clear(&note);
-	close(fd);
+	return names;
+}
+
+/* Where what was saved of VMs may be, and marks */
+struct folders {
+	size_t nr;
+	char *paths[3];
+};
+
+static void add_folder(struct folders *folders, const char *path)
+{
+	char *folder = text("%.*s", (int)(strrchr(path, '/') - path), path);
+
+	for (size_t i = 0; i < folders->nr; i++) {
+		if (!strcmp(folders->paths[i], folder)) {
+			free(folder);
+			return;
+		}
+	}
+	folders->paths[folders->nr++] = folder;
+}
+
+/* A VM that is saved, by its mark and its state: one of them is enough to know it. */
+static enum names vm_names(const struct folders *folders, const char *name, const char *uuid)
+{
+	static const char * const endings[] = { "state", "saved" };
+	enum names found = NAMES_UNKNOWN;
+
+	for (size_t i = 0; i < 2 * folders->nr && found != NAMES_IT; i++) {
+		char *path = text("%s/%s.%s", folders->paths[i / 2], name, endings[i % 2]);
+
+		if (!access(path, F_OK)) {
+			enum names names = note_names(path, uuid);
+
+			if (names != NAMES_UNKNOWN)
+				found = names;
+		}
+		free(path);
+	}
 	return found;
 }
 
-/* The same for all such files where that one is */
-static bool folder_names_memory(const char *state, const char *uuid)
+/* Any VM of which one of the two is in that folder. Set why, if not NAMES_NOT. */
+static enum names folder_names(const struct folders *folders, const char *folder,
+			       const char *memory, const char *uuid, struct why *why)
 {
-	char *path = text("%.*s", (int)(strrchr(state, '/') - state), state);
-	DIR *folder = opendir(path);
+	enum names names = NAMES_NOT;
+	DIR *dir = opendir(folder);
 	struct dirent *entry;
-	bool found = false;
 
-	while (folder && !found && (entry = readdir(folder))) {
-		const char *ending = strrchr(entry->d_name, '.');
-
-		if (ending && !strcmp(ending, ".state"))
-			found = names_memory(dirfd(folder), entry->d_name, uuid);
+	if (!dir && errno != ENOENT) {
+		WHY(why, "%s: %m", folder);
+		return NAMES_UNKNOWN;
 	}
-	if (folder)
-		closedir(folder);
-	free(path);
-	return found;
+	while (dir && names == NAMES_NOT && (entry = readdir(dir))) {
+		const char *ending = strrchr(entry->d_name, '.');
+		char *name;
+
+		if (!ending || (strcmp(ending, ".state") && strcmp(ending, ".saved")))
+			continue;
+		name = text("%.*s", (int)(ending - entry->d_name), entry->d_name);
+		names = vm_names(folders, name, uuid);
+		free(name);
+		if (names == NAMES_IT)
+			WHY(why, "a guest that is saved has %s: %s/%s", memory, folder, entry->d_name);
+		else if (names == NAMES_UNKNOWN)
+			WHY(why, "a guest that is saved may have %s: %s/%s cannot be read", memory,
+			    folder, entry->d_name);
+	}
+	if (dir)
+		closedir(dir);
+	return names;
 }
 
 /**
  * file_names_memory - has a VM that is saved that memory
- * @vm: another VM; what was saved is looked for where its own would be, and beside its memory
+ * @vm: who wants to know. It is looked for where its own state would be, and where both its
+ *	memory and this are
+ * @path: of the memory
  * @uuid: of the memory
+ * @why: a sentence, if so
+ *
+ * Return: true also if that cannot be told.
  */
-bool file_names_memory(const struct vm *vm, const char *uuid)
+bool file_names_memory(const struct vm *vm, const char *path, const char *uuid, struct why *why)
 {
-	return folder_names_memory(vm->state, uuid) ||
-	       (vm->elsewhere && folder_names_memory(vm->memory, uuid));
+	struct folders folders = { 0 };
+	enum names names = NAMES_NOT;
+
+	add_folder(&folders, vm->memory);
+	add_folder(&folders, vm->state);
+	add_folder(&folders, path);
+	for (size_t i = 0; i < folders.nr && names == NAMES_NOT; i++)
+		names = folder_names(&folders, folders.paths[i], path, uuid, why);
+	while (folders.nr)
+		free(folders.paths[--folders.nr]);
+	return names != NAMES_NOT;
 }
 
 /**
@@ -378,4 +489,6 @@ void file_remove_room(const struct vm *vm)
 {
 	if (unlink(vm->room) && errno != ENOENT)
 		complain(vm, "cannot remove %s: %m", vm->room);
+	if (unlink(vm->spare) && errno != ENOENT)
+		complain(vm, "cannot remove %s: %m", vm->spare);
 }

@@ -418,6 +418,7 @@ static bool configure(struct vm *vm)
 	vm->room = text("%s/%s.room", state, vm->name);
 	vm->elsewhere = strcmp(state, memory);
 	vm->mark = text("%s/%s.saved", memory, vm->name);
+	vm->spare = text("%s/%s.spare", memory, vm->name);
 	vm->socket = text("%s/%s.qmp", run, vm->name);
 	vm->pidfile = text("%s/%s.pid", run, vm->name);
 	vm->lock = text("%s/%s.lock", run, vm->name);

@@ -301,6 +301,14 @@ static bool create(const char *path, struct why *why)
 	return true;
 }
 
+/* A guest that is saved, of whichever VM, has it, or may have it: false, and a reason. */
+static bool unsaved(const struct vm *vm, const char *path, struct why *why)
+{
+	char uuid[37], token[33];
+
+	return !identity(path, false, uuid, token) || !file_names_memory(vm, path, uuid, why);
+}
+
 /**
  * memory_keep - let the VM have the memory that is there
  * @vm: the VM
@@ -312,23 +320,14 @@ bool memory_keep(const struct vm *vm, struct why *why)
 {
 	struct stat status;
 
-	return !stat(vm->memory, &status) || create(vm->memory, why);
+	return stat(vm->memory, &status) ? create(vm->memory, why) :
+					   unsaved(vm, vm->memory, why);
 }
 
-/* It is in what was saved of another VM: false, and a reason. */
-static bool unsaved(const struct vm *vm, const char *path, struct why *why)
+static bool renew(const struct vm *vm, const char *path, struct why *why)
 {
-	char uuid[37], token[33];
-
-	if (!identity(path, false, uuid, token) || !file_names_memory(vm, uuid))
-		return true;
-	WHY(why, "another VM, which is saved, has %s", path);
-	return false;
-}
-
-static bool renew(const char *path, struct why *why)
-{
-	if (!unused(path, why))
+	/* Who has it may be saved meanwhile: his QEMU has it until that can be seen. */
+	if (!unused(path, why) || !unsaved(vm, path, why))
 		return false;
 	if (unlink(path) && errno != ENOENT) {
 		WHY(why, "cannot remove %s: %m", path);
@@ -342,8 +341,8 @@ static bool renew(const char *path, struct why *why)
  * @vm: the VM
  * @why: why not
  *
- * Also the memory that QEMU_ARGS add, where that is on gmemfs, and nobody uses it now, or will
- * when he goes on: what two VMs share stays.
+ * Also the memory that QEMU_ARGS add, where that is on gmemfs. What somebody uses now, or will when
+ * he goes on, is never given up: what two VMs share stays.
  *
  * Return: false: it cannot.
  */
@@ -352,11 +351,11 @@ bool memory_renew(const struct vm *vm, struct why *why)
 	size_t arg = 0, offset = 0;
 	char *path;
 
-	if (!renew(vm->memory, why))
+	if (!renew(vm, vm->memory, why))
 		return false;
 	while ((path = conf_next_path(&vm->conf, &arg, &offset))) {
 		if (memory_on_gmemfs(path) && strcmp(path, vm->memory) &&
-		    (!unsaved(vm, path, why) || !renew(path, why)))
+		    !renew(vm, path, why))
 			complain(vm, "what is in it stays: %s", why->text);
 		free(path);
 	}

@@ -3,20 +3,21 @@
  * The note at the beginning of a file of what was saved: lines of a word, a blank and what
  * that is, and zeros behind them.
  *
- *   gmem-vm 3
+ *   gmem-vm 4
  *   name vm0
  *   memory 4194304K
  *   state complete		or resuming
  *   guest running		or paused
  *   machine pc-q35-10.0
  *   qemu 10.0.2
+ *   file /gmem/vm0.state	what was saved
  *   cpu 1.0.ecx=82202001 ...	no bits are left out
  *   payload 297123 8f1c2a90	length and CRC-32 of what follows the note
  *   part UUID TOKEN PATH	one for each file
  *   check 1234abcd		CRC-32 of the lines above
  *
- * Format 2, of the shell script that was here before, knows neither "guest", "cpu", "payload"
- * nor "check".
+ * The same note is in the mark beside the memory. Format 3 does not know "file". Format 2, of the
+ * shell script that was here before, knows neither that nor "guest", "cpu", "payload" and "check".
  */
 #include <ctype.h>
 #include <inttypes.h>
@@ -39,10 +40,12 @@ enum key {
 	KEY_PAYLOAD = 1 << 7,
 	KEY_CHECK = 1 << 8,
 	KEY_PART = 1 << 9,
+	KEY_FILE = 1 << 10,
 };
 
 #define KEYS_2	(KEY_NAME | KEY_MEMORY | KEY_STATE | KEY_MACHINE | KEY_QEMU | KEY_PART)
 #define KEYS_3	(KEYS_2 | KEY_GUEST | KEY_CPU | KEY_PAYLOAD | KEY_CHECK)
+#define KEYS_4	(KEYS_3 | KEY_FILE)
 
 static const struct {
 	const char *word;
@@ -51,7 +54,7 @@ static const struct {
 	{ "name", KEY_NAME }, { "memory", KEY_MEMORY }, { "state", KEY_STATE },
 	{ "guest", KEY_GUEST }, { "machine", KEY_MACHINE }, { "qemu", KEY_QEMU },
 	{ "cpu", KEY_CPU }, { "payload", KEY_PAYLOAD }, { "check", KEY_CHECK },
-	{ "part", KEY_PART },
+	{ "part", KEY_PART }, { "file", KEY_FILE },
 };
 
 /**
@@ -71,6 +74,7 @@ void note_clear_parts(struct note *note)
 void note_clear(struct note *note)
 {
 	note_clear_parts(note);
+	free(note->file);
 	*note = (struct note){ 0 };
 }
 
@@ -160,6 +164,9 @@ static bool parse_value(struct note *note, enum key key, char *value, uint32_t c
 		return !strcmp(value, check);
 	case KEY_PART:
 		return parse_part(note, value);
+	case KEY_FILE:
+		note->file = strdup(value);
+		return note->file;
 	}
 	return false;
 }
@@ -192,6 +199,15 @@ static bool parse_line(struct note *note, char *line, uint32_t crc, unsigned int
 }
 
 /**
+ * note_is_ours - is it a note at all, of whichever version, and be it damaged
+ * @block: the first bytes of a file
+ */
+bool note_is_ours(const char block[NOTE_SIZE])
+{
+	return !strncmp(block, "gmem-vm ", 8);
+}
+
+/**
  * note_parse - read a note without trusting it
  * @block: the first bytes of the file
  * @note: is set; to be cleared, also if it is refused
@@ -201,6 +217,7 @@ static bool parse_line(struct note *note, char *line, uint32_t crc, unsigned int
  */
 bool note_parse(const char block[NOTE_SIZE], struct note *note, const char **why)
 {
+	static const unsigned int wanted[] = { [2] = KEYS_2, [3] = KEYS_3, [4] = KEYS_4 };
 	char copy[NOTE_SIZE + 1] = "";
 	unsigned int seen = 0;
 	char *line, *end;
@@ -210,12 +227,12 @@ bool note_parse(const char block[NOTE_SIZE], struct note *note, const char **why
 	*why = "is none of gmem-vm's files";
 	memcpy(copy, block, NOTE_SIZE);
 	length = strlen(copy);
-	if (!strncmp(copy, "gmem-vm 2\n", 10))
-		note->version = 2;
-	else if (!strncmp(copy, "gmem-vm 3\n", 10))
-		note->version = 3;
-	else
+	if (!note_is_ours(block) || !isdigit((unsigned char)copy[8]))
 		return false;
+	*why = "is of another version of gmem-vm";
+	if (copy[8] < '2' || copy[8] > '4' || copy[9] != '\n')
+		return false;
+	note->version = copy[8] - '0';
 	*why = "is damaged";
 	for (size_t i = length; i < NOTE_SIZE; i++)
 		if (block[i])
@@ -228,9 +245,7 @@ bool note_parse(const char block[NOTE_SIZE], struct note *note, const char **why
 		if (!parse_line(note, line, crc_of(block, line - copy), &seen))
 			return false;
 	}
-	if (note->version == 2 ? seen != KEYS_2 : seen != KEYS_3)
-		return false;
-	return true;
+	return seen == wanted[note->version];
 }
 
 static bool print_to(char block[NOTE_SIZE], size_t *length, const char *word, const char *value)
@@ -242,7 +257,7 @@ static bool print_to(char block[NOTE_SIZE], size_t *length, const char *word, co
 }
 
 /**
- * note_print - write a note, of format 3
+ * note_print - write a note, of format 4
  * @note: the note
  * @block: where to
  * @why: why it cannot be written, a part of a sentence
@@ -257,7 +272,7 @@ bool note_print(const struct note *note, char block[NOTE_SIZE], const char **why
 
 	memset(block, 0, NOTE_SIZE);
 	*why = "its memory is too many files";
-	fits = print_to(block, &length, "gmem-vm", "3") &&
+	fits = print_to(block, &length, "gmem-vm", "4") &&
 	       print_to(block, &length, "name", note->name) &&
 	       print_to(block, &length, "memory", note->memory) &&
 	       print_to(block, &length, "state",
@@ -265,6 +280,7 @@ bool note_print(const struct note *note, char block[NOTE_SIZE], const char **why
 	       print_to(block, &length, "guest", note->paused ? "paused" : "running") &&
 	       print_to(block, &length, "machine", note->machine) &&
 	       print_to(block, &length, "qemu", note->qemu) &&
+	       print_to(block, &length, "file", note->file ?: "") &&
 	       cpu_print(&note->cpu, cpu, sizeof(cpu)) < (int)sizeof(cpu) &&
 	       print_to(block, &length, "cpu", cpu);
 	snprintf(value, sizeof(value), "%" PRIu64 " %08" PRIx32, note->length, note->crc);

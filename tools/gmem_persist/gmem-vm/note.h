@@ -38,13 +38,15 @@ struct note_part {
 
 /**
  * struct note - what was saved, and what it belongs to
- * @version: of the format: 3, or 2, which had neither a checksum nor the CPU
+ * @version: of the format: 4; 3, which does not tell @file; or 2, which had neither a checksum
+ *	nor the CPU
  * @state: how far it has come
  * @paused: the guest did not run when it was saved, and shall not then
  * @name: the VM's
  * @memory: how much memory it began with, as in MEMORY=
  * @machine: QEMU's name of the machine, with its version
  * @qemu: QEMU's version
+ * @file: path of what was saved; NULL: not known
  * @cpu: the features that the guest knows
  * @length: bytes of QEMU's part
  * @crc: CRC-32 of these
@@ -59,6 +61,7 @@ struct note {
 	char memory[NOTE_WORD];
 	char machine[NOTE_WORD];
 	char qemu[NOTE_WORD];
+	char *file;
 	struct cpu cpu;
 	uint64_t length;
 	uint32_t crc;
@@ -66,6 +69,7 @@ struct note {
 	struct note_part parts[NOTE_PARTS];
 };
 
+bool note_is_ours(const char block[NOTE_SIZE]);
 bool note_parse(const char block[NOTE_SIZE], struct note *note, const char **why);
 bool note_print(const struct note *note, char block[NOTE_SIZE], const char **why);
 bool note_add_part(struct note *note, const char *uuid, const char *token, const char *path);

@@ -145,6 +145,7 @@ static bool get_ready(struct vm *vm, struct scene *scene, bool save, struct note
 
 	snprintf(note->name, sizeof(note->name), "%s", vm->name);
 	snprintf(note->qemu, sizeof(note->qemu), "%s", qmp->version);
+	note->file = text("%s", vm->state);
 	if (!memory_parts(vm, scene->pid, false, note, &mapped, why))
 		return false;
 	if (!guest_can_be_saved(qmp) ||

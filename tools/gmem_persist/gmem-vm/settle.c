@@ -100,8 +100,8 @@ void look(struct vm *vm, struct scene *scene)
 		judge_saved(vm, scene);
 	else if (scene->why.text[0])
 		stale(scene, false, text("%s %s", vm->state, scene->why.text));
-	else if (file_is_missing(vm))
-		stale(scene, false, text("%s is not there", vm->state));
+	else if (file_is_missing(vm, &scene->why))
+		stale(scene, false, scene->why.text);
 }
 
 /**

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Tests of what needs neither QEMU nor a pool: settings, the note, features of CPUs, what comes
- * in from a socket. Each test runs in a process of its own. The output is KTAP.
+ * Tests of what needs neither QEMU nor a pool: settings, the note, whose memory it is, features of
+ * CPUs, what comes in from a socket. Each test runs in a process of its own. The output is KTAP.
  */
+#include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -31,6 +34,21 @@
 static const char *why;
 
 volatile sig_atomic_t interrupted;
+
+char *text(const char *format, ...)
+{
+	char *made;
+	va_list args;
+
+	va_start(args, format);
+	CHECK(vasprintf(&made, format, args) >= 0);
+	va_end(args);
+	return made;
+}
+
+void complain(const struct vm *vm, const char *format, ...)
+{
+}
 
 /*
  * Settings
@@ -251,10 +269,11 @@ static void cpu_all_names(void)
 static struct note example(void)
 {
 	struct note note = {
-		.version = 3, .name = "vm0", .memory = "4G", .machine = "pc-q35-10.0",
+		.version = 4, .name = "vm0", .memory = "4G", .machine = "pc-q35-10.0",
 		.qemu = "10.0.2", .length = 297123, .crc = 0xabcdef01, .cpu = cpu,
 	};
 
+	note.file = strdup("/gmem/vm0.state");
 	CHECK(note_add_part(&note, UUID, TOKEN, "/gmem/vm0"));
 	CHECK(note_add_part(&note, UUID, TOKEN, "/gmem/a dimm"));
 	return note;
@@ -271,6 +290,7 @@ static void note_round(void)
 	CHECK(note_parse(block, &read, &why));
 	CHECK(read.state == NOTE_RESUMING && read.paused && read.length == 297123);
 	CHECK(read.crc == 0xabcdef01 && read.nr_parts == 2 && read.cpu.nr == 2);
+	CHECK(!strcmp(read.file, "/gmem/vm0.state"));
 	CHECK(!strcmp(read.parts[1].path, "/gmem/a dimm") && !strcmp(read.parts[1].token, TOKEN));
 	CHECK(note_print(&read, again, &why) && !memcmp(block, again, NOTE_SIZE));
 	note_clear(&read);
@@ -312,7 +332,19 @@ static bool parses(const char *text, struct note *note)
 	return note_parse(block, note, &why);
 }
 
-/* Format 2, of the script */
+/* Format 3 */
+static bool parses_3(const char *extra, struct note *note)
+{
+	char text[1024];
+	int length = sprintf(text, "gmem-vm 3\nname vm0\nmemory 64M\nstate complete\nguest running\n"
+			     "machine pc\nqemu 10.0.2\ncpu 1.0.ecx=1\npayload 1 00000001\n%s"
+			     "part " UUID " " TOKEN " /gmem/vm0\n", extra);
+
+	sprintf(text + length, "check %08lx\n", crc32(0, (unsigned char *)text, length));
+	return parses(text, note);
+}
+
+/* Format 2, of the script; 3; and one that there is not yet */
 static void note_before(void)
 {
 	static const char head[] = "gmem-vm 2\nname vm0\nmemory 64M\nstate complete\n";
@@ -320,6 +352,13 @@ static void note_before(void)
 	struct note note;
 	char text[512];
 
+	CHECK(parses_3("", &note) && note.version == 3 && !note.file && note.nr_parts == 1);
+	note_clear(&note);
+	CHECK(!parses_3("file /gmem/vm0.state\n", &note));
+	note_clear(&note);
+	CHECK(!parses("gmem-vm 5\nname vm0\n", &note) && strstr(why, "another version"));
+	CHECK(!parses("gmem-vm 42\nname vm0\n", &note) && strstr(why, "another version"));
+	CHECK(!parses("gmem-vmm 3\nname vm0\n", &note) && strstr(why, "is none of"));
 	sprintf(text, "%s%s", head, tail);
 	CHECK(parses(text, &note) && note.version == 2 && !note.cpu.nr && !note.machine[0]);
 	note_clear(&note);
@@ -351,6 +390,136 @@ static void note_limits(void)
 		CHECK(note_add_part(&note, UUID, TOKEN, "/x"));
 	CHECK(!note_add_part(&note, UUID, TOKEN, "/x"));
 	note_clear(&note);
+}
+
+/*
+ * Whose memory it is
+ */
+
+#define OTHER	"fedcba98-7654-3210-fedc-ba9876543210"
+
+static char folder[] = "/tmp/gmem-vm-unit-XXXXXX";
+
+static struct vm vm_of(const char *name, const char *state)
+{
+	struct vm vm = { .name = name, .elsewhere = strcmp(state, "gmem") };
+
+	vm.memory = text("%s/gmem/%s", folder, name);
+	vm.mark = text("%s/gmem/%s.saved", folder, name);
+	vm.spare = text("%s/gmem/%s.spare", folder, name);
+	vm.state = text("%s/%s/%s.state", folder, state, name);
+	vm.room = text("%s/%s/%s.room", folder, state, name);
+	return vm;
+}
+
+static void make_folders(void)
+{
+	CHECK(mkdtemp(folder) && !chdir(folder));
+	CHECK(!mkdir("gmem", 0700) && !mkdir("disk", 0700) && !mkdir("other", 0700));
+}
+
+static void remove_folders(void)
+{
+	char *command = text("rm -r %s", folder);
+
+	CHECK(!system(command));
+	free(command);
+}
+
+static void save(const struct vm *vm)
+{
+	struct note note = example();
+	struct why reason;
+	int fd;
+
+	free(note.file);
+	note.file = strdup(vm->state);
+	CHECK(file_reserve(vm, 4096, &reason));
+	fd = file_open_room(vm, &reason);
+	CHECK(file_commit(vm, fd, &note, &reason));
+	close(fd);
+	note_clear(&note);
+}
+
+/* The memory that example() has */
+static bool has(const struct vm *asks)
+{
+	struct why reason = { "" };
+	bool found = file_names_memory(asks, asks->memory, UUID, &reason);
+
+	CHECK(found == !!*reason.text);
+	CHECK(!file_names_memory(asks, asks->memory, OTHER, &reason) || strstr(reason.text, "may have"));
+	return found;
+}
+
+/* Wherever what was saved is, and whoever asks, and from whichever folder: the mark tells it. */
+static void file_named(void)
+{
+	static const char * const where[] = { "gmem", "disk" };
+
+	make_folders();
+	for (size_t i = 0; i < sizeof(where) / sizeof(*where); i++) {
+		struct vm saved = vm_of("vm0", where[i]);
+		struct vm moved = vm_of("web", "gmem"), third = vm_of("web", "other");
+		struct vm again = vm_of("vm0", "other");
+		struct why reason;
+
+		CHECK(!has(&moved) && !has(&third) && !file_is_missing(&again, &reason));
+		save(&saved);
+		CHECK(!file_is_missing(&saved, &reason) && file_is_missing(&again, &reason));
+		CHECK(strstr(reason.text, saved.state));
+		CHECK(has(&saved) && has(&moved) && has(&third) && has(&again));
+		/* What was saved is lost, or its disk is not there. */
+		CHECK(!unlink(saved.state) && has(&moved) && has(&third));
+		CHECK(file_is_missing(&saved, &reason));
+		/* It went on, or was dropped. */
+		CHECK(file_use_up(&saved, &reason) && !has(&moved) && !has(&third));
+		CHECK(!file_is_missing(&saved, &reason) && !access(saved.spare, F_OK));
+		file_remove_room(&saved);
+		CHECK(access(saved.spare, F_OK));
+	}
+	remove_folders();
+}
+
+/* Of the mark and the state, one may be damaged; of both nobody knows. Nor of an empty mark. */
+static void file_unreadable(void)
+{
+	struct vm saved, asks, far;
+	struct why reason;
+
+	make_folders();
+	saved = vm_of("vm0", "disk");
+	asks = vm_of("web", "disk");
+	far = vm_of("web", "gmem");
+	save(&saved);
+	CHECK(!truncate(saved.mark, 0) && has(&asks));
+	CHECK(!file_names_memory(&asks, asks.memory, OTHER, &reason));
+	CHECK(file_names_memory(&far, asks.memory, OTHER, &reason) && strstr(reason.text, "may have"));
+	CHECK(!truncate(saved.state, 100) && has(&asks));
+	CHECK(file_names_memory(&asks, asks.memory, OTHER, &reason) && strstr(reason.text, "may have"));
+	CHECK(file_use_up(&saved, &reason) && !has(&asks));
+	/* What is no file of ours is nobody's. */
+	CHECK(!mkdir("gmem/a.state", 0700) && close(creat("gmem/b.spare", 0600)) == 0);
+	CHECK(!symlink("/proc/version", "disk/c.state") && !has(&asks));
+	remove_folders();
+}
+
+/* What was saved could not get its name: it is not saved. */
+static void file_uncommitted(void)
+{
+	struct note note = example();
+	struct why reason;
+	struct vm vm;
+	int fd;
+
+	make_folders();
+	vm = vm_of("vm0", "disk");
+	CHECK(!mkdir(vm.state, 0700) && file_reserve(&vm, 4096, &reason));
+	fd = file_open_room(&vm, &reason);
+	CHECK(!file_commit(&vm, fd, &note, &reason) && strstr(reason.text, "cannot rename"));
+	CHECK(access(vm.mark, F_OK) && !access(vm.spare, F_OK) && !has(&vm));
+	note_clear(&note);
+	remove_folders();
 }
 
 /*
@@ -450,7 +619,8 @@ static const struct {
 	TEST(conf_good), TEST(conf_half), TEST(conf_values), TEST(conf_sizes), TEST(conf_shell),
 	TEST(conf_paths), TEST(conf_discarding), TEST(conf_names), TEST(cpu_text), TEST(cpu_bad_text), TEST(cpu_compare),
 	TEST(cpu_all_names), TEST(note_round), TEST(note_damage), TEST(note_before),
-	TEST(note_limits), TEST(parse_ram), TEST(parse_jobs),
+	TEST(note_limits), TEST(file_named), TEST(file_unreadable), TEST(file_uncommitted),
+	TEST(parse_ram), TEST(parse_jobs),
 	TEST(qmp_event), TEST(qmp_late),
 };
 

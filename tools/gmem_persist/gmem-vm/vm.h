@@ -31,7 +31,8 @@ enum status {
  * @state: path of what was saved
  * @room: path of the file that holds room for that, and becomes it
  * @elsewhere: that is not where the memory is
- * @mark: path of a file beside the memory, which is there while the VM is saved elsewhere
+ * @mark: path of a file beside the memory, which is there while the VM is saved
+ * @spare: path of the file that holds room for that, and becomes it
  * @socket: path of QEMU's QMP socket
  * @pidfile: path of QEMU's pidfile, which QEMU has locked for as long as it lives
  * @lock: path of the lock
@@ -49,6 +50,7 @@ struct vm {
 	char *room;
 	bool elsewhere;
 	char *mark;
+	char *spare;
 	char *socket;
 	char *pidfile;
 	char *lock;
@@ -191,9 +193,9 @@ bool file_announce(const struct vm *vm, const struct note *note, struct why *why
 bool file_was_paused(const struct vm *vm);
 bool file_commit(const struct vm *vm, int fd, struct note *note, struct why *why);
 bool file_read(const struct vm *vm, struct note *note, struct why *why);
-bool file_names_memory(const struct vm *vm, const char *uuid);
+bool file_names_memory(const struct vm *vm, const char *path, const char *uuid, struct why *why);
 bool file_note(const struct vm *vm, const struct note *note, struct why *why);
-bool file_is_missing(const struct vm *vm);
+bool file_is_missing(const struct vm *vm, struct why *why);
 bool file_remove_mark(const struct vm *vm, struct why *why);
 bool file_use_up(const struct vm *vm, struct why *why);
 void file_remove_room(const struct vm *vm);
