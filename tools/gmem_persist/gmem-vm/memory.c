@@ -266,6 +266,34 @@ enum parts memory_compare(const struct note *note, struct why *why)
 	return worst;
 }
 
+/**
+ * memory_settle - the guest belongs to its memory as that is now, and to no later one
+ * @note: of the guest, which does not run
+ * @override: also if one of the files is another one than it was
+ * @why: why not
+ *
+ * Return: false: it cannot be told of one of them.
+ */
+bool memory_settle(struct note *note, bool override, struct why *why)
+{
+	for (size_t i = 0; i < note->nr_parts; i++) {
+		struct note_part *part = &note->parts[i];
+		char uuid[37], token[33];
+
+		if (!identity(part->path, true, uuid, token)) {
+			WHY(why, "cannot tell what %s is known by: %m", part->path);
+			return false;
+		}
+		if (!override && strcmp(uuid, part->uuid)) {
+			WHY(why, "%s is not the file that it was", part->path);
+			return false;
+		}
+		memcpy(part->uuid, uuid, sizeof(uuid));
+		memcpy(part->token, token, sizeof(token));
+	}
+	return true;
+}
+
 /* Nobody else has it open: false, and a reason, if somebody has. */
 static bool unused(const char *path, struct why *why)
 {

@@ -21,16 +21,17 @@
  *   go on
  *	QEMU starts			complete	inmigrate		QEMU ends
  *	QEMU has read it		complete	paused			QEMU ends
- *	it is marked			resuming	paused			the guest goes on
+ *	it is marked, with new tokens	resuming	paused			the guest goes on
  *	that is refused			complete	paused			QEMU ends
  *	the guest goes on		resuming	running			it is running
  *	NAME.state is NAME.room		-		running
  *   start anew
  *	QEMU starts			-		prelaunch		it starts
  *
- * With "resuming" and no QEMU, the memory's tokens tell whether the guest has run: if nobody
- * has written to its memory, it has not, and what was saved is good. Else it has run, and has
- * died with QEMU as any guest does whose QEMU is killed.
+ * To load a guest may change its memory: KVM writes a clock to where the guest has told it to. So
+ * the memory's tokens are noted anew when it is marked. With "resuming" and no QEMU, they tell whether
+ * the guest has run: if nobody has written to its memory, it has not, and what was saved is good. Else it
+ * has run, and has died with QEMU as any guest does whose QEMU is killed.
  *
  * So a guest runs in one place only, and there is always one from which it can go on.
  */
@@ -104,31 +105,11 @@ void look(struct vm *vm, struct scene *scene)
 		stale(scene, false, scene->why.text);
 }
 
-/**
- * take_back - what was saved is good still
- * @vm: the VM
- * @scene: with a QEMU that has loaded it, or failed to, and whose guest has surely not run
- *
- * To load it may change the memory: KVM writes a clock to where the guest has told it to.
- */
-void take_back(struct vm *vm, struct scene *scene)
-{
-	struct note *note = &scene->note;
-	struct mapped mapped;
-	struct why why;
-
-	note->state = NOTE_COMPLETE;
-	/* With --override it stays as stale as it was. */
-	if (!file_note(vm, note, &why) ||
-	    (!vm->override && (!memory_parts(vm, scene->pid, true, note, &mapped, &why) ||
-			       !file_note(vm, note, &why))))
-		complain(vm, "%s", why.text);
-}
-
 static void unclear(struct scene *scene, const char *why)
 {
 	scene->there = THERE_UNCLEAR;
-	WHY(&scene->why, "%s", why);
+	if (why != scene->why.text)
+		WHY(&scene->why, "%s", why);
 }
 
 /* The guest goes on, or has done so: what was saved is used up. */
@@ -219,9 +200,12 @@ static void settle_resuming(struct vm *vm, struct scene *scene, const char *stat
 			unclear(scene, scene->qmp.why.text);
 			return;
 		}
-		complain(vm, "%s: it stays saved", scene->qmp.why.text);
-		take_back(vm, scene);
-		end_and_judge(vm, scene);
+		complain(vm, "%s", scene->qmp.why.text);
+		scene->note.state = NOTE_COMPLETE;
+		if (file_note(vm, &scene->note, &scene->why))
+			settle_complete(vm, scene, status);
+		else
+			unclear(scene, scene->why.text);
 		return;
 	}
 	if (goes_on(vm, scene))

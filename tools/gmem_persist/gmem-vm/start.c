@@ -12,14 +12,28 @@
 /* So much is reserved before QEMU can tell how much it may be. */
 #define ROOM_AT_LEAST	(2 << 20)
 
+/* The guest has surely not run, and QEMU, which may have changed its memory, has ended. */
+static void take_back(struct vm *vm, struct scene *scene)
+{
+	struct note *note = &scene->note;
+	struct why why;
+
+	note->state = NOTE_COMPLETE;
+	/* What was stale stays so, until QEMU has taken all of it. */
+	if (scene->there != THERE_STALE && !memory_settle(note, false, &why))
+		complain(vm, "%s", why.text);
+	if (!file_note(vm, note, &why))
+		complain(vm, "%s", why.text);
+}
+
 /* Nothing of the guest has run, and nothing is lost: end QEMU, and say why. */
 static int give_up(struct vm *vm, struct scene *scene, const char *why)
 {
 	scene->pid = qemu_pid(vm);
-	if (scene->pid && scene->loaded)
+	if (scene->pid && !qemu_end(vm, &scene->qmp, scene->pid))
+		complain(vm, "QEMU, process %d, does not end", (int)scene->pid);
+	else if (scene->loaded)
 		take_back(vm, scene);
-	if (scene->pid)
-		qemu_end(vm, &scene->qmp, scene->pid);
 	complain(vm, "%s", why);
 	return STATUS_FAILED;
 }
@@ -219,9 +233,9 @@ static bool bring_back(struct vm *vm, struct scene *scene, const char *machine, 
 	}
 	/* Who is told to end waits for this: until QEMU has ended it, memory may change. */
 	qmp->interruptible = false;
+	scene->loaded = true;
 	good = load(vm, qmp, why);
 	qmp->interruptible = true;
-	scene->loaded = qmp->migration != MIGRATION_NONE;
 	if (!good)
 		return false;
 	if (!guest_restart_mode(qmp, false)) {
@@ -241,6 +255,9 @@ static int let_go_on(struct vm *vm, struct scene *scene)
 	struct why why;
 
 	scene->qmp.interruptible = false;
+	/* From now on, who has written to its memory is the guest. */
+	if (!memory_settle(note, vm->override, &why))
+		return give_up(vm, scene, why.text);
 	note->state = NOTE_RESUMING;
 	if (!file_note(vm, note, &why))
 		return give_up(vm, scene, why.text);

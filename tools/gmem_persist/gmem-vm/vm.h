@@ -182,6 +182,7 @@ bool memory_is_lost(const char *path);
 bool memory_parts(const struct vm *vm, pid_t pid, bool stopped, struct note *note,
 		  struct mapped *mapped, struct why *why);
 enum parts memory_compare(const struct note *note, struct why *why);
+bool memory_settle(struct note *note, bool override, struct why *why);
 bool memory_keep(const struct vm *vm, struct why *why);
 bool memory_renew(const struct vm *vm, struct why *why);
 bool memory_is_there(const struct vm *vm);
@@ -244,7 +245,7 @@ enum there {
  * @finished: what an earlier call left half done has been finished: the guest goes on, or is
  *	saved
  * @overridable: of THERE_STALE: an operator may know better
- * @loaded: QEMU has loaded what was saved, or tried to, and may have written to the memory
+ * @loaded: QEMU was told to load what was saved, and may have written to the memory
  * @cpu: what its CPU can do, once QEMU was asked
  * @why: a sentence
  */
@@ -264,7 +265,6 @@ struct scene {
 /* settle.c */
 void settle(struct vm *vm, struct scene *scene);
 void look(struct vm *vm, struct scene *scene);
-void take_back(struct vm *vm, struct scene *scene);
 void scene_close(struct scene *scene);
 
 /* start.c, save.c */
