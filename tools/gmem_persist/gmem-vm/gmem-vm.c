@@ -455,7 +455,8 @@ int main(int argc, char **argv)
 	}
 	umask(077);
 	signal(SIGPIPE, SIG_IGN);
-	for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++)
+	/* Who only asks may end at once. */
+	for (size_t i = 0; i < sizeof(signals) / sizeof(*signals) && command->run != check; i++)
 		sigaction(signals[i], &action, NULL);
 	if (!configure(&vm) && command->run == start)
 		return STATUS_USAGE;
