@@ -6,11 +6,14 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "conf.h"
@@ -125,15 +128,33 @@ bool conf_parse(char *answer, size_t length, struct conf *conf, const char **why
 	return *conf->qemu && *conf->machine && *conf->cpu && *conf->granule;
 }
 
-/* All that comes, until its end; NULL if there is no memory for it */
+int conf_seconds = 30;
+
+static time_t now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
+/* All that comes, until its end; NULL if that takes too long, or there is no memory for it */
 static char *read_all(int fd, size_t *length)
 {
+	const time_t deadline = now() + conf_seconds;
+	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
 	size_t capacity = 4096;
 	char *all = malloc(capacity), *more;
 	ssize_t got;
 
 	*length = 0;
 	while (all) {
+		if (now() > deadline) {
+			free(all);
+			return NULL;
+		}
+		if (poll(&poll_fd, 1, 1000) <= 0)
+			continue;
 		got = read(fd, all + *length, capacity - *length);
 		if (got < 0 && errno == EINTR)
 			continue;
@@ -168,7 +189,7 @@ int conf_read(const char *path, struct conf *conf, const char **why)
 	char *answer;
 	pid_t pid;
 
-	*why = "cannot be read by sh";
+	*why = "cannot be read by sh, or not in time";
 	if (pipe2(out, O_CLOEXEC))
 		return -1;
 	posix_spawn_file_actions_init(&actions);
@@ -183,6 +204,8 @@ int conf_read(const char *path, struct conf *conf, const char **why)
 	}
 	answer = read_all(out[0], &length);
 	close(out[0]);
+	if (!answer)
+		kill(pid, SIGKILL);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	if (!answer)

@@ -30,6 +30,9 @@ struct conf {
 	size_t nr_args;
 };
 
+/* For how many seconds the shell may read them */
+extern int conf_seconds;
+
 bool conf_parse(char *answer, size_t length, struct conf *conf, const char **why);
 int conf_read(const char *path, struct conf *conf, const char **why);
 uint64_t conf_size(const char *text);

@@ -136,6 +136,8 @@ static void conf_shell(void)
 	CHECK(conf.nr_args == 7 && !strcmp(conf.args[3], "a  b=\"c\""));
 	CHECK(!strcmp(conf.args[6], "outside"));
 	CHECK(!read_file("MEMORY=1G\n", &conf) && !conf.nr_args);
+	conf_seconds = 1;
+	CHECK(read_file("MEMORY=1G\nsleep 60\n", &conf) && strstr(why, "not in time"));
 	CHECK(read_file("MEMORY=1G\nfi\n", &conf));
 	CHECK(read_file("MEMORY=1G\nQEMU_ARGS=\"-append 'a\"\n", &conf));
 	CHECK(read_file("MEMORY=1G\nexit 0\n", &conf));
