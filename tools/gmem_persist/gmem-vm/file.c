@@ -169,16 +169,18 @@ bool file_is_missing(const struct vm *vm, struct why *why)
 }
 
 /* The name that what was saved has got is on the disk, too, if it is on one. */
-static void sync_folder(const struct vm *vm)
+static bool sync_folder(const struct vm *vm, struct why *why)
 {
 	char *path = text("%.*s", (int)(strrchr(vm->state, '/') - vm->state), vm->state);
 	int fd = vm->elsewhere ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	bool good = !vm->elsewhere || (fd >= 0 && !fsync(fd));
 
-	if (vm->elsewhere && (fd < 0 || fsync(fd)))
-		complain(vm, "cannot sync %s: %m", path);
+	if (!good)
+		WHY(why, "cannot sync %s: %m", path);
 	if (fd >= 0)
 		close(fd);
 	free(path);
+	return good;
 }
 
 /**
@@ -226,11 +228,14 @@ bool file_commit(const struct vm *vm, int fd, struct note *note, struct why *why
 	/* What was there before may have been longer. To cut it would give the room up. */
 	if (!write_note(fd, vm->room, note, why) || !make_mark(vm, note, why))
 		return false;
-	if (!rename(vm->room, vm->state)) {
-		sync_folder(vm);
-		return true;
+	if (rename(vm->room, vm->state)) {
+		WHY(why, "cannot rename %s: %m", vm->room);
+	} else {
+		if (sync_folder(vm, why))
+			return true;
+		/* The guest goes on, and not also from there. */
+		rename(vm->state, vm->room);
 	}
-	WHY(why, "cannot rename %s: %m", vm->room);
 	rename(vm->mark, vm->spare);
 	return false;
 }
