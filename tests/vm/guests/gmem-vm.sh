@@ -298,7 +298,7 @@ room)
 	check "for a reason" says "no room for the .* MiB that it may be, in $fs/vm.room: No space left"
 	check "and runs on" runs
 	check "as usual" as_usual
-	check "with nothing left behind" test ! -e "$fs/vm.state"
+	check "with nothing left behind" test ! -e "$fs/vm.state" -a ! -e "$fs/vm.saved"
 	ticker vm2
 	check "a new guest is not started without room" run 1 start vm2
 	rm "$fs/filler2"
@@ -484,6 +484,26 @@ refuse)
 	check "with its own it goes on" run 0 start vm
 	check "which is what it was" test "$(uuid "$fs/dimm")" = "$dimm"
 	kill_qemu vm
+	# shellcheck disable=SC2016	# by the shell that reads the settings
+	ticker vm 'QEMU_ARGS="$QEMU_ARGS -m 64M,slots=2,maxmem=1G
+		-object memory-backend-file,id=d1,size=32M,mem-path=/gmem/dimm,share=on
+		-object memory-backend-file,id=d2,size=32M,mem-path=/gmem/dimm2,share=on
+		-device pc-dimm,memdev=d1 -device pc-dimm,memdev=d2"'
+	rm /tmp/vm.log
+	truncate -s 32M "$fs/dimm2"
+	require "two of a size" run 0 start vm
+	require "saved" run 0 save vm
+	sed -i 's#/dimm2,#/dimm3,#; s#/dimm,#/dimm2,#; s#/dimm3,#/dimm,#' "$GMEM_CONF/vm.conf"
+	check "one in the other's place: refused" run 1 start vm
+	check "for a reason" says "is the memory of d[12]+0, and was that of d[12]+0"
+	sed -i 's#/dimm2,#/dimm3,#; s#/dimm,#/dimm2,#; s#/dimm3,#/dimm,#' "$GMEM_CONF/vm.conf"
+	check "each in its own: it goes on" run 0 start vm
+	check "as if nothing had been" runs
+	kill_qemu vm
+	# shellcheck disable=SC2016	# by the shell that reads the settings
+	ticker vm 'QEMU_ARGS="$QEMU_ARGS -m 64M,slots=1,maxmem=1G
+		-object memory-backend-file,id=dimm,size=32M,mem-path=/gmem/dimm,share=on,align=2M
+		-device pc-dimm,memdev=dimm"'
 	sed -i 's#/dimm,#/dimm,discard-data=on,#' "$GMEM_CONF/vm.conf"
 	check "memory that QEMU would clear: refused" run 2 start vm
 	check "for a reason" says "with discard-data=on, QEMU would clear what is to be kept"

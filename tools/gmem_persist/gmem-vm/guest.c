@@ -185,27 +185,58 @@ static bool guest_memory(struct qmp *qmp, char memory[NOTE_WORD])
 	return told;
 }
 
-/* The same for one of the files. Nor shall QEMU clear it when it ends. */
-static bool keep_file(struct qmp *qmp, const char *name, bool on_disks)
+/* A number of one of QEMU's objects; 0 if it has no such property */
+static uint64_t number_of(struct qmp *qmp, const char *object, const char *property)
 {
+	json_t *found = qmp_call(qmp, "qom-get",
+				 json_pack("{s:s,s:s}", "path", object, "property", property));
+	const uint64_t number = json_integer_value(found);
+
+	json_decref(found);
+	return number;
+}
+
+/* What is in that file, which is not on gmemfs? QEMU saves none that it shares. */
+static bool keep_other(struct qmp *qmp, const char *object, const char *path, struct mapped *mapped)
+{
+	json_t *share = qmp_call(qmp, "qom-get", json_pack("{s:s,s:s}", "path", object,
+							   "property", "share"));
+	const bool shared = json_is_true(share), told = share;
+
+	json_decref(share);
+	if (!told)
+		return false;
+	if (shared && memory_is_lost(path)) {
+		WHY(&qmp->why, "its memory %s is not on gmemfs and would be lost", path);
+		return false;
+	}
+	if (shared)
+		mapped->shared += number_of(qmp, object, "size");
+	return true;
+}
+
+/* The same for one of the files. Nor shall QEMU clear it when it ends. */
+static bool keep_file(struct qmp *qmp, const char *name, struct note *note, struct mapped *mapped)
+{
+	const bool ask = mapped->others || (note && mapped->nr > 1);
 	char *object = text("/objects/%s", name), *path = NULL;
-	json_t *share = NULL;
 	bool kept = qmp_do(qmp, "qom-set", json_pack("{s:s,s:s,s:b}", "path", object,
 						     "property", "discard-data", "value", 0));
+	struct note_part *part;
 
-	if (kept && !on_disks)
+	if (kept && ask) {
 		path = qmp_text(qmp, "qom-get", json_pack("{s:s,s:s}", "path", object,
 							  "property", "mem-path"), NULL);
-	kept = kept && (on_disks || path);
-	if (path && memory_is_lost(path)) {
-		share = qmp_call(qmp, "qom-get", json_pack("{s:s,s:s}", "path", object,
-							   "property", "share"));
-		kept = json_is_false(share);
-		if (share && !kept)
-			WHY(&qmp->why, "its memory %s is not on gmemfs and would be lost", path);
+		kept = path;
+	}
+	if (path && !memory_on_gmemfs(path)) {
+		kept = keep_other(qmp, object, path, mapped);
+	} else if (path && note) {
+		part = memory_part(note, path);
+		if (part)
+			note_add_where(part, name, number_of(qmp, object, "offset"));
 	}
 	free(path);
-	json_decref(share);
 	free(object);
 	return kept;
 }
@@ -213,13 +244,13 @@ static bool keep_file(struct qmp *qmp, const char *name, bool on_disks)
 /**
  * guest_keeps_files - what QEMU has in files as memory is there when the guest goes on
  * @qmp: the session
- * @on_disks: all of them are on gmemfs or a disk, as its mappings tell (memory_parts())
- *
- * QEMU saves no memory of a file that it shares.
+ * @note: what its mappings tell (memory_parts()), is told which memory that is; NULL
+ * @mapped: likewise, is told of memory in other files. Without any, and with a single file, there is
+ *	nothing that QEMU has to be asked
  *
  * Return: false, and a reason in the session: it would not be.
  */
-bool guest_keeps_files(struct qmp *qmp, bool on_disks)
+bool guest_keeps_files(struct qmp *qmp, struct note *note, struct mapped *mapped)
 {
 	json_t *objects = qmp_call(qmp, "qom-list", json_pack("{s:s}", "path", "/objects"));
 	bool kept = objects;
@@ -230,7 +261,7 @@ bool guest_keeps_files(struct qmp *qmp, bool on_disks)
 	json_array_foreach(objects, i, object)
 		if (kept && !json_unpack(object, "{s:s,s:s}", "name", &name, "type", &type) &&
 		    !strcmp(type, "child<memory-backend-file>"))
-			kept = keep_file(qmp, name, on_disks);
+			kept = keep_file(qmp, name, note, mapped);
 	json_decref(objects);
 	return kept;
 }

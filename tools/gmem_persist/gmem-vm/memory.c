@@ -135,12 +135,24 @@ struct search {
 	struct why *why;
 };
 
-static bool has_part(const struct note *note, const char *path)
+/**
+ * memory_part - the part of a guest's memory that is a file
+ * @note: what that consists of
+ * @path: of the file, by whichever way
+ *
+ * Return: that, or NULL.
+ */
+struct note_part *memory_part(struct note *note, const char *path)
 {
+	struct stat file, status;
+
+	if (stat(path, &file))
+		return NULL;
 	for (size_t i = 0; i < note->nr_parts; i++)
-		if (!strcmp(note->parts[i].path, path))
-			return true;
-	return false;
+		if (!stat(note->parts[i].path, &status) && status.st_ino == file.st_ino &&
+		    status.st_dev == file.st_dev)
+			return &note->parts[i];
+	return NULL;
 }
 
 /* Note that file, if it is of gmemfs. */
@@ -148,7 +160,10 @@ static bool add_mapping(struct search *search, const struct mapping *mapping)
 {
 	static const char memfd[] = "/memfd:";
 	const char *path = mapping->path;
+	struct mapped *mapped = search->mapped;
+	struct note *note = search->note;
 	char uuid[37], token[33];
+	struct note_part *part;
 	struct stat status;
 
 	/*
@@ -159,26 +174,31 @@ static bool add_mapping(struct search *search, const struct mapping *mapping)
 	if (stat(path, &status) || status.st_ino != mapping->ino ||
 	    status.st_dev != mapping->dev) {
 		if (mapping->dev != search->gmemfs) {
-			search->mapped->may_be_lost |= strncmp(path, memfd, strlen(memfd));
+			mapped->others |= strncmp(path, memfd, strlen(memfd));
 			return true;
 		}
 		WHY(search->why, "QEMU's memory is not that file any more: %s", path);
 		return false;
 	}
-	search->mapped->shared += mapping->size;
-	search->mapped->may_be_lost |= memory_is_lost(path);
+	if (!memory_on_gmemfs(path)) {
+		/* It need not be memory of the guest's. */
+		mapped->others = true;
+		return true;
+	}
+	mapped->shared += mapping->size;
+	mapped->nr++;
 	if (mapping->dev == search->gmemfs && mapping->ino == search->main)
 		search->found_main = true;
-	if (!memory_on_gmemfs(path) || has_part(search->note, path))
-		return true;
-	if (!identity(path, search->stopped, uuid, token)) {
+	part = memory_part(note, path);
+	if (!part && !identity(path, search->stopped, uuid, token)) {
 		WHY(search->why, "cannot tell what %s is known by: %m", path);
 		return false;
 	}
-	if (note_add_part(search->note, uuid, token, path))
-		return true;
-	WHY(search->why, "its memory is too many files");
-	return false;
+	if (!part && !note_add_part(note, uuid, token, path)) {
+		WHY(search->why, "its memory is too many files");
+		return false;
+	}
+	return true;
 }
 
 /**

@@ -13,11 +13,11 @@
  *   file /gmem/vm0.state	what was saved
  *   cpu 1.0.ecx=82202001 ...	no bits are left out
  *   payload 297123 8f1c2a90	length and CRC-32 of what follows the note
- *   part UUID TOKEN PATH	one for each file
+ *   part UUID TOKEN WHERE PATH	one for each file
  *   check 1234abcd		CRC-32 of the lines above
  *
- * The same note is in the mark beside the memory. Format 3 does not know "file". Format 2, of the
- * shell script that was here before, knows neither that nor "guest", "cpu", "payload" and "check".
+ * The same note is in the mark beside the memory. Format 3 knows neither "file" nor WHERE. Format 2,
+ * of the shell script that was here before, knows neither these nor "guest", "cpu", "payload" and "check".
  */
 #include <ctype.h>
 #include <inttypes.h>
@@ -63,8 +63,13 @@ static const struct {
  */
 void note_clear_parts(struct note *note)
 {
-	while (note->nr_parts)
-		free(note->parts[--note->nr_parts].path);
+	while (note->nr_parts) {
+		struct note_part *part = &note->parts[--note->nr_parts];
+
+		free(part->path);
+		free(part->where);
+		*part = (struct note_part){ 0 };
+	}
 }
 
 /**
@@ -103,15 +108,84 @@ bool note_add_part(struct note *note, const char *uuid, const char *token, const
 	return true;
 }
 
+/**
+ * note_add_where - one more backend of QEMU's has that file
+ * @part: the file
+ * @backend: its name
+ * @offset: from where on in the file
+ *
+ * They are kept in order, since QEMU tells them in any.
+ *
+ * Return: false: that cannot be written down.
+ */
+bool note_add_where(struct note_part *part, const char *backend, uint64_t offset)
+{
+	char *before = part->where, *at = before, *item;
+	bool last;
+
+	if (strpbrk(backend, " ,\n") || asprintf(&item, "%s+%" PRIu64, backend, offset) < 0)
+		return false;
+	if (!before) {
+		part->where = item;
+		return true;
+	}
+	while (*at && strcmp(at, item) < 0) {
+		at = strchrnul(at, ',');
+		at += *at == ',';
+	}
+	last = !*at;
+	if (asprintf(&part->where, "%.*s%s%s%s%s", (int)(at - before), before, last ? "," : "", item,
+		     last ? "" : ",", at) < 0)
+		part->where = NULL;
+	free(item);
+	free(before);
+	return part->where;
+}
+
+/**
+ * note_replace_parts - let a note have other parts
+ * @note: the note
+ * @now: which has them, and has none then; where they are is known from @note
+ */
+void note_replace_parts(struct note *note, struct note *now)
+{
+	for (size_t i = 0; i < now->nr_parts; i++) {
+		for (size_t j = 0; j < note->nr_parts && !now->parts[i].where; j++) {
+			if (strcmp(now->parts[i].uuid, note->parts[j].uuid))
+				continue;
+			now->parts[i].where = note->parts[j].where;
+			note->parts[j].where = NULL;
+		}
+	}
+	note_clear_parts(note);
+	memcpy(note->parts, now->parts, sizeof(note->parts));
+	note->nr_parts = now->nr_parts;
+	now->nr_parts = 0;
+}
+
+/* The next word of several; NULL: there is none behind it */
+static char *next_word(char **at)
+{
+	char *word = *at, *blank = word ? strchr(word, ' ') : NULL;
+
+	*at = blank ? blank + 1 : NULL;
+	if (blank)
+		*blank = '\0';
+	return blank ? word : NULL;
+}
+
 static bool parse_part(struct note *note, char *value)
 {
-	char *token = strchr(value, ' '), *path = token ? strchr(token + 1, ' ') : NULL;
+	char *uuid = next_word(&value), *token = next_word(&value), *where = NULL;
+	struct note_part *part = &note->parts[note->nr_parts];
 
-	if (!path)
+	if (note->version >= 4)
+		where = next_word(&value);
+	if (!value || !note_add_part(note, uuid, token, value))
 		return false;
-	*token++ = '\0';
-	*path++ = '\0';
-	return note_add_part(note, value, token, path);
+	if (where && strcmp(where, "-"))
+		part->where = strdup(where);
+	return true;
 }
 
 static bool parse_payload(struct note *note, const char *value)
@@ -288,7 +362,8 @@ bool note_print(const struct note *note, char block[NOTE_SIZE], const char **why
 	for (size_t i = 0; i < note->nr_parts && fits; i++) {
 		const struct note_part *part = &note->parts[i];
 
-		snprintf(value, sizeof(value), "%s %s %s", part->uuid, part->token, part->path);
+		snprintf(value, sizeof(value), "%s %s %s %s", part->uuid, part->token,
+			 part->where ?: "-", part->path);
 		fits = print_to(block, &length, "part", value);
 	}
 	if (!fits)

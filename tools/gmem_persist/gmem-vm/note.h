@@ -28,18 +28,21 @@ enum note_state {
  * struct note_part - a file of gmemfs that is a part of the guest's memory
  * @uuid: which memory it is
  * @token: who has changed that last
+ * @where: what of QEMU's memory it is, as "dimm0+0", the backend's name and the offset in the file, or
+ *	several of these; NULL: not known
  * @path: where it was
  */
 struct note_part {
 	char uuid[37];
 	char token[33];
+	char *where;
 	char *path;
 };
 
 /**
  * struct note - what was saved, and what it belongs to
- * @version: of the format: 4; 3, which does not tell @file; or 2, which had neither a checksum
- *	nor the CPU
+ * @version: of the format: 4; 3, which tells neither @file nor what of the memory is where; or 2, which
+ *	had neither a checksum nor the CPU
  * @state: how far it has come
  * @paused: the guest did not run when it was saved, and shall not then
  * @name: the VM's
@@ -73,6 +76,8 @@ bool note_is_ours(const char block[NOTE_SIZE]);
 bool note_parse(const char block[NOTE_SIZE], struct note *note, const char **why);
 bool note_print(const struct note *note, char block[NOTE_SIZE], const char **why);
 bool note_add_part(struct note *note, const char *uuid, const char *token, const char *path);
+bool note_add_where(struct note_part *part, const char *backend, uint64_t offset);
+void note_replace_parts(struct note *note, struct note *now);
 void note_clear_parts(struct note *note);
 void note_clear(struct note *note);
 

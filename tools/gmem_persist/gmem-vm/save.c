@@ -137,23 +137,22 @@ static bool has_no_assigned(struct scene *scene, bool save)
 
 /* What can be said of it while it runs, whether it is saved then or not, and room */
 static bool get_ready(struct vm *vm, struct scene *scene, bool save, struct note *note,
-		      struct why *why)
+		      struct mapped *mapped, struct why *why)
 {
 	struct qmp *qmp = &scene->qmp;
-	struct mapped mapped;
 	uint64_t bytes;
 
 	snprintf(note->name, sizeof(note->name), "%s", vm->name);
 	snprintf(note->qemu, sizeof(note->qemu), "%s", qmp->version);
 	note->file = text("%s", vm->state);
-	if (!memory_parts(vm, scene->pid, false, note, &mapped, why))
+	if (!memory_parts(vm, scene->pid, false, note, mapped, why))
 		return false;
 	if (!guest_can_be_saved(qmp) ||
 	    ((scene->finished || !*scene->status) && !guest_status(qmp, scene->status)) ||
 	    !has_no_assigned(scene, save) ||
-	    !guest_keeps_files(qmp, !mapped.may_be_lost) ||
+	    !guest_keeps_files(qmp, note, mapped) ||
 	    !(facts_recall(vm, scene->pid, note) || guest_facts(qmp, note)) ||
-	    !guest_state_bytes(qmp, mapped.shared, &bytes)) {
+	    !guest_state_bytes(qmp, mapped->shared, &bytes)) {
 		*why = qmp->why;
 		return false;
 	}
@@ -165,6 +164,7 @@ static bool get_ready(struct vm *vm, struct scene *scene, bool save, struct note
 static bool save_to_room(struct vm *vm, struct scene *scene, struct note *note, struct why *why)
 {
 	struct stream stream = { .to = file_open_room(vm, why), .crc = crc32(0, NULL, 0) };
+	struct note now = { 0 };
 	struct mapped mapped;
 	bool done;
 
@@ -172,7 +172,10 @@ static bool save_to_room(struct vm *vm, struct scene *scene, struct note *note, 
 		return false;
 	/* What its memory is known by now, when the guest is stopped, is what counts. */
 	done = migrate(vm, &scene->qmp, &stream, why) &&
-	       memory_parts(vm, scene->pid, true, note, &mapped, why);
+	       memory_parts(vm, scene->pid, true, &now, &mapped, why);
+	if (done)
+		note_replace_parts(note, &now);
+	note_clear(&now);
 	note->length = stream.length;
 	note->crc = stream.crc;
 	done = done && file_commit(vm, stream.to, note, why);
@@ -202,9 +205,10 @@ bool save_running(struct vm *vm, struct scene *scene)
 	struct qmp *qmp = &scene->qmp;
 	struct note note = { 0 };
 	struct why why = { "" };
+	struct mapped mapped;
 	bool saved = false;
 
-	if (!get_ready(vm, scene, true, &note, &why) || !file_announce(vm, &note, &why)) {
+	if (!get_ready(vm, scene, true, &note, &mapped, &why) || !file_announce(vm, &note, &why)) {
 		complain(vm, "%s", why.text);
 	} else if (!guest_pause_again(qmp, scene->status) || !guest_restart_mode(qmp, true) ||
 		   !save_to_room(vm, scene, &note, &why)) {
@@ -232,7 +236,8 @@ bool check_running(struct vm *vm, struct scene *scene)
 {
 	struct note note = { 0 };
 	struct why why = { "" };
-	bool ready = get_ready(vm, scene, false, &note, &why);
+	struct mapped mapped;
+	bool ready = get_ready(vm, scene, false, &note, &mapped, &why);
 
 	if (!ready)
 		complain(vm, "it could not be saved now: %s", why.text);

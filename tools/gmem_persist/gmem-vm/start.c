@@ -46,7 +46,8 @@ static bool reserve(struct vm *vm, struct scene *scene, struct why *why)
 	uint64_t bytes;
 	bool told = memory_parts(vm, scene->pid, false, &note, &mapped, why);
 
-	if (told && !guest_state_bytes(&scene->qmp, mapped.shared, &bytes)) {
+	if (told && ((mapped.others && !guest_keeps_files(&scene->qmp, NULL, &mapped)) ||
+		     !guest_state_bytes(&scene->qmp, mapped.shared, &bytes))) {
 		*why = scene->qmp.why;
 		told = false;
 	}
@@ -60,6 +61,7 @@ static bool reserve(struct vm *vm, struct scene *scene, struct why *why)
 static bool launch(struct vm *vm, struct scene *scene, const char *machine, bool incoming,
 		   struct why *why)
 {
+	struct mapped any = { .others = true };
 	struct qmp *qmp = &scene->qmp;
 
 	qmp_close(qmp);
@@ -72,7 +74,7 @@ static bool launch(struct vm *vm, struct scene *scene, const char *machine, bool
 		WHY(why, "QEMU has ended again");
 		return false;
 	}
-	if (!qmp_open(qmp, vm) || !guest_can_be_saved(qmp) || !guest_keeps_files(qmp, false)) {
+	if (!qmp_open(qmp, vm) || !guest_can_be_saved(qmp) || !guest_keeps_files(qmp, NULL, &any)) {
 		*why = qmp->why;
 		return false;
 	}
@@ -144,31 +146,42 @@ static bool cpu_suffices(struct vm *vm, struct scene *scene, struct why *why)
 	return false;
 }
 
-static bool has_memory(const struct note *note, const char *uuid)
+/* Had the guest that memory, and is it where it was? */
+static bool part_same(const struct note *note, const struct note_part *now, struct why *why)
 {
-	for (size_t i = 0; i < note->nr_parts; i++)
-		if (!strcmp(note->parts[i].uuid, uuid))
+	for (size_t i = 0; i < note->nr_parts; i++) {
+		const struct note_part *then = &note->parts[i];
+
+		if (strcmp(then->uuid, now->uuid))
+			continue;
+		if (!then->where || !now->where || !strcmp(then->where, now->where))
 			return true;
+		WHY(why, "%s is the memory of %s, and was that of %s", now->path, now->where,
+		    then->where);
+		return false;
+	}
+	WHY(why, "%s is no memory that it had", now->path);
 	return false;
 }
 
-/* Has this QEMU mapped the memory that the guest had, all of it and no other? */
+/* Has this QEMU mapped the memory that the guest had, all of it and no other, each where it was? */
 static bool memory_same(struct vm *vm, struct scene *scene, struct why *why)
 {
 	struct note now = { 0 };
 	struct mapped mapped;
 	bool same = memory_parts(vm, scene->pid, false, &now, &mapped, why);
 
+	if (same && mapped.nr > 1 && !guest_keeps_files(&scene->qmp, &now, &mapped)) {
+		*why = scene->qmp.why;
+		same = false;
+	}
 	if (same && now.nr_parts != scene->note.nr_parts) {
 		WHY(why, "its memory was %zu files, and is %zu now", scene->note.nr_parts,
 		    now.nr_parts);
 		same = false;
 	}
-	for (size_t i = 0; same && i < now.nr_parts; i++) {
-		same = has_memory(&scene->note, now.parts[i].uuid);
-		if (!same)
-			WHY(why, "%s is no memory that it had", now.parts[i].path);
-	}
+	for (size_t i = 0; same && i < now.nr_parts; i++)
+		same = part_same(&scene->note, &now.parts[i], why);
 	note_clear(&now);
 	if (same || !vm->override)
 		return same;

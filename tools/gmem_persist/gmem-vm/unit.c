@@ -30,6 +30,7 @@
 } while (0)
 
 #define UUID	"01234567-89ab-cdef-0123-456789abcdef"
+#define OTHER	"fedcba98-7654-3210-fedc-ba9876543210"
 #define TOKEN	"00112233445566778899aabbccddeeff"
 
 static const char *why;
@@ -290,6 +291,7 @@ static struct note example(void)
 	note.file = strdup("/gmem/vm0.state");
 	CHECK(note_add_part(&note, UUID, TOKEN, "/gmem/vm0"));
 	CHECK(note_add_part(&note, UUID, TOKEN, "/gmem/a dimm"));
+	CHECK(note_add_where(&note.parts[1], "dimm1", 4096));
 	return note;
 }
 
@@ -306,8 +308,37 @@ static void note_round(void)
 	CHECK(read.crc == 0xabcdef01 && read.nr_parts == 2 && read.cpu.nr == 2);
 	CHECK(!strcmp(read.file, "/gmem/vm0.state"));
 	CHECK(!strcmp(read.parts[1].path, "/gmem/a dimm") && !strcmp(read.parts[1].token, TOKEN));
+	CHECK(!read.parts[0].where && !strcmp(read.parts[1].where, "dimm1+4096"));
 	CHECK(note_print(&read, again, &why) && !memcmp(block, again, NOTE_SIZE));
 	note_clear(&read);
+	note_clear(&note);
+}
+
+/* Several backends of a file, in the same order whoever comes first */
+static void note_places(void)
+{
+	static const char * const orders[] = { "abc", "acb", "bac", "bca", "cab", "cba" };
+	struct note note = example(), now = example();
+
+	for (size_t i = 0; i < sizeof(orders) / sizeof(*orders); i++) {
+		struct note_part part = { 0 };
+
+		for (const char *at = orders[i]; *at; at++) {
+			const char name[] = { 'd', *at, '\0' };
+
+			CHECK(note_add_where(&part, name, *at));
+		}
+		CHECK(!strcmp(part.where, "da+97,db+98,dc+99"));
+		CHECK(!note_add_where(&part, "a b", 0) && !note_add_where(&part, "a,b", 0));
+		free(part.where);
+	}
+	/* What is known of them stays known, of those that are the same. */
+	note_clear_parts(&now);
+	CHECK(note_add_part(&now, OTHER, TOKEN, "/x") && note_add_part(&now, UUID, TOKEN, "/y"));
+	note_replace_parts(&note, &now);
+	CHECK(note.nr_parts == 2 && !now.nr_parts && !note.parts[0].where);
+	CHECK(!strcmp(note.parts[1].where, "dimm1+4096") && !strcmp(note.parts[1].path, "/y"));
+	note_clear(&now);
 	note_clear(&note);
 }
 
@@ -409,8 +440,6 @@ static void note_limits(void)
 /*
  * Whose memory it is
  */
-
-#define OTHER	"fedcba98-7654-3210-fedc-ba9876543210"
 
 static char folder[] = "/tmp/gmem-vm-unit-XXXXXX";
 
@@ -639,7 +668,7 @@ static const struct {
 } tests[] = {
 	TEST(conf_good), TEST(conf_half), TEST(conf_values), TEST(conf_sizes), TEST(conf_shell),
 	TEST(conf_paths), TEST(conf_discarding), TEST(conf_names), TEST(cpu_text), TEST(cpu_bad_text), TEST(cpu_compare),
-	TEST(cpu_all_names), TEST(note_round), TEST(note_damage), TEST(note_before),
+	TEST(cpu_all_names), TEST(note_round), TEST(note_damage), TEST(note_before), TEST(note_places),
 	TEST(note_limits), TEST(file_named), TEST(file_unreadable), TEST(file_uncommitted),
 	TEST(parse_ram), TEST(parse_jobs),
 	TEST(qmp_event), TEST(qmp_late),

@@ -145,7 +145,8 @@ bool guest_in_restart_mode(struct qmp *qmp, bool *on);
 bool guest_migration_state(struct qmp *qmp, char status[32], struct why *why);
 bool guest_call_off(struct qmp *qmp, bool cont);
 bool guest_pause_again(struct qmp *qmp, const char *status);
-bool guest_keeps_files(struct qmp *qmp, bool on_disks);
+struct mapped;
+bool guest_keeps_files(struct qmp *qmp, struct note *note, struct mapped *mapped);
 bool guest_has_no_assigned(struct qmp *qmp, const char *status);
 bool guest_cpu(struct qmp *qmp, struct cpu *cpu);
 bool guest_facts(struct qmp *qmp, struct note *note);
@@ -169,12 +170,14 @@ enum parts {
 
 /**
  * struct mapped - what QEMU has mapped of files that are not its alone
- * @shared: bytes of files that have a name
- * @may_be_lost: one is neither on gmemfs nor on a disk, and QEMU must be asked what it is
+ * @shared: bytes of its memory in files that have a name, which are not saved
+ * @nr: how many mappings there are of files of gmemfs
+ * @others: there are other ones, too, and QEMU must be asked what they are
  */
 struct mapped {
 	uint64_t shared;
-	bool may_be_lost;
+	unsigned int nr;
+	bool others;
 };
 
 bool memory_on_gmemfs(const char *path);
@@ -182,6 +185,7 @@ bool memory_is_lost(const char *path);
 bool memory_parts(const struct vm *vm, pid_t pid, bool stopped, struct note *note,
 		  struct mapped *mapped, struct why *why);
 enum parts memory_compare(const struct note *note, struct why *why);
+struct note_part *memory_part(struct note *note, const char *path);
 bool memory_settle(struct note *note, bool override, struct why *why);
 bool memory_keep(const struct vm *vm, struct why *why);
 bool memory_renew(const struct vm *vm, struct why *why);
