@@ -499,6 +499,15 @@ refuse)
 	sed -i 's#/dimm2,#/dimm3,#; s#/dimm,#/dimm2,#; s#/dimm3,#/dimm,#' "$GMEM_CONF/vm.conf"
 	check "each in its own: it goes on" run 0 start vm
 	check "as if nothing had been" runs
+	require "a kernel is loaded" load_stage
+	check "it could be saved" run 0 check vm
+	check "but has small leaves without align=2M" says "/gmem/dimm2* has small leaves"
+	chmod +t "$fs/dimm"
+	check "nor do others use what they may" run 0 check vm
+	exec 5< "$fs/dimm"
+	check "one does: that would be stale" run 1 check vm
+	check "for a reason" says "others use $fs/dimm, too"
+	exec 5<&-
 	kill_qemu vm
 	# shellcheck disable=SC2016	# by the shell that reads the settings
 	ticker vm 'QEMU_ARGS="$QEMU_ARGS -m 64M,slots=1,maxmem=1G
@@ -559,6 +568,7 @@ stop)
 	check "it is saved" is_saved
 	require "goes on" run 0 start vm
 	check "as if nothing had been" runs
+	check "to a disk that this kernel takes with it" exits 1 env GMEM_STATE=/tmp gmem-vm check vm
 	rm "$fs/vm.room"
 	require "the pool is full" fill filler
 	check "saving fails" host_does kexec.target

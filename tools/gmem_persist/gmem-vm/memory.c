@@ -19,6 +19,7 @@
 #include "vm.h"
 
 #define GMEMFS_MAGIC	0x474d4550
+#define LEAF		(2 << 20)
 
 /**
  * memory_on_gmemfs - is it there
@@ -92,6 +93,7 @@ static bool identity(const char *path, bool settle, char uuid[37], char token[33
 /* A file that a process has mapped so that others see what it writes, by its path when it was opened */
 struct mapping {
 	uint64_t size;
+	bool aligned;
 	dev_t dev;
 	uint64_t ino;
 	char path[4096];
@@ -119,6 +121,7 @@ static int next_mapping(int maps, uint64_t *address, struct mapping *mapping)
 		/* Others are the kernel's own: anon_inode:kvm-vcpu:0 */
 	} while (!query.vma_name_size || mapping->path[0] != '/');
 	mapping->size = query.vma_end - query.vma_start;
+	mapping->aligned = !((query.vma_start - query.vma_offset) % LEAF);
 	mapping->dev = makedev(query.dev_major, query.dev_minor);
 	mapping->ino = query.inode;
 	return 0;
@@ -198,6 +201,10 @@ static bool add_mapping(struct search *search, const struct mapping *mapping)
 		WHY(search->why, "its memory is too many files");
 		return false;
 	}
+	part = part ?: &note->parts[note->nr_parts - 1];
+	part->mapped++;
+	if (!mapping->aligned)
+		mapped->unaligned = part->path;
 	return true;
 }
 
@@ -334,6 +341,37 @@ static bool unused(const char *path, struct why *why)
 	else if (info.views)
 		WHY(why, "somebody else uses %s", path);
 	return !error && !info.views;
+}
+
+/**
+ * memory_has_others - may others write to a guest's memory when that has been saved
+ * @note: what it consists of
+ * @why: if so, a sentence
+ *
+ * Files in which several may write have the sticky bit. All other users of the rest read only.
+ */
+bool memory_has_others(const struct note *note, struct why *why)
+{
+	for (size_t i = 0; i < note->nr_parts; i++) {
+		const struct note_part *part = &note->parts[i];
+		struct gmem_persist_info info = {};
+		struct stat status;
+		int fd;
+
+		if (stat(part->path, &status) || !(status.st_mode & S_ISVTX))
+			continue;
+		fd = open_to_ask(part->path);
+		if (fd < 0 || ioctl(fd, GMEM_PERSIST_GET_INFO, &info))
+			info.views = 0;
+		if (fd >= 0)
+			close(fd);
+		if (info.views <= part->mapped)
+			continue;
+		WHY(why, "others use %s, too (chmod +t): if they write to it when this is saved, that is stale",
+		    part->path);
+		return true;
+	}
+	return false;
 }
 
 /* There be such a file, which others cannot read: QEMU would make one that they can. */

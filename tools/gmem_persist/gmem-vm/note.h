@@ -30,12 +30,14 @@ enum note_state {
  * @token: who has changed that last
  * @where: what of QEMU's memory it is, as "dimm0+0", the backend's name and the offset in the file, or
  *	several of these; NULL: not known
+ * @mapped: how often QEMU has mapped it, which is not noted
  * @path: where it was
  */
 struct note_part {
 	char uuid[37];
 	char token[33];
 	char *where;
+	unsigned int mapped;
 	char *path;
 };
 

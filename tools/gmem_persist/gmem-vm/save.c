@@ -225,6 +225,15 @@ bool save_running(struct vm *vm, struct scene *scene)
 	return saved;
 }
 
+/* Is what will be saved of it lost with this kernel? */
+static bool is_lost(const struct vm *vm, struct why *why)
+{
+	if (!memory_is_lost(vm->room))
+		return false;
+	WHY(why, "%s is not on gmemfs or a disk and would be lost", vm->room);
+	return true;
+}
+
 /**
  * check_running - could a guest be saved now, by all that can be said while it runs
  * @vm: the VM
@@ -239,8 +248,15 @@ bool check_running(struct vm *vm, struct scene *scene)
 	struct mapped mapped;
 	bool ready = get_ready(vm, scene, false, &note, &mapped, &why);
 
-	if (!ready)
+	if (!ready) {
 		complain(vm, "it could not be saved now: %s", why.text);
+	} else if (memory_has_others(&note, &why) || is_lost(vm, &why)) {
+		complain(vm, "it could not go on then: %s", why.text);
+		ready = false;
+	}
+	if (ready && mapped.unaligned)
+		complain(vm, "nothing is lost, but %s has small leaves: let its memory-backend-file have align=2M",
+			 mapped.unaligned);
 	note_clear(&note);
 	return ready;
 }

@@ -173,11 +173,13 @@ enum parts {
  * @shared: bytes of its memory in files that have a name, which are not saved
  * @nr: how many mappings there are of files of gmemfs
  * @others: there are other ones, too, and QEMU must be asked what they are
+ * @unaligned: the path of a part of which leaves are small for the address at which it is mapped
  */
 struct mapped {
 	uint64_t shared;
 	unsigned int nr;
 	bool others;
+	const char *unaligned;
 };
 
 bool memory_on_gmemfs(const char *path);
@@ -186,6 +188,7 @@ bool memory_parts(const struct vm *vm, pid_t pid, bool stopped, struct note *not
 		  struct mapped *mapped, struct why *why);
 enum parts memory_compare(const struct note *note, struct why *why);
 struct note_part *memory_part(struct note *note, const char *path);
+bool memory_has_others(const struct note *note, struct why *why);
 bool memory_settle(struct note *note, bool override, struct why *why);
 bool memory_keep(const struct vm *vm, struct why *why);
 bool memory_renew(const struct vm *vm, struct why *why);
