@@ -7,10 +7,10 @@
  * moment. When the guest goes on it is renamed back, so that no step needs room that is not
  * there already.
  *
- * For as long as a guest is saved the mark, NAME.saved, stands beside its memory, with the same note:
- * whose memory that is, and where what was saved is, which may be on a disk that is not there when
- * somebody starts a guest, or in a slot of the pool that is damaged. No memory is given up that a mark
- * or a note has. Room for the mark is NAME.spare.
+ * For as long as a guest is saved the mark, NAME.saved, stands beside its memory, with the same
+ * note: whose memory that is, and where what was saved is, which may be on a disk that is not there
+ * when somebody starts a guest, or in a slot of the pool that is damaged. No memory is given up that
+ * a mark or a note has. Room for the mark is NAME.spare.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -412,7 +412,8 @@ static enum names folder_names(const struct folders *folders, const char *folder
 		names = vm_names(folders, name, uuid);
 		free(name);
 		if (names == NAMES_IT)
-			WHY(why, "a guest that is saved has %s: %s/%s", memory, folder, entry->d_name);
+			WHY(why, "a guest that is saved has %s: %s/%s", memory, folder,
+			    entry->d_name);
 		else if (names == NAMES_UNKNOWN)
 			WHY(why, "a guest that is saved may have %s: %s/%s cannot be read", memory,
 			    folder, entry->d_name);

@@ -245,8 +245,8 @@ static bool keep_file(struct qmp *qmp, const char *name, struct note *note, stru
  * guest_keeps_files - what QEMU has in files as memory is there when the guest goes on
  * @qmp: the session
  * @note: what its mappings tell (memory_parts()), is told which memory that is; NULL
- * @mapped: likewise, is told of memory in other files. Without any, and with a single file, there is
- *	nothing that QEMU has to be asked
+ * @mapped: likewise, is told of memory in other files. Without any, and with a single file, there
+ *	is nothing that QEMU has to be asked
  *
  * Return: false, and a reason in the session: it would not be.
  */

@@ -367,7 +367,8 @@ bool memory_has_others(const struct note *note, struct why *why)
 			close(fd);
 		if (info.views <= part->mapped)
 			continue;
-		WHY(why, "others use %s, too (chmod +t): if they write to it when this is saved, that is stale",
+		WHY(why,
+		    "others use %s, too (chmod +t): if they write to it when this is saved, that is stale",
 		    part->path);
 		return true;
 	}

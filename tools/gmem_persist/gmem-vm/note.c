@@ -16,8 +16,9 @@
  *   part UUID TOKEN WHERE PATH	one for each file
  *   check 1234abcd		CRC-32 of the lines above
  *
- * The same note is in the mark beside the memory. Format 3 knows neither "file" nor WHERE. Format 2,
- * of the shell script that was here before, knows neither these nor "guest", "cpu", "payload" and "check".
+ * The same note is in the mark beside the memory. Format 3 knows neither "file" nor WHERE. Format
+ * 2, of the shell script that was here before, knows neither these nor "guest", "cpu", "payload"
+ * and "check".
  */
 #include <ctype.h>
 #include <inttypes.h>
@@ -134,8 +135,8 @@ bool note_add_where(struct note_part *part, const char *backend, uint64_t offset
 		at += *at == ',';
 	}
 	last = !*at;
-	if (asprintf(&part->where, "%.*s%s%s%s%s", (int)(at - before), before, last ? "," : "", item,
-		     last ? "" : ",", at) < 0)
+	if (asprintf(&part->where, "%.*s%s%s%s%s", (int)(at - before), before, last ? "," : "",
+		     item, last ? "" : ",", at) < 0)
 		part->where = NULL;
 	free(item);
 	free(before);

@@ -28,8 +28,8 @@ enum note_state {
  * struct note_part - a file of gmemfs that is a part of the guest's memory
  * @uuid: which memory it is
  * @token: who has changed that last
- * @where: what of QEMU's memory it is, as "dimm0+0", the backend's name and the offset in the file, or
- *	several of these; NULL: not known
+ * @where: what of QEMU's memory it is, as "dimm0+0", the backend's name and the offset in the file,
+ *	or several of these; NULL: not known
  * @mapped: how often QEMU has mapped it, which is not noted
  * @path: where it was
  */
@@ -43,8 +43,8 @@ struct note_part {
 
 /**
  * struct note - what was saved, and what it belongs to
- * @version: of the format: 4; 3, which tells neither @file nor what of the memory is where; or 2, which
- *	had neither a checksum nor the CPU
+ * @version: of the format: 4; 3, which tells neither @file nor what of the memory is where; or 2,
+ *	which had neither a checksum nor the CPU
  * @state: how far it has come
  * @paused: the guest did not run when it was saved, and shall not then
  * @name: the VM's

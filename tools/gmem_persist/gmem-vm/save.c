@@ -255,7 +255,8 @@ bool check_running(struct vm *vm, struct scene *scene)
 		ready = false;
 	}
 	if (ready && mapped.unaligned)
-		complain(vm, "nothing is lost, but %s has small leaves: let its memory-backend-file have align=2M",
+		complain(vm,
+			 "nothing is lost, but %s has small leaves: let its memory-backend-file have align=2M",
 			 mapped.unaligned);
 	note_clear(&note);
 	return ready;

@@ -21,7 +21,7 @@
  *   go on
  *	QEMU starts			complete	inmigrate		QEMU ends
  *	QEMU has read it		complete	paused			QEMU ends
- *	it is marked, with new tokens	resuming	paused			the guest goes on
+ *	it is marked			resuming	paused			the guest goes on
  *	that is refused			complete	paused			QEMU ends
  *	the guest goes on		resuming	running			it is running
  *	NAME.state is NAME.room		-		running
@@ -29,9 +29,9 @@
  *	QEMU starts			-		prelaunch		it starts
  *
  * To load a guest may change its memory: KVM writes a clock to where the guest has told it to. So
- * the memory's tokens are noted anew when it is marked. With "resuming" and no QEMU, they tell whether
- * the guest has run: if nobody has written to its memory, it has not, and what was saved is good. Else it
- * has run, and has died with QEMU as any guest does whose QEMU is killed.
+ * the memory's tokens are noted anew when it is marked. With "resuming" and no QEMU, they tell
+ * whether the guest has run: if nobody has written to its memory, it has not, and what was saved is
+ * good. Else it has run, and has died with QEMU as any guest does whose QEMU is killed.
  *
  * So a guest runs in one place only, and there is always one from which it can go on.
  */
