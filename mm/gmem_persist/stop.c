@@ -119,6 +119,7 @@ static void __noclone gmem_stop_now(void *unused)
 	machine_crash_shutdown(&regs);
 	machine_kexec(kexec_image);
 }
+
 /* As __crash_kexec(): flags are popped to where objtool takes them for the frame. */
 STACK_FRAME_NON_STANDARD(gmem_stop_now);
 

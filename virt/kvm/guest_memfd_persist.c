@@ -305,7 +305,7 @@ int kvm_gmem_persist_create_from(struct kvm *kvm, const struct kvm_create_guest_
 }
 
 static struct gmem_object *kvm_gmem_persist_get_object(u32 op, struct gmem_object_params *params,
-							bool *created)
+						       bool *created)
 {
 	struct gmem_object *obj;
 

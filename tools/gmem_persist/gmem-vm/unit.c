@@ -380,12 +380,17 @@ static bool parses(const char *text, struct note *note)
 /* Format 3 */
 static bool parses_3(const char *extra, struct note *note)
 {
+	static const char * const lines[] = {
+		"gmem-vm 3", "name vm0", "memory 64M", "state complete", "guest running",
+		"machine pc", "qemu 10.0.2", "cpu 1.0.ecx=1", "payload 1 00000001",
+		"part " UUID " " TOKEN " /gmem/vm0",
+	};
 	char text[1024];
-	int length = sprintf(text,
-			     "gmem-vm 3\nname vm0\nmemory 64M\nstate complete\nguest running\n"
-			     "machine pc\nqemu 10.0.2\ncpu 1.0.ecx=1\npayload 1 00000001\n%s"
-			     "part " UUID " " TOKEN " /gmem/vm0\n", extra);
+	int length = 0;
 
+	for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++)
+		length += sprintf(text + length, "%s%s\n",
+				  i + 1 < sizeof(lines) / sizeof(*lines) ? "" : extra, lines[i]);
 	sprintf(text + length, "check %08lx\n", crc32(0, (unsigned char *)text, length));
 	return parses(text, note);
 }
@@ -442,7 +447,7 @@ static void note_limits(void)
  * Whose memory it is
  */
 
-static char folder[] = "/tmp/gmem-vm-unit-XXXXXX";
+static char folder[32];
 
 static struct vm vm_of(const char *name, const char *state)
 {
@@ -458,6 +463,7 @@ static struct vm vm_of(const char *name, const char *state)
 
 static void make_folders(void)
 {
+	strcpy(folder, "/tmp/gmem-vm-unit-XXXXXX");
 	CHECK(mkdtemp(folder) && !chdir(folder));
 	CHECK(!mkdir("gmem", 0700) && !mkdir("disk", 0700) && !mkdir("other", 0700));
 }
