@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# vm: mem=8G timeout=120 append="kho=on liveupdate=on kho_scratch=512M,1G,512M gmem_persist=1G gmem_persist.clean=0" flavours="debug"
+# vm: mem=8G scratch=64 timeout=150 append="kho=on liveupdate=on kho_scratch=512M,1G,512M gmem_persist=1G gmem_persist.clean=0" flavours="debug"
 #
 # Each operation, with each of its allocations failing once: see gmem_persist_fail_nth.c.
 # gmem.only=WORD on the command line: only operations whose names contain it.

@@ -7,12 +7,18 @@
  * An operation that fails must say why (ENOMEM), must have changed nothing, and must work when
  * it is done again. One that works in spite of it is right, too.
  *
+ * Only making something allocates (Documentation/mm/gmem-persist.rst, Invariants). What ends
+ * something, or changes what is there, must work whatever fails, if it is asked for by an open
+ * file. By a path VFS allocates, as for the name, and for a write to sysfs kernfs does: such a call
+ * may fail, but not by an allocation that a function of the pool has asked for.
+ *
  * To add an operation, add a row to the table at the end: setup() makes what it needs, run()
  * is the operation, of which allocations fail, undo() takes back what a successful one did
  * and what setup() made. These may do anything and leave by TEST_ASSERT().
  *
  * Needs a kernel booted with gmem_persist=1G or more, with FAILSLAB and FAIL_PAGE_ALLOC and
- * debugfs mounted, and root. An argument: only operations whose names contain it.
+ * debugfs mounted, and root. A disk with the serial number "scratch" is read from and written to.
+ * An argument: only operations whose names contain it.
  */
 #include <fcntl.h>
 #include <ftw.h>
@@ -20,8 +26,10 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <linux/aio_abi.h>
 #include <linux/falloc.h>
 #include <linux/gmem_persist.h>
+#include <linux/iommufd.h>
 #include <linux/liveupdate.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -30,6 +38,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "../../../../drivers/iommu/iommufd/iommufd_test.h"
 #include "gmem_persist_util.h"
 
 #define DEBUGFS		"/sys/kernel/debug/"
@@ -51,10 +60,13 @@
  * @name: what is done
  * @setup: make what it needs
  * @run: do it; returns what a system call would, and sets errno
- * @undo: take back what was done and made; NULL: it cannot be taken back
+ * @undo: take back what was done and made
  * @check: after a failure: is what it works on as it was
  * @also: an errno that is right beside ENOMEM
  * @keeps: what was made stays when the rest of it fails, as is documented
+ * @uses_up: of what it takes, something is gone for good
+ * @must_not_fail: it ends or changes something, by an open file
+ * @ours_must_not_fail: likewise, by a path or by sysfs, so others may fail
  * @may_not_allocate: it is right if there is nothing to fail
  * @possible: false if there is nothing to do that on; NULL: there always is
  */
@@ -66,6 +78,9 @@ struct operation {
 	void (*check)(void);
 	int also;
 	bool keeps;
+	bool uses_up;
+	bool must_not_fail;
+	bool ours_must_not_fail;
 	bool may_not_allocate;
 	bool (*possible)(void);
 };
@@ -76,7 +91,7 @@ static int fail_nth = -1;
 /* What operations have in their hands. */
 static int fd = -1;
 static char *mem;
-static char data[SIZE];
+static char data[SIZE] __aligned(SZ_4K);
 
 /*
  * What there is
@@ -207,9 +222,6 @@ static void prepare_failing(void)
 	set_option("fail_page_alloc/ignore-gfp-wait", "N");
 	set_option("fail_page_alloc/ignore-gfp-highmem", "N");
 	set_option("fail_page_alloc/min-order", "0");
-	/* A trace of the stack for each of them would take most of the time. */
-	set_option("failslab/verbose", "0");
-	set_option("fail_page_alloc/verbose", "0");
 }
 
 static void fail_the(int nth)
@@ -242,16 +254,70 @@ static int try_failing(const struct operation *op, int nth, bool *failed, int *e
 	return r;
 }
 
+/*
+ * Who has asked for the allocation that failed: the kernel says so in its log
+ */
+
+static int kmsg = -1;
+
+/* With a trace of the stack for each of them, which takes most of the time */
+static void set_verbose(bool traces)
+{
+	set_option("failslab/verbose", traces ? "2" : "0");
+	set_option("fail_page_alloc/verbose", traces ? "2" : "0");
+}
+
+static void begin_listening(void)
+{
+	if (kmsg < 0)
+		kmsg = open("/dev/kmsg", O_RDONLY | O_NONBLOCK);
+	TEST_ASSERT(kmsg >= 0 && lseek(kmsg, 0, SEEK_END) >= 0, "opening /dev/kmsg");
+}
+
+/* A frame of the stack, and not one that the kernel only guesses */
+static bool is_frame_of_ours(const char *line)
+{
+	const char *at = strstr(line, " gmem_");
+	unsigned int offset;
+
+	return at && !strstr(line, "? ") && sscanf(at, " gmem_%*[a-z0-9_.]+0x%x", &offset) == 1;
+}
+
+static void assert_not_ours(const char *when)
+{
+	char record[SZ_8K];
+	bool seen = false;
+	ssize_t len;
+
+	for (;;) {
+		len = read(kmsg, record, sizeof(record) - 1);
+		/* Some have been overwritten. */
+		if (len < 0 && errno == EPIPE)
+			continue;
+		if (len <= 0)
+			break;
+		record[len] = '\0';
+		seen |= !!strstr(record, "FAULT_INJECTION");
+		TEST_ASSERT(!seen || !is_frame_of_ours(record), "%s: failed below %s", when,
+			    record);
+	}
+	TEST_ASSERT(seen, "%s: the kernel does not say what has failed", when);
+}
+
 static void set_up(const struct operation *op)
 {
 	if (op->setup)
 		op->setup();
 }
 
-static void undo(const struct operation *op)
+/* Is it right if it fails with that? */
+static void assert_may_fail(const struct operation *op, int error, const char *when)
 {
-	if (op->undo)
-		op->undo();
+	TEST_ASSERT(error == ENOMEM || (op->also && error == op->also), "%s: errno %d (%s)", when,
+		    error, strerror(error));
+	TEST_ASSERT(!op->must_not_fail, "%s: it fails", when);
+	if (op->ours_must_not_fail)
+		assert_not_ours(when);
 }
 
 /* Set up, this turn is what the last one was, but for times. */
@@ -279,8 +345,8 @@ static void sweep(const struct operation *op)
 	set_up(op);
 	TEST_ASSERT(op->run() >= 0, "%s: errno %d (%s), without any failure", op->name, errno,
 		    strerror(errno));
-	undo(op);
-	if (op->undo)
+	op->undo();
+	if (!op->uses_up)
 		assert_same(&base, "after undoing it");
 	TEST_ASSERT(!mlockall(MCL_CURRENT), "mlockall");
 
@@ -288,16 +354,17 @@ static void sweep(const struct operation *op)
 		snprintf(when, sizeof(when), "%s, allocation %d", op->name, nth);
 		set_up(op);
 		take_picture(&before);
-		if (nth > 1 && op->undo)
+		if (nth > 1 && !op->uses_up)
 			assert_like_last(&last, &before, when);
 		last = before;
+		if (op->ours_must_not_fail)
+			begin_listening();
 		r = try_failing(op, nth, &failed, &error);
 		injected += failed;
 		if (r < 0) {
 			TEST_ASSERT(failed, "%s: errno %d (%s), without any failure", when, error,
 				    strerror(error));
-			TEST_ASSERT(error == ENOMEM || (op->also && error == op->also),
-				    "%s: errno %d (%s)", when, error, strerror(error));
+			assert_may_fail(op, error, when);
 			refused++;
 			if (!op->keeps)
 				assert_same(&before, when);
@@ -307,14 +374,15 @@ static void sweep(const struct operation *op)
 				    errno, strerror(errno));
 		}
 		check_witnesses(SZ_4K);
-		undo(op);
+		op->undo();
 		if (!failed)
 			break;
 	}
 	TEST_ASSERT(nth <= MAX_TURNS, "%s: more than %d allocations", op->name, MAX_TURNS);
-	TEST_ASSERT(injected || op->may_not_allocate, "%s: nothing was made to fail", op->name);
+	TEST_ASSERT(injected || op->may_not_allocate || op->must_not_fail,
+		    "%s: nothing was made to fail", op->name);
 	check_witnesses(8);
-	if (op->undo)
+	if (!op->uses_up)
 		assert_same(&base, "in the end");
 	ksft_print_msg("%s: %d allocations failed, and so did %d calls\n", op->name, injected,
 		       refused);
@@ -335,6 +403,15 @@ static int persist(u32 op, const char *name, u64 flags)
 	snprintf((char *)args.name, sizeof(args.name), "%s", name);
 	fd = gmem_persist(vm, &args);
 	return fd;
+}
+
+/* It is gone, whatever comes. */
+static int run_close(void)
+{
+	int closing = fd;
+
+	fd = -1;
+	return close(closing);
 }
 
 static void close_fd(void)
@@ -427,6 +504,11 @@ static int run_unnamed(void)
 	return fd;
 }
 
+static void make_unnamed(void)
+{
+	TEST_ASSERT(run_unnamed() >= 0, "create");
+}
+
 static int handle = -1;
 
 static int by_handle(u32 op)
@@ -471,17 +553,41 @@ static int run_reclaim_by_handle(void)
 	return by_handle(KVM_GMEM_PERSIST_RECLAIM);
 }
 
+static void open_root(void)
+{
+	handle = open(FS, O_RDONLY | O_DIRECTORY);
+	TEST_ASSERT(handle >= 0, "open");
+}
+
+static void close_root(void)
+{
+	close_fd();
+	close(handle);
+}
+
+static int run_resource(void)
+{
+	struct kvm_create_guest_memfd args = {
+		.size = SIZE,
+		.flags = FLAGS_SHARED | GUEST_MEMFD_FLAG_USE_RESOURCE,
+		.resource_fd = handle,
+	};
+
+	fd = ioctl(vm->fd, KVM_CREATE_GUEST_MEMFD, &args);
+	return fd;
+}
+
 /*
  * Operations: memory of a guest
  */
 
 static void *nothing;
 
-static int set_slot(u64 size)
+static int set_slot(u64 size, u32 flags)
 {
 	struct kvm_userspace_memory_region2 region = {
 		.slot = GUEST_SLOT,
-		.flags = size ? KVM_MEM_GUEST_MEMFD : 0,
+		.flags = flags,
 		.guest_phys_addr = GUEST_BASE,
 		.memory_size = size,
 		.userspace_addr = (u64)nothing,
@@ -494,12 +600,12 @@ static int set_slot(u64 size)
 
 static int run_bind(void)
 {
-	return set_slot(SIZE);
+	return set_slot(SIZE, KVM_MEM_GUEST_MEMFD);
 }
 
 static void unbind(void)
 {
-	TEST_ASSERT(!set_slot(0), "deleting the slot");
+	TEST_ASSERT(!set_slot(0, 0), "deleting the slot");
 	close_and_discard();
 }
 
@@ -514,7 +620,7 @@ static void bind_to_new_vm(void)
 	vcpu = __vm_ioctl(vm, KVM_CREATE_VCPU, NULL);
 	TEST_ASSERT(vcpu >= 0, "KVM_CREATE_VCPU");
 	make_object();
-	TEST_ASSERT(!set_slot(SIZE), "binding");
+	TEST_ASSERT(!run_bind(), "binding");
 }
 
 static void free_new_vm(void)
@@ -530,6 +636,18 @@ static int run_prefault(void)
 	struct kvm_pre_fault_memory range = { .gpa = GUEST_BASE, .size = SIZE };
 
 	return ioctl(vcpu, KVM_PRE_FAULT_MEMORY, &range);
+}
+
+/* With a large leaf, which logging does away with */
+static void fault_in_new_vm(void)
+{
+	bind_to_new_vm();
+	TEST_ASSERT(!run_prefault(), "KVM_PRE_FAULT_MEMORY");
+}
+
+static int run_log_dirty(void)
+{
+	return set_slot(SIZE, KVM_MEM_GUEST_MEMFD | KVM_MEM_LOG_DIRTY_PAGES);
 }
 
 static int run_map(void)
@@ -684,6 +802,24 @@ static void remove_file_and_leave(void)
 	leave_cgroup();
 }
 
+static void new_unlinked_file(void)
+{
+	new_memory_file();
+	TEST_ASSERT(!unlink(SUBJECT), "unlink");
+}
+
+static void new_unlinked_data_file(void)
+{
+	new_data_file();
+	TEST_ASSERT(!unlink(SUBJECT), "unlink");
+}
+
+static int run_file_create_unnamed(void)
+{
+	fd = open(FS, O_RDWR | O_TMPFILE, 0600);
+	return fd;
+}
+
 static int run_file_create(void)
 {
 	return open_subject(O_RDWR | O_CREAT | O_EXCL);
@@ -712,6 +848,11 @@ static int run_file_populate_by_path(void)
 static int run_file_allocate(void)
 {
 	return fallocate(fd, 0, 0, SIZE);
+}
+
+static int run_file_reserve(void)
+{
+	return fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 3 * SIZE);
 }
 
 /* A part of what was asked for is an answer, too, but not of the wrong bytes. */
@@ -789,6 +930,44 @@ static int run_ask(void)
 	return ioctl(fd, GMEM_PERSIST_GET_INFO, &info) ?: ioctl(fd, GMEM_PERSIST_GET_RANGES, &list);
 }
 
+static int run_ask_more(void)
+{
+	struct gmem_persist_node_entry node;
+	struct gmem_persist_list nodes = { .entries = (uintptr_t)&node, .nr = 1 };
+	u64 offset;
+	struct gmem_persist_list bad = { .entries = (uintptr_t)&offset, .nr = 1 };
+	struct gmem_persist_view view = {};
+
+	return ioctl(fd, GMEM_PERSIST_GET_NODES, &nodes) ?:
+	       ioctl(fd, GMEM_PERSIST_GET_BAD_PAGES, &bad) ?:
+	       ioctl(fd, GMEM_PERSIST_GET_VIEW, &view);
+}
+
+static int run_share(void)
+{
+	return ioctl(fd, GMEM_PERSIST_SHARE);
+}
+
+/* Whoever has written by a mapping loses its leaves. */
+static void write_to_file(void)
+{
+	new_memory_file();
+	mem = gmem_map(fd, SIZE);
+	gmem_fill(mem, 0, SIZE, SZ_4K, SEED_GUEST);
+}
+
+static int run_settle(void)
+{
+	return ioctl(fd, GMEM_PERSIST_SETTLE);
+}
+
+static void remove_written(void)
+{
+	gmem_check(mem, 0, SIZE, SZ_4K, SEED_GUEST);
+	kvm_munmap(mem, SIZE);
+	remove_file();
+}
+
 static int run_fsync(void)
 {
 	return fsync(fd);
@@ -801,11 +980,6 @@ static int run_unlink(void)
 
 static void nothing_left(void)
 {
-}
-
-static void close_unlinked(void)
-{
-	close_fd();
 }
 
 static int run_chmod(void)
@@ -823,6 +997,23 @@ static int run_utimes(void)
 	static const struct timespec times[2] = { { 1, 2 }, { 3, 4 } };
 
 	return utimensat(AT_FDCWD, SUBJECT, times, 0);
+}
+
+static int run_fchmod(void)
+{
+	return fchmod(fd, 0640);
+}
+
+static int run_fchown(void)
+{
+	return fchown(fd, 7, 8);
+}
+
+static int run_futimens(void)
+{
+	static const struct timespec times[2] = { { 1, 2 }, { 3, 4 } };
+
+	return futimens(fd, times);
 }
 
 static int run_stat(void)
@@ -924,6 +1115,209 @@ static int run_move(void)
 static void remove_moved(void)
 {
 	TEST_ASSERT(!unlink(TARGET "/file") && !rmdir(TARGET), "removing what was moved");
+}
+
+static void open_dir(void)
+{
+	new_dir();
+	fd = open(SUBJECT, O_RDONLY | O_DIRECTORY);
+	TEST_ASSERT(fd >= 0, "open");
+}
+
+static int run_set_quota(void)
+{
+	struct gmem_persist_quota quota = { .max_bytes = SZ_1G, .max_names = 10 };
+
+	return ioctl(fd, GMEM_PERSIST_SET_QUOTA, &quota);
+}
+
+static void remove_open_dir(void)
+{
+	struct gmem_persist_quota quota = {};
+
+	TEST_ASSERT(!ioctl(fd, GMEM_PERSIST_GET_QUOTA, &quota) && quota.max_bytes == SZ_1G &&
+		    quota.max_names == 10, "these are other limits");
+	close_fd();
+	remove_dir();
+}
+
+/*
+ * Operations: devices. What they transfer is the beginning of the memory, and of "data".
+ */
+
+#define TRANSFER	SZ_64K
+
+static int disk = -1;
+static aio_context_t aio;
+static ssize_t transferred;
+
+static bool disk_is_there(void)
+{
+	int file = gmem_open_disk();
+
+	close(file);
+	return file >= 0;
+}
+
+/* The disk has it, and the memory has something else. */
+static void prepare_reading(void)
+{
+	write_to_file();
+	disk = gmem_open_disk();
+	TEST_ASSERT(disk >= 0 && pwrite(disk, data, TRANSFER, 0) == TRANSFER, "the disk");
+	TEST_ASSERT(!syscall(SYS_io_setup, 1, &aio), "io_setup");
+}
+
+static void prepare_writing(void)
+{
+	static const char zeroes[TRANSFER] __aligned(SZ_4K);
+
+	prepare_reading();
+	memcpy(mem, data, TRANSFER);
+	TEST_ASSERT(pwrite(disk, zeroes, TRANSFER, 0) == TRANSFER, "the disk");
+}
+
+static void end_transfer(void)
+{
+	TEST_ASSERT(!syscall(SYS_io_destroy, aio), "io_destroy");
+	aio = 0;
+	close(disk);
+	kvm_munmap(mem, SIZE);
+	remove_file();
+}
+
+static void end_reading(void)
+{
+	TEST_ASSERT(!memcmp(mem, data, transferred), "read: wrong bytes");
+	end_transfer();
+}
+
+static void end_writing(void)
+{
+	static char copy[TRANSFER] __aligned(SZ_4K);
+
+	TEST_ASSERT(pread(disk, copy, TRANSFER, 0) == TRANSFER &&
+		    !memcmp(copy, data, transferred), "written: wrong bytes");
+	end_transfer();
+}
+
+static int run_direct_read(void)
+{
+	transferred = pread(disk, mem, TRANSFER, 0);
+	return transferred;
+}
+
+static int run_direct_write(void)
+{
+	transferred = pwrite(disk, mem, TRANSFER, 0);
+	return transferred;
+}
+
+static int run_aio(u16 opcode)
+{
+	struct iocb iocb = {
+		.aio_lio_opcode = opcode,
+		.aio_fildes = disk,
+		.aio_buf = (uintptr_t)mem,
+		.aio_nbytes = TRANSFER,
+	};
+	struct iocb *list = &iocb;
+	struct io_event event;
+
+	transferred = -1;
+	if (syscall(SYS_io_submit, aio, 1, &list) != 1 ||
+	    syscall(SYS_io_getevents, aio, 1, 1, &event, NULL) != 1)
+		return -1;
+	transferred = event.res;
+	if (transferred < 0)
+		errno = -transferred;
+	return transferred;
+}
+
+static int run_aio_read(void)
+{
+	return run_aio(IOCB_CMD_PREAD);
+}
+
+static int run_aio_write(void)
+{
+	return run_aio(IOCB_CMD_PWRITE);
+}
+
+#define IOMMU		"/dev/iommu"
+#define IOVA		SZ_32M
+
+static int iommu = -1;
+static u32 ioas;
+
+/* With the device of iommufd's own tests, which has a page table, and no memory is read by it */
+static int open_iommu(void)
+{
+	struct iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
+	struct iommu_test_cmd mock = {
+		.size = sizeof(mock),
+		.op = IOMMU_TEST_OP_MOCK_DOMAIN,
+	};
+
+	iommu = open(IOMMU, O_RDWR);
+	if (iommu < 0 || ioctl(iommu, IOMMU_IOAS_ALLOC, &alloc))
+		return -1;
+	ioas = alloc.out_ioas_id;
+	mock.id = ioas;
+	return ioctl(iommu, IOMMU_TEST_CMD, &mock);
+}
+
+static bool mock_is_there(void)
+{
+	bool there = !open_iommu();
+
+	close(iommu);
+	return there;
+}
+
+static void prepare_iommu(void)
+{
+	new_memory_file();
+	TEST_ASSERT(!open_iommu(), "the mock device");
+}
+
+static int run_map_for_device(void)
+{
+	struct iommu_ioas_map_file map = {
+		.size = sizeof(map),
+		.flags = IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE |
+			 IOMMU_IOAS_MAP_FIXED_IOVA,
+		.ioas_id = ioas,
+		.fd = fd,
+		.length = SIZE,
+		.iova = IOVA,
+	};
+
+	return ioctl(iommu, IOMMU_IOAS_MAP_FILE, &map);
+}
+
+static void map_for_device(void)
+{
+	prepare_iommu();
+	TEST_ASSERT(!run_map_for_device(), "IOMMU_IOAS_MAP_FILE");
+}
+
+static int run_unmap_for_device(void)
+{
+	struct iommu_ioas_unmap unmap = {
+		.size = sizeof(unmap),
+		.ioas_id = ioas,
+		.iova = IOVA,
+		.length = SIZE,
+	};
+
+	return ioctl(iommu, IOMMU_IOAS_UNMAP, &unmap);
+}
+
+static void close_iommu(void)
+{
+	close(iommu);
+	remove_file();
 }
 
 /*
@@ -1032,25 +1426,49 @@ static bool something_is_quarantined(void)
 /* A granule, of which there is no end; it cannot be quarantined again. */
 static char granule[64];
 
-static void choose_granule(void)
+static u64 first_quarantined(void)
 {
 	char text[SZ_4K];
 	u64 first;
 
 	gmem_read_text(text, sizeof(text), SYSFS "quarantined");
 	TEST_ASSERT(sscanf(text, "%lx-", &first) == 1, "quarantined is: %s", text);
+	return first;
+}
+
+static void choose_granule(void)
+{
+	u64 first = first_quarantined();
+
 	snprintf(granule, sizeof(granule), "%#lx-%#lx", first, first + SIZE - 1);
 	open_control(SYSFS "release", O_WRONLY);
 }
 
 static int run_release(void)
 {
-	int r = write_control(granule);
+	return write_control(granule);
+}
 
-	/* There is no undo(), which would close it. */
-	if (r >= 0)
-		close_control();
-	return r;
+static u64 attached;
+
+static void choose_memory(void)
+{
+	attached = first_quarantined();
+	new_file();
+}
+
+static int run_attach(void)
+{
+	struct gmem_persist_range_entry range = { .base = attached, .size = SIZE };
+	struct gmem_persist_attach args = {
+		.ranges = (uintptr_t)&range,
+		.nr_ranges = 1,
+		.granule = SZ_2M,
+		.flags = FLAGS_SHARED,
+		.kind = GMEM_PERSIST_FILE_MEMORY,
+	};
+
+	return ioctl(fd, GMEM_PERSIST_ATTACH, &args);
 }
 
 /*
@@ -1100,6 +1518,18 @@ static void end_session(void)
 	close_fd();
 }
 
+static void preserve(void)
+{
+	new_session();
+	TEST_ASSERT(!run_preserve(), "LIVEUPDATE_SESSION_PRESERVE_FD");
+}
+
+/* It lets go of all that it has. The object would stay if it did not. */
+static int run_end_session(void)
+{
+	return close(session);
+}
+
 static const struct operation operations[] = {
 	{ "create", NULL, run_create, close_and_discard },
 	{ "create, private", NULL, run_create_private, close_and_discard },
@@ -1119,9 +1549,16 @@ static const struct operation operations[] = {
 	{ "mmap", make_object, run_map, unmap },
 	{ "first touch, large leaf", map_large, run_touch, unmap },
 	{ "first touch, small leaf", map_small, run_touch, unmap },
-	{ "punch", punch_setup, run_punch, undo_punch, .may_not_allocate = true },
+	{ "punch", punch_setup, run_punch, undo_punch, .must_not_fail = true },
+	{ "begin to log dirty pages", fault_in_new_vm, run_log_dirty, free_new_vm },
+	{ "close the last view of what has no name", make_unnamed, run_close, nothing_left,
+	  .must_not_fail = true },
+	{ "resource: an empty file", open_handle, run_resource, close_handle, .keeps = true },
+	{ "resource: a file with memory", open_handle_with_memory, run_resource, close_handle },
+	{ "resource: the root directory", open_root, run_resource, close_root },
 
 	{ "file: create", NULL, run_file_create, remove_file },
+	{ "file: create without a name", NULL, run_file_create_unnamed, close_fd },
 	{ "file: create in a directory", new_dir, run_create_in_dir, remove_file_and_dir },
 	{ "file: open", new_closed_file, run_file_open, remove_file },
 	{ "file: open in a new cgroup", new_file_for_other_cgroup, run_file_open,
@@ -1130,19 +1567,34 @@ static const struct operation operations[] = {
 	{ "file: ftruncate to its size", new_file, run_file_populate, remove_file },
 	{ "file: truncate to its size", new_file, run_file_populate_by_path, remove_file },
 	{ "file: fallocate", new_file, run_file_allocate, remove_file },
-	{ "file: punch", new_memory_file, run_punch, remove_file, .may_not_allocate = true },
+	{ "file: punch", new_memory_file, run_punch, remove_file, .must_not_fail = true },
 	{ "file: read", new_memory_file, run_read_zeroes, remove_file },
 	{ "file: write", new_memory_file, run_write_memory, remove_file },
-	{ "file: unlink", new_closed_file, run_unlink, nothing_left },
-	{ "file: unlink an open one", new_memory_file, run_unlink, close_unlinked },
-	{ "file: chmod", new_closed_file, run_chmod, remove_file },
-	{ "file: chown", new_closed_file, run_chown, remove_file },
-	{ "file: utimes", new_closed_file, run_utimes, remove_file },
-	{ "file: stat", new_closed_file, run_stat, remove_file },
-	{ "file: rename", new_closed_file, run_rename, remove_renamed },
-	{ "file: rename onto another", new_two_files, run_rename, remove_renamed },
-	{ "file: exchange", new_two_files, run_exchange, remove_both },
-	{ "file: rename into a directory", new_file_and_dir, run_move, remove_moved },
+	{ "file: unlink", new_closed_file, run_unlink, nothing_left, .ours_must_not_fail = true },
+	{ "file: unlink an open one", new_memory_file, run_unlink, close_fd,
+	  .ours_must_not_fail = true },
+	{ "file: close the last view of an unlinked one", new_unlinked_file, run_close,
+	  nothing_left, .must_not_fail = true },
+	{ "file: chmod", new_closed_file, run_chmod, remove_file, .ours_must_not_fail = true },
+	{ "file: fchmod", new_memory_file, run_fchmod, remove_file, .must_not_fail = true },
+	{ "file: chown", new_closed_file, run_chown, remove_file, .ours_must_not_fail = true },
+	{ "file: fchown", new_memory_file, run_fchown, remove_file, .must_not_fail = true },
+	{ "file: utimes", new_closed_file, run_utimes, remove_file, .ours_must_not_fail = true },
+	{ "file: futimens", new_memory_file, run_futimens, remove_file, .must_not_fail = true },
+	{ "file: stat", new_closed_file, run_stat, remove_file, .ours_must_not_fail = true },
+	{ "file: rename", new_closed_file, run_rename, remove_renamed,
+	  .ours_must_not_fail = true },
+	{ "file: rename onto another", new_two_files, run_rename, remove_renamed,
+	  .ours_must_not_fail = true },
+	{ "file: exchange", new_two_files, run_exchange, remove_both,
+	  .ours_must_not_fail = true },
+	{ "file: rename into a directory", new_file_and_dir, run_move, remove_moved,
+	  .ours_must_not_fail = true },
+	{ "file: ask for its lists", new_memory_file, run_ask_more, remove_file },
+	{ "file: share", new_memory_file, run_share, remove_file, .must_not_fail = true },
+	{ "file: settle", write_to_file, run_settle, remove_written, .must_not_fail = true },
+	{ "file: attach", choose_memory, run_attach, remove_file, check_empty_file,
+	  .uses_up = true, .possible = something_is_quarantined },
 
 	{ "data: write to an empty file", new_file, run_write_first, remove_file,
 	  check_empty_file },
@@ -1153,28 +1605,51 @@ static const struct operation operations[] = {
 	{ "data: ftruncate, longer", new_data_file, run_truncate_longer, remove_file,
 	  check_data_file_and_length },
 	{ "data: ftruncate, shorter", new_long_data_file, run_truncate_shorter, remove_file,
-	  check_data_file, .may_not_allocate = true },
+	  .must_not_fail = true },
 	{ "data: ftruncate to nothing", new_data_file, run_truncate_to_nothing, remove_file,
-	  check_data_file, .may_not_allocate = true },
-	{ "data: fsync", new_data_file, run_fsync, remove_file, check_data_file,
-	  .may_not_allocate = true },
+	  .must_not_fail = true },
+	{ "data: fsync", new_data_file, run_fsync, remove_file, .must_not_fail = true },
+	{ "data: reserve", new_data_file, run_file_reserve, remove_file,
+	  check_data_file_and_length },
+	{ "data: reserve in an empty file", new_file, run_file_reserve, remove_file,
+	  check_empty_file },
+	{ "data: close the last view of an unlinked one", new_unlinked_data_file, run_close,
+	  nothing_left, .must_not_fail = true },
 	{ "data: ask what it is", new_data_file, run_ask, remove_file, check_data_file },
 
 	{ "directory: mkdir", NULL, run_mkdir, remove_dir },
-	{ "directory: rmdir", new_dir, run_rmdir, nothing_left },
+	{ "directory: rmdir", new_dir, run_rmdir, nothing_left, .ours_must_not_fail = true },
+	{ "directory: set limits", open_dir, run_set_quota, remove_open_dir,
+	  .must_not_fail = true },
 	{ "directory: read", new_closed_file, run_readdir, remove_file },
+
+	{ "direct I/O: read", prepare_reading, run_direct_read, end_reading,
+	  .possible = disk_is_there },
+	{ "direct I/O: write", prepare_writing, run_direct_write, end_writing,
+	  .possible = disk_is_there },
+	{ "direct I/O: read, asynchronous", prepare_reading, run_aio_read, end_reading,
+	  .also = EAGAIN, .possible = disk_is_there },
+	{ "direct I/O: write, asynchronous", prepare_writing, run_aio_write, end_writing,
+	  .also = EAGAIN, .possible = disk_is_there },
+	{ "device: map", prepare_iommu, run_map_for_device, close_iommu,
+	  .possible = mock_is_there },
+	{ "device: unmap", map_for_device, run_unmap_for_device, close_iommu,
+	  .must_not_fail = true, .possible = mock_is_there },
 
 	{ "session: preserve", new_session, run_preserve, end_session,
 	  .possible = luo_is_there },
+	{ "session: end", preserve, run_end_session, close_fd, .must_not_fail = true,
+	  .possible = luo_is_there },
 
-	{ "sysfs: discard", set_up_discard, run_discard, close_control },
-	{ "sysfs: freeze", set_up_freeze, run_freeze, undo_freeze },
-	{ "sysfs: thaw", set_up_thaw, run_thaw, close_control, .may_not_allocate = true },
+	{ "sysfs: discard", set_up_discard, run_discard, close_control,
+	  .ours_must_not_fail = true },
+	{ "sysfs: freeze", set_up_freeze, run_freeze, undo_freeze, .ours_must_not_fail = true },
+	{ "sysfs: thaw", set_up_thaw, run_thaw, close_control, .ours_must_not_fail = true },
 	{ "sysfs: read", open_stat, run_read_control, close_control },
 	{ "debugfs: the record", NULL, run_open_record, close_control },
 	{ "mount", NULL, run_mount, undo_mount },
 	{ "remount", NULL, run_remount, nothing_left },
-	{ "sysfs: release", choose_granule, run_release, NULL,
+	{ "sysfs: release", choose_granule, run_release, close_control, .uses_up = true,
 	  .possible = something_is_quarantined },
 };
 
@@ -1221,6 +1696,7 @@ static void run_operation(const struct operation *op)
 		ksft_test_result_skip("%s: there is nothing to do that on\n", op->name);
 		return;
 	}
+	set_verbose(op->ours_must_not_fail);
 	fflush(NULL);
 	pid = fork();
 	TEST_ASSERT(pid >= 0, "fork failed");
@@ -1258,6 +1734,7 @@ int main(int argc, char *argv[])
 	for (i = 0; i < ARRAY_SIZE(operations); i++)
 		if (argc < 2 || strstr(operations[i].name, argv[1]))
 			run_operation(&operations[i]);
+	set_verbose(false);
 	umount(FS);
 	ksft_finished();
 }

@@ -70,6 +70,7 @@ u64 gmem_pool_attr(const char *attr);
 int gmem_set_frozen(const char *value);
 int gmem_discard(const char *name);
 int gmem_ask_object(const char *name);
+int gmem_open_disk(void);
 char *gmem_object_attr(char *buf, size_t size, const char *name,
 		       const char *attr);
 void gmem_assert_attr(const char *name, const char *attr, const char *value);

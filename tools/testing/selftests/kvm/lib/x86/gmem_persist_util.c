@@ -121,6 +121,29 @@ int gmem_ask_object(const char *name)
 	return fd;
 }
 
+/* For direct I/O: the disk that a test may write to, by its serial number; -1: there is none */
+int gmem_open_disk(void)
+{
+	char path[64], serial[32];
+	char letter;
+	int fd;
+
+	for (letter = 'a'; letter <= 'z'; letter++) {
+		snprintf(path, sizeof(path), "/sys/block/vd%c/serial", letter);
+		fd = open(path, O_RDONLY);
+		if (fd < 0)
+			continue;
+		memset(serial, 0, sizeof(serial));
+		TEST_ASSERT(read(fd, serial, sizeof(serial) - 1) >= 0, "reading %s", path);
+		close(fd);
+		if (strncmp(serial, "scratch", strlen("scratch")))
+			continue;
+		snprintf(path, sizeof(path), "/dev/vd%c", letter);
+		return open(path, O_RDWR | O_DIRECT);
+	}
+	return -1;
+}
+
 static const char *state_of(const struct gmem_persist_info *info)
 {
 	if (info->kind == GMEM_PERSIST_FILE_EMPTY)
