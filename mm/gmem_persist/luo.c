@@ -39,8 +39,12 @@
  * - The next kernel does not believe the record, or the object's slot, or has LUO off: the
  *   memory is quarantined, as any other of which the record cannot tell whose it is. Retrieve,
  *   where there is LUO, fails with ENOENT.
- * - Retrieve fails: LUO never asks again. Finish frees nothing then. One with a name can be opened
- *   by that; one without keeps its memory, which the next kernel quarantines.
+ * - Retrieve fails: LUO never asks again, so there is no second attempt when there is memory. What
+ *   has a name can be opened by that. What has none is out of reach in this kernel; finish frees
+ *   nothing then, and the next kernel quarantines the memory, which root can attach to a file.
+ *   The file cannot be made at boot instead: it has the credentials of who retrieves it, and a
+ *   security module decides about that. So if there is no memory for it, it is made with what
+ *   is left for those who free memory, and beyond the limit of a memory cgroup.
  * - Nobody finishes the session before the next kexec: LUO forgets it, and the next kernel
  *   quarantines what it held.
  *
@@ -69,6 +73,7 @@
 #include <linux/liveupdate.h>
 #include <linux/module.h>
 #include <linux/mount.h>
+#include <linux/sched/mm.h>
 #include <linux/stat.h>
 #include <linux/string.h>
 
@@ -204,6 +209,20 @@ static struct file *gmem_luo_open(struct gmem_object *obj, const struct gmem_luo
 	return file;
 }
 
+/* An object without a name would be lost to this kernel for want of a file and a dentry. */
+static struct file *gmem_luo_open_at_last(struct gmem_object *obj, const struct gmem_luo_ser *ser)
+{
+	struct file *file = gmem_luo_open(obj, ser);
+	unsigned int flags;
+
+	if (file != ERR_PTR(-ENOMEM))
+		return file;
+	flags = memalloc_noreclaim_save();
+	file = gmem_luo_open(obj, ser);
+	memalloc_noreclaim_restore(flags);
+	return file;
+}
+
 /*
  * Return: 0, -EINVAL (what the last kernel wrote is damaged), -EOPNOTSUPP (it asks for what this
  * kernel does not know), -ENODEV (there is no pool), -ENOENT (the pool has no such object: it was
@@ -231,7 +250,7 @@ static int gmem_luo_retrieve(struct liveupdate_file_op_args *args)
 	obj = gmem_luo_find(ser);
 	if (!obj)
 		return gmem_left_pending() ? -ENOMEM : -ENOENT;
-	file = gmem_luo_open(obj, ser);
+	file = gmem_luo_open_at_last(obj, ser);
 	/* It has a view now. */
 	if (!IS_ERR(file))
 		gmem_session_take_back(obj);

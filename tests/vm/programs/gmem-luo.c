@@ -24,6 +24,10 @@
  *   vm=SIZE         let a VM of its own have it
  *   spoil=WORD      change what the last kernel wrote of a handle of the file, wherever that is:
  *                   its checksum, its flags or its slot
+ *   nth=N           the N-th allocation from now on fails, once
+ *   retry=TOKEN     go on with the file that the session has, and if that fails, once more
+ *   starve          all allocations of ours fail from now on, if failslab and fail_page_alloc have
+ *                   been told to look at make-it-fail; fed: no more
  *   wait=PATH       print "waiting" and wait until there is such a file
  *   hold            print "holding" and stay until killed
  *   ERRNO:ACTION    expect the action to fail with that
@@ -267,6 +271,44 @@ static bool spoil(const char *what)
 	errx(1, "no handle of it was found");
 }
 
+static void write_proc(int fd, const char *text)
+{
+	if (fd < 0 || pwrite(fd, text, strlen(text), 0) < 0)
+		err(1, "writing to /proc");
+}
+
+/* Both files are opened while there is memory for that. */
+static void fail_the(const char *nth)
+{
+	static int fd = -1;
+
+	if (fd < 0)
+		fd = open("/proc/thread-self/fail-nth", O_RDWR);
+	write_proc(fd, nth);
+}
+
+static void starve(bool begin)
+{
+	static int fd = -1;
+
+	if (fd < 0)
+		fd = open("/proc/self/make-it-fail", O_RDWR);
+	/* Nor is there memory for a page that is touched for the first time. */
+	if (mlockall(MCL_CURRENT))
+		err(1, "mlockall");
+	write_proc(fd, begin ? "1" : "0");
+}
+
+/* An allocation may have failed before LUO has asked for the file, and that is no loss. */
+static bool retry(uint64_t token)
+{
+	bool first = get(token);
+
+	fail_the("0");
+	printf("first=%s\n", first ? "done" : strerrorname_np(errno));
+	return first || get(token);
+}
+
 static void wait_for(const char *name)
 {
 	for (puts("waiting"), fflush(stdout); access(name, F_OK);)
@@ -336,6 +378,8 @@ static bool act(const char *action)
 		return spoil(value);
 	if (IS("vm="))
 		return use_in_vm(n << 20);
+	if (IS("retry="))
+		return retry(n);
 	if (IS("fill="))
 		fill(n);
 	else if (IS("verify="))
@@ -346,6 +390,10 @@ static bool act(const char *action)
 		expect(file_size() == n << 20, "another size");
 	else if (IS("mode="))
 		check_mode(value);
+	else if (IS("nth="))
+		fail_the(value);
+	else if (IS("starve") || IS("fed"))
+		starve(*action == 's');
 	else if (IS("wait="))
 		wait_for(value);
 	else if (IS("hold"))
