@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Many VMMs at once do all that can be done with persistent memory, in random order,
- * while others freeze and thaw the pool, ask what is in it and change how memory is cleaned.
+ * Many VMMs at once do all that can be done with persistent memory, and with files beside it, in
+ * random order, while others freeze and thaw the pool, ask what is in it and change how memory is
+ * cleaned.
  *
  *   gmem_persist_stress [-t SECONDS] [-s SEED] [-w VMMS]
  *
@@ -10,7 +11,8 @@
  * with its objects. A seed gives each VMM the same decisions again, but not the same
  * interleaving of them.
  *
- * Needs a kernel booted with gmem_persist=2G or more, and root.
+ * Needs a kernel booted with gmem_persist=2G or more, and root. A disk with the serial number
+ * "scratch" is read from and written to by direct I/O.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -27,6 +29,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include "gmem_persist_stress_files.h"
 #include "gmem_persist_util.h"
 
 #define CHUNK		((u64)SZ_2M)
@@ -56,6 +59,17 @@ enum op {
 	OP_FORK,
 	OP_CONVERT,
 	OP_UNNAMED,
+	OP_DIRECT_READ,
+	OP_DIRECT_WRITE,
+	OP_FILE_WRITE,
+	OP_FILE_TRUNCATE,
+	OP_FILE_CHECK,
+	OP_FILE_RENAME,
+	OP_FILE_EXCHANGE,
+	OP_FILE_UNLINK,
+	OP_FILE_DIR,
+	OP_FILE_LIMIT,
+	OP_FILE_UNNAMED,
 	OP_DIE,
 	NR_OPS,
 };
@@ -63,7 +77,9 @@ enum op {
 static const char * const op_names[NR_OPS] = {
 	"create", "claim", "close", "discard", "user_fill", "user_check", "guest_fill",
 	"guest_check", "punch", "slot_bound", "slot_user", "slot_gone", "prefault", "cut",
-	"move", "fork", "convert", "unnamed", "die",
+	"move", "fork", "convert", "unnamed", "direct_read", "direct_write", "file_write",
+	"file_truncate", "file_check", "file_rename", "file_exchange", "file_unlink", "file_dir",
+	"file_limit", "file_unnamed", "die",
 };
 
 /**
@@ -90,6 +106,7 @@ struct model {
 /**
  * struct vmm - what outlives a VMM
  * @objects: its objects
+ * @files: its files
  * @random: state of its generator
  * @step: what it is doing
  * @protected: it is a software-protected VM
@@ -98,6 +115,7 @@ struct model {
  */
 struct vmm {
 	struct model objects[NR_OBJECTS];
+	struct files files;
 	u64 random;
 	enum op step;
 	bool protected;
@@ -555,6 +573,139 @@ static bool unnamed(void)
 	return true;
 }
 
+/*
+ * Direct I/O between a chunk and a disk, or a file of gmemfs
+ */
+
+/* Each VMM has its place on the disk. */
+static int open_for_direct_io(u64 *at)
+{
+	static int disk = -2;
+
+	if (disk == -2)
+		disk = gmem_open_disk();
+	*at = my_number * CHUNK;
+	if (disk >= 0 && any(2))
+		return dup(disk);
+	return open(FILES_FS, O_RDWR | O_TMPFILE | O_DIRECT, 0600);
+}
+
+/* It is done in pieces: frozen in between, only some of it is there. */
+static bool direct_refused(ssize_t r)
+{
+	if (was_frozen(r, "direct I/O"))
+		return true;
+	me->refused += r < CHUNK;
+	return r < CHUNK;
+}
+
+static bool direct_read(int i, int fd, u64 at)
+{
+	const unsigned int chunk = any_chunk(i);
+	const u64 seed = random_u64(&me->random) | 1, start = chunk * CHUNK;
+	u64 off;
+
+	for (off = 0; off < CHUNK; off += SZ_4K)
+		*(u64 *)(file_buffer + off) = gmem_pattern(start + off, seed);
+	if (direct_refused(pwrite(fd, file_buffer, CHUNK, at)))
+		return false;
+	me->objects[i].unsure = true;
+	TEST_ASSERT(pread(fd, views[i].mem + start, CHUNK, at) == CHUNK, "direct I/O: errno %d",
+		    errno);
+	me->objects[i].seed[chunk] = seed;
+	me->objects[i].unsure = false;
+	user_check(i, chunk);
+	return true;
+}
+
+static bool direct_write(int i, int fd, u64 at)
+{
+	const unsigned int chunk = any_chunk(i);
+
+	user_check(i, chunk);
+	if (direct_refused(pwrite(fd, views[i].mem + chunk * CHUNK, CHUNK, at)))
+		return false;
+	TEST_ASSERT(pread(fd, file_buffer, CHUNK, at) == CHUNK, "direct I/O: errno %d", errno);
+	TEST_ASSERT(!memcmp(file_buffer, views[i].mem + chunk * CHUNK, CHUNK), "other bytes");
+	return true;
+}
+
+static bool direct_io(int i, bool read)
+{
+	u64 at;
+	int fd = open_for_direct_io(&at);
+	bool done;
+
+	if (was_frozen(fd, "direct I/O"))
+		return false;
+	done = (read ? direct_read : direct_write)(i, fd, at);
+	close(fd);
+	return done;
+}
+
+/*
+ * Files
+ */
+
+static bool file_makes_sense(enum op op, int place, int other)
+{
+	const struct files *f = &me->files;
+
+	switch (op) {
+	case OP_FILE_WRITE:
+		return file_can_be(f, place);
+	case OP_FILE_TRUNCATE:
+		/* What is empty would become a guest's memory. */
+		return f->at[place].nr_blocks;
+	case OP_FILE_CHECK:
+	case OP_FILE_UNLINK:
+		return f->at[place].exists;
+	case OP_FILE_RENAME:
+		return f->at[place].exists && place != other && file_can_be(f, other);
+	case OP_FILE_EXCHANGE:
+		return f->at[place].exists && place != other && f->at[other].exists;
+	default:
+		return true;
+	}
+}
+
+static bool file_do(struct files *f, enum op op, int place, int other)
+{
+	switch (op) {
+	case OP_FILE_WRITE:
+		return file_write(f, place, random_u64(&me->random));
+	case OP_FILE_TRUNCATE:
+		return file_truncate(f, place, random_u64(&me->random));
+	case OP_FILE_RENAME:
+	case OP_FILE_EXCHANGE:
+		return file_rename(f, place, other, op == OP_FILE_EXCHANGE);
+	case OP_FILE_UNLINK:
+		return file_unlink(f, place);
+	case OP_FILE_DIR:
+		return file_change_sub(f);
+	case OP_FILE_LIMIT:
+		return file_limit(f, random_u64(&me->random));
+	case OP_FILE_UNNAMED:
+		return file_unnamed(f, random_u64(&me->random));
+	default:
+		file_check(f, place);
+		return true;
+	}
+}
+
+static bool file_step(enum op op)
+{
+	const int place = any(FILE_PLACES), other = any(FILE_PLACES);
+	bool done;
+
+	if (!file_makes_sense(op, place, other))
+		return false;
+	me->files.unsure = op != OP_FILE_CHECK;
+	done = file_do(&me->files, op, place, other);
+	me->files.unsure = false;
+	return done;
+}
+
 /* Is this a thing to do with object i? */
 static bool makes_sense(enum op op, int i)
 {
@@ -578,6 +729,8 @@ static bool makes_sense(enum op op, int i)
 	case OP_CUT:
 	case OP_MOVE:
 	case OP_FORK:
+	case OP_DIRECT_READ:
+	case OP_DIRECT_WRITE:
 		return open && views[i].mem;
 	case OP_GUEST_FILL:
 	case OP_GUEST_CHECK:
@@ -646,6 +799,11 @@ static bool step(enum op op, int i)
 		break;
 	case OP_UNNAMED:
 		return unnamed();
+	case OP_DIRECT_READ:
+	case OP_DIRECT_WRITE:
+		return direct_io(i, op == OP_DIRECT_READ);
+	case OP_FILE_WRITE ... OP_FILE_UNNAMED:
+		return file_step(op);
 	case OP_DIE:
 		/* With everything open, and a vCPU that runs */
 		me->done[OP_DIE]++;
@@ -696,6 +854,7 @@ static void run_vmm(int number)
 		views[i].fd = -1;
 		settle(i);
 	}
+	files_begin(&me->files, number);
 
 	while (!atomic_load(&shared->stop)) {
 		enum op op = any(NR_OPS);
@@ -830,7 +989,7 @@ static void kill_one(pid_t pid)
 
 static void print_figures(int nr_vmms)
 {
-	u64 done, steps = 0, refused = 0;
+	u64 done, steps = 0, refused = 0, files_refused = 0, compared = 0;
 	int op, i;
 
 	for (op = 0; op < NR_OPS; op++) {
@@ -839,10 +998,15 @@ static void print_figures(int nr_vmms)
 		printf("%s=%lu\n", op_names[op], done);
 		steps += done;
 	}
-	for (i = 0; i < nr_vmms; i++)
+	for (i = 0; i < nr_vmms; i++) {
 		refused += shared->vmms[i].refused;
-	printf("steps=%lu\nrefused=%lu\nfreezes=%lu\nsysfs_reads=%lu\n", steps, refused,
-	       atomic_load(&shared->freezes), atomic_load(&shared->reads));
+		files_refused += shared->vmms[i].files.refused;
+		compared += shared->vmms[i].files.compared;
+	}
+	printf("steps=%lu\nrefused=%lu\nfiles_refused=%lu\nfile_bytes_compared=%lu\n", steps,
+	       refused, files_refused, compared);
+	printf("freezes=%lu\nsysfs_reads=%lu\n", atomic_load(&shared->freezes),
+	       atomic_load(&shared->reads));
 }
 
 int main(int argc, char *argv[])
@@ -873,10 +1037,15 @@ int main(int argc, char *argv[])
 	TEST_REQUIRE(kvm_has_cap(KVM_CAP_GUEST_MEMFD_PERSIST));
 	TEST_ASSERT(nr_vmms <= MAX_VMMS, "at most %d VMMs", MAX_VMMS);
 
-	gmem_clean_up();
-	used = gmem_pool_attr("used_bytes");
 	shared = kvm_mmap(sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
 			  -1);
+	files_mount();
+	for (i = 0; i < MAX_VMMS; i++) {
+		shared->vmms[i].files.number = i;
+		files_remove(&shared->vmms[i].files);
+	}
+	gmem_clean_up();
+	used = gmem_pool_attr("used_bytes");
 	TEST_ASSERT(!prctl(PR_SET_CHILD_SUBREAPER, 1), "prctl");
 	printf("seed=%lu\n", seed);
 	killer = seed | 1;
@@ -926,6 +1095,9 @@ int main(int argc, char *argv[])
 	while (waitpid(-1, NULL, 0) > 0)
 		;
 
+	for (i = 0; i < nr_vmms; i++)
+		files_remove(&shared->vmms[i].files);
+	umount(FILES_FS);
 	gmem_clean_up();
 	gmem_check_pool();
 	print_figures(nr_vmms);
