@@ -61,25 +61,15 @@ enum op {
 	OP_UNNAMED,
 	OP_DIRECT_READ,
 	OP_DIRECT_WRITE,
-	OP_FILE_WRITE,
-	OP_FILE_TRUNCATE,
-	OP_FILE_CHECK,
-	OP_FILE_RENAME,
-	OP_FILE_EXCHANGE,
-	OP_FILE_UNLINK,
-	OP_FILE_DIR,
-	OP_FILE_LIMIT,
-	OP_FILE_UNNAMED,
-	OP_DIE,
+	OP_FILES,
+	OP_DIE = OP_FILES + NR_FILE_OPS,
 	NR_OPS,
 };
 
 static const char * const op_names[NR_OPS] = {
 	"create", "claim", "close", "discard", "user_fill", "user_check", "guest_fill",
 	"guest_check", "punch", "slot_bound", "slot_user", "slot_gone", "prefault", "cut",
-	"move", "fork", "convert", "unnamed", "direct_read", "direct_write", "file_write",
-	"file_truncate", "file_check", "file_rename", "file_exchange", "file_unlink", "file_dir",
-	"file_limit", "file_unnamed", "die",
+	"move", "fork", "convert", "unnamed", "direct_read", "direct_write", FILE_OP_NAMES, "die",
 };
 
 /**
@@ -144,15 +134,6 @@ static int my_number;
 static struct kvm_vm *vm;
 static struct kvm_vcpu *vcpu;
 static bool protected;
-
-static u64 random_u64(u64 *state)
-{
-	/* Marsaglia, Xorshift RNGs, 2003 */
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return *state;
-}
 
 static u64 any(u64 limit)
 {
@@ -573,136 +554,29 @@ static bool unnamed(void)
 	return true;
 }
 
-/*
- * Direct I/O between a chunk and a disk, or a file of gmemfs
- */
-
-/* Each VMM has its place on the disk. */
-static int open_for_direct_io(u64 *at)
-{
-	static int disk = -2;
-
-	if (disk == -2)
-		disk = gmem_open_disk();
-	*at = my_number * CHUNK;
-	if (disk >= 0 && any(2))
-		return dup(disk);
-	return open(FILES_FS, O_RDWR | O_TMPFILE | O_DIRECT, 0600);
-}
-
-/* It is done in pieces: frozen in between, only some of it is there. */
-static bool direct_refused(ssize_t r)
-{
-	if (was_frozen(r, "direct I/O"))
-		return true;
-	me->refused += r < CHUNK;
-	return r < CHUNK;
-}
-
-static bool direct_read(int i, int fd, u64 at)
-{
-	const unsigned int chunk = any_chunk(i);
-	const u64 seed = random_u64(&me->random) | 1, start = chunk * CHUNK;
-	u64 off;
-
-	for (off = 0; off < CHUNK; off += SZ_4K)
-		*(u64 *)(file_buffer + off) = gmem_pattern(start + off, seed);
-	if (direct_refused(pwrite(fd, file_buffer, CHUNK, at)))
-		return false;
-	me->objects[i].unsure = true;
-	TEST_ASSERT(pread(fd, views[i].mem + start, CHUNK, at) == CHUNK, "direct I/O: errno %d",
-		    errno);
-	me->objects[i].seed[chunk] = seed;
-	me->objects[i].unsure = false;
-	user_check(i, chunk);
-	return true;
-}
-
-static bool direct_write(int i, int fd, u64 at)
-{
-	const unsigned int chunk = any_chunk(i);
-
-	user_check(i, chunk);
-	if (direct_refused(pwrite(fd, views[i].mem + chunk * CHUNK, CHUNK, at)))
-		return false;
-	TEST_ASSERT(pread(fd, file_buffer, CHUNK, at) == CHUNK, "direct I/O: errno %d", errno);
-	TEST_ASSERT(!memcmp(file_buffer, views[i].mem + chunk * CHUNK, CHUNK), "other bytes");
-	return true;
-}
-
+/* Between a chunk and a disk, or a file of gmemfs. Each VMM has its place there. */
 static bool direct_io(int i, bool read)
 {
-	u64 at;
-	int fd = open_for_direct_io(&at);
+	const unsigned int chunk = any_chunk(i);
+	const u64 start = chunk * CHUNK, seed = random_u64(&me->random) | 1;
+	void *mem = views[i].mem + start;
+	int fd = file_open_direct(&me->files, any(2));
 	bool done;
 
-	if (was_frozen(fd, "direct I/O"))
+	if (fd < 0)
 		return false;
-	done = (read ? direct_read : direct_write)(i, fd, at);
+	user_check(i, chunk);
+	if (read) {
+		me->objects[i].unsure = true;
+		done = file_read_direct(&me->files, fd, mem, start, CHUNK, seed);
+		if (done)
+			me->objects[i].seed[chunk] = seed;
+		me->objects[i].unsure = false;
+	} else {
+		done = file_write_direct(&me->files, fd, mem, CHUNK);
+	}
 	close(fd);
-	return done;
-}
-
-/*
- * Files
- */
-
-static bool file_makes_sense(enum op op, int place, int other)
-{
-	const struct files *f = &me->files;
-
-	switch (op) {
-	case OP_FILE_WRITE:
-		return file_can_be(f, place);
-	case OP_FILE_TRUNCATE:
-		/* What is empty would become a guest's memory. */
-		return f->at[place].nr_blocks;
-	case OP_FILE_CHECK:
-	case OP_FILE_UNLINK:
-		return f->at[place].exists;
-	case OP_FILE_RENAME:
-		return f->at[place].exists && place != other && file_can_be(f, other);
-	case OP_FILE_EXCHANGE:
-		return f->at[place].exists && place != other && f->at[other].exists;
-	default:
-		return true;
-	}
-}
-
-static bool file_do(struct files *f, enum op op, int place, int other)
-{
-	switch (op) {
-	case OP_FILE_WRITE:
-		return file_write(f, place, random_u64(&me->random));
-	case OP_FILE_TRUNCATE:
-		return file_truncate(f, place, random_u64(&me->random));
-	case OP_FILE_RENAME:
-	case OP_FILE_EXCHANGE:
-		return file_rename(f, place, other, op == OP_FILE_EXCHANGE);
-	case OP_FILE_UNLINK:
-		return file_unlink(f, place);
-	case OP_FILE_DIR:
-		return file_change_sub(f);
-	case OP_FILE_LIMIT:
-		return file_limit(f, random_u64(&me->random));
-	case OP_FILE_UNNAMED:
-		return file_unnamed(f, random_u64(&me->random));
-	default:
-		file_check(f, place);
-		return true;
-	}
-}
-
-static bool file_step(enum op op)
-{
-	const int place = any(FILE_PLACES), other = any(FILE_PLACES);
-	bool done;
-
-	if (!file_makes_sense(op, place, other))
-		return false;
-	me->files.unsure = op != OP_FILE_CHECK;
-	done = file_do(&me->files, op, place, other);
-	me->files.unsure = false;
+	user_check(i, chunk);
 	return done;
 }
 
@@ -746,6 +620,8 @@ static bool makes_sense(enum op op, int i)
 
 static bool step(enum op op, int i)
 {
+	if (op >= OP_FILES && op < OP_DIE)
+		return file_step(&me->files, op - OP_FILES, &me->random);
 	switch (op) {
 	case OP_CREATE:
 		return create(i);
@@ -802,8 +678,6 @@ static bool step(enum op op, int i)
 	case OP_DIRECT_READ:
 	case OP_DIRECT_WRITE:
 		return direct_io(i, op == OP_DIRECT_READ);
-	case OP_FILE_WRITE ... OP_FILE_UNNAMED:
-		return file_step(op);
 	case OP_DIE:
 		/* With everything open, and a vCPU that runs */
 		me->done[OP_DIE]++;

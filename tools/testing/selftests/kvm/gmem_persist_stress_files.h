@@ -68,9 +68,35 @@ struct files {
 	u64 compared;
 };
 
+/* What is done in one step */
+enum file_op {
+	FILE_WRITE,
+	FILE_TRUNCATE,
+	FILE_CHECK,
+	FILE_RENAME,
+	FILE_EXCHANGE,
+	FILE_UNLINK,
+	FILE_CHANGE_DIR,
+	FILE_LIMIT,
+	FILE_UNNAMED,
+	NR_FILE_OPS,
+};
+
+#define FILE_OP_NAMES "file_write", "file_truncate", "file_check", "file_rename", \
+	"file_exchange", "file_unlink", "file_dir", "file_limit", "file_unnamed"
+
 /* Not in the program, all of which is in each guest, too */
 #define FILE_BUFFER_SIZE	(FILE_BLOCKS * FILE_BLOCK)
 static char *file_buffer;
+
+static u64 random_u64(u64 *state)
+{
+	/* Marsaglia, Xorshift RNGs, 2003 */
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state;
+}
 
 static const char *file_path(const struct files *f, int place)
 {
@@ -332,6 +358,121 @@ static bool file_unnamed(struct files *f, u64 random)
 		kvm_munmap(mem, size);
 	}
 	close(fd);
+	return done;
+}
+
+/*
+ * Direct I/O between a guest's memory and a disk, or a file of gmemfs
+ */
+
+static int file_open_direct(struct files *f, bool on_disk)
+{
+	int fd = on_disk ? gmem_open_disk() : -1;
+
+	/* Each VMM has its place. */
+	if (fd >= 0) {
+		TEST_ASSERT(lseek(fd, f->number * FILE_BUFFER_SIZE, SEEK_SET) >= 0, "lseek");
+		return fd;
+	}
+	fd = open(FILES_FS, O_RDWR | O_TMPFILE | O_DIRECT, 0600);
+	file_refused(f, fd, "a file without a name");
+	return fd;
+}
+
+/* From where the file is. Frozen between two pieces, only some of it is there. */
+static bool file_direct_refused(struct files *f, int fd, const void *from, u64 size)
+{
+	const off_t at = lseek(fd, 0, SEEK_CUR);
+	ssize_t r = pwrite(fd, from, size, at);
+
+	if (file_refused(f, r, "direct I/O"))
+		return true;
+	f->refused += r < size;
+	return r < size;
+}
+
+/* @start: where the memory is in its object */
+static bool file_read_direct(struct files *f, int fd, void *mem, u64 start, u64 size, u64 seed)
+{
+	u64 off;
+
+	for (off = 0; off < size; off += SZ_4K)
+		*(u64 *)(file_buffer + off) = gmem_pattern(start + off, seed);
+	if (file_direct_refused(f, fd, file_buffer, size))
+		return false;
+	TEST_ASSERT(read(fd, mem, size) == size, "direct I/O: errno %d", errno);
+	TEST_ASSERT(!memcmp(file_buffer, mem, size), "other bytes were read");
+	return true;
+}
+
+static bool file_write_direct(struct files *f, int fd, void *mem, u64 size)
+{
+	if (file_direct_refused(f, fd, mem, size))
+		return false;
+	TEST_ASSERT(read(fd, file_buffer, size) == size, "direct I/O: errno %d", errno);
+	TEST_ASSERT(!memcmp(file_buffer, mem, size), "other bytes were written");
+	return true;
+}
+
+/*
+ * Steps
+ */
+
+static bool file_makes_sense(const struct files *f, enum file_op op, int place, int other)
+{
+	switch (op) {
+	case FILE_WRITE:
+		return file_can_be(f, place);
+	case FILE_TRUNCATE:
+		/* What is empty would become a guest's memory. */
+		return f->at[place].nr_blocks;
+	case FILE_CHECK:
+	case FILE_UNLINK:
+		return f->at[place].exists;
+	case FILE_RENAME:
+		return f->at[place].exists && place != other && file_can_be(f, other);
+	case FILE_EXCHANGE:
+		return f->at[place].exists && place != other && f->at[other].exists;
+	default:
+		return true;
+	}
+}
+
+static bool file_do(struct files *f, enum file_op what, int place, int other, u64 random)
+{
+	switch (what) {
+	case FILE_WRITE:
+		return file_write(f, place, random);
+	case FILE_TRUNCATE:
+		return file_truncate(f, place, random);
+	case FILE_RENAME:
+	case FILE_EXCHANGE:
+		return file_rename(f, place, other, what == FILE_EXCHANGE);
+	case FILE_UNLINK:
+		return file_unlink(f, place);
+	case FILE_CHANGE_DIR:
+		return file_change_sub(f);
+	case FILE_LIMIT:
+		return file_limit(f, random);
+	case FILE_UNNAMED:
+		return file_unnamed(f, random);
+	default:
+		file_check(f, place);
+		return true;
+	}
+}
+
+static bool file_step(struct files *f, enum file_op op, u64 *random)
+{
+	const int place = random_u64(random) % FILE_PLACES;
+	const int other = random_u64(random) % FILE_PLACES;
+	bool done;
+
+	if (!file_makes_sense(f, op, place, other))
+		return false;
+	f->unsure = op != FILE_CHECK;
+	done = file_do(f, op, place, other, random_u64(random));
+	f->unsure = false;
 	return done;
 }
 
