@@ -1631,10 +1631,11 @@ static const struct operation operations[] = {
 	  .also = EAGAIN, .possible = disk_is_there },
 	{ "direct I/O: write, asynchronous", prepare_writing, run_aio_write, end_writing,
 	  .also = EAGAIN, .possible = disk_is_there },
+	/* iommufd_should_fail() fails here and there, too, as if an allocation did. */
 	{ "device: map", prepare_iommu, run_map_for_device, close_iommu,
-	  .possible = mock_is_there },
+	  .also = ENOENT, .possible = mock_is_there },
 	{ "device: unmap", map_for_device, run_unmap_for_device, close_iommu,
-	  .must_not_fail = true, .possible = mock_is_there },
+	  .also = ENOENT, .possible = mock_is_there },
 
 	{ "session: preserve", new_session, run_preserve, end_session,
 	  .possible = luo_is_there },
