@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
 # vm: mem=6G virtual=1 smp=1 timeout=400 append="gmem_persist=1G,zeroed kho=on" disk=guest flavours="release"
-# vm kill:
+# vm kill: timeout=900
 # vm term:
 # vm room:
 # vm refuse:
