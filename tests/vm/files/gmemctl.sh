@@ -100,7 +100,7 @@ $((2 * M))"
 	write clean_threads 1
 	check "memory that is dirty" exits 0 create dirty 256M
 	check "when it is free" exits 0 discard dirty
-	free=$(awk '$1 == "clean" || $1 == "dirty" { n += $2 } END { printf "%.0f", n }' "$pool/stat")
+	free=$(free_bytes)
 	dirty=$(cat "$pool/dirty_bytes")
 	check "nobody clears anything" is clearing_bytes 0
 	echo "alloc-clear hold" > $debugfs/stop

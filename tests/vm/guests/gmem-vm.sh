@@ -150,7 +150,7 @@ as_usual() {
 # fill NAME: take all memory of the pool that is free
 fill() {
 	local free
-	free=$(awk '$1 == "clean" || $1 == "dirty" { n += $2 } END { printf "%.0f", n }' "$pool/stat")
+	free=$(free_bytes)
 	[ "$free" = 0 ] || truncate -s "$free" "$fs/$1"
 }
 

@@ -200,7 +200,7 @@ refuse-1)
 	refused_kexec "the pool is frozen" systemctl kexec
 	write frozen 0
 	rm $fs/vm0.room
-	free=$(awk '$1 == "clean" || $1 == "dirty" { n += $2 } END { printf "%.0f", n }' "$pool/stat")
+	free=$(free_bytes)
 	truncate -s "$free" $fs/filler
 	refused_kexec "vm0: it could not be saved now: no room for the .* MiB that it may be" systemctl kexec
 	rm $fs/filler

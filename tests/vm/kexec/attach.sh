@@ -189,7 +189,6 @@ case $STAGE in
 	for name in bad one two pieces; do
 		check "discard $name" write discard "$name"
 	done
-	check "what is free comes cleared" vmm create new size=$(($(awk '$1 == "clean" || $1 == "dirty" { n += $2 }
-		END { print n / 1048576 }' "$pool/stat")))M allzero
+	check "what is free comes cleared" vmm create new size="$(free_mib)M" allzero
 	;;
 esac

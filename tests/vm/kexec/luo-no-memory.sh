@@ -13,21 +13,9 @@
 fs=/gmem
 M=$((1 << 20))
 . /tests/lib/files.sh
+. /tests/lib/luo.sh
 debugfs=/sys/kernel/debug
 handles=$(seq 10)
-
-# luo ACTION...: see gmem-luo.c; its figures stay where vmm's do
-luo() { gmem-luo "$@" > /tmp/vmm; }
-
-# luo_hold ACTION...: the same, and stay
-luo_hold() {
-	: > /tmp/holding
-	gmem-luo "$@" hold > /tmp/holding &
-	holder=$!
-	until grep -q holding /tmp/holding; do
-		kill -0 $holder 2> /dev/null || return 1
-	done
-}
 
 # complaints: what the kernel has to say but that there is no memory. LUO itself warns if there is
 # none for a note of a file that has been retrieved.

@@ -13,25 +13,8 @@
 fs=/gmem
 M=$((1 << 20))
 . /tests/lib/files.sh
+. /tests/lib/luo.sh
 debug=/sys/kernel/debug/gmem_persist
-
-# luo ACTION...: see gmem-luo.c; its figures stay where vmm's do
-luo() { gmem-luo "$@" > /tmp/vmm; }
-
-# luo_until WORD ACTION...: let a process do that until it says so; its pid is in $holder
-luo_until() {
-	local word=$1
-	shift
-	: > /tmp/holding
-	gmem-luo "$@" > /tmp/holding &
-	holder=$!
-	until grep -q "$word" /tmp/holding; do
-		kill -0 $holder 2> /dev/null || return 1
-	done
-}
-
-# luo_hold ACTION...: the same, and stay
-luo_hold() { luo_until holding "$@" hold; }
 
 # used MIB: so much of the pool is
 used() { is used_bytes $(($1 * M)); }

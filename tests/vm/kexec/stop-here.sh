@@ -24,6 +24,7 @@
 # lead_to() knowing how, and the point, with found() saying what is right in the next kernel.
 . /tests/lib/test.sh
 . /tests/lib/pool.sh
+. /tests/lib/luo.sh
 fs=/gmem
 [ ! -e "$pool" ] || . /tests/lib/files.sh
 
@@ -142,9 +143,7 @@ dirty_but() {
 }
 
 # nearly_all: how much is free, but for some that stays clean
-nearly_all() {
-	awk '$1 == "clean" || $1 == "dirty" { n += $2 } END { printf "%.0fB", n - 4194304 }' "$pool/stat"
-}
+nearly_all() { echo "$(($(free_bytes) - 4 * M))B"; }
 
 # in_pieces: of what is free, 20 granules are alone
 in_pieces() {
@@ -162,15 +161,6 @@ in_pieces() {
 
 # record_is_right: whoever reads it finds nothing wrong in it
 record_is_right() { gmemctl decode > /tmp/decoded; }
-
-# stays ACTION...: a process does that, see gmem-luo.c, and stays
-stays() {
-	: > /tmp/holding
-	gmem-luo "$@" hold > /tmp/holding &
-	until grep -q holding /tmp/holding; do
-		kill -0 $! 2> /dev/null || return 1
-	done
-}
 
 # lose: no kernel to come can know whose one, two and three are, but the memory is kept
 lose() {
@@ -215,9 +205,9 @@ prepare() {
 	unlink-pieces)
 		check "goes: an object of all that" gmem-file $fs/goes new "truncate=$(nearly_all)" map fill=32 ;;
 	cut)	check "shrinks: data, of all that" gmem-file $fs/shrinks new "write=$(nearly_all)" ;;
-	root)	check "what has no name, and contents" stays tmp=$fs truncate=16 fill=35 ;;
+	root)	check "what has no name, and contents" luo_hold tmp=$fs truncate=16 fill=35 ;;
 	session-unlink)
-		check "a session has it" stays create=session rw=$fs/goes keep=1 ;;
+		check "a session has it" luo_hold create=session rw=$fs/goes keep=1 ;;
 	unnamed-lost)
 		check "one, which will be lost" gmem-file $fs/one new truncate=4 map fill=41
 		check "two" gmem-file $fs/two new truncate=4 map fill=42

@@ -68,7 +68,7 @@ dma_round() {
 	esac
 	file b create truncate="$(free_mib)" map fill="$4" || return 1
 	# What was on its way has arrived then, if it can.
-	sleep 0.2
+	device b idle || return 1
 	file b rw map verify="$4" unlink
 }
 

@@ -19,14 +19,15 @@ adds_up() {
 }
 
 # free_is BYTES: so much is free, clean or dirty
-free_is() {
-	[ "$(awk '$1 == "clean" || $1 == "dirty" { n += $2 } END { printf "%.0f", n }' "$pool/stat")" = "$1" ]
+free_is() { [ "$(free_bytes)" = "$1" ]; }
+
+# free_bytes: how much is
+free_bytes() {
+	awk '$1 == "clean" || $1 == "dirty" { n += $2 } END { printf "%.0f", n }' "$pool/stat"
 }
 
-# free_mib: how much is, in MiB
-free_mib() {
-	awk '$1 == "clean" || $1 == "dirty" { n += $2 } END { print n / 1048576 }' "$pool/stat"
-}
+# free_mib: the same in MiB
+free_mib() { echo $(($(free_bytes) >> 20)); }
 
 # write FILE TEXT: returns what the kernel answers: 0, or 1 and the message
 write() { echo "$2" > "$pool/$1"; }

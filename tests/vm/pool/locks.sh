@@ -81,8 +81,7 @@ fill_with_holes() {
 		gmem-file "$fs/hole$i" create truncate=2 || return
 		i=$((i + 1))
 	done
-	gmem-file $fs/rest create "truncate=$(awk '$1 == "clean" || $1 == "dirty" { n += $2 }
-		END { printf "%.0f", n }' "$pool/stat")B" || return
+	gmem-file $fs/rest create "truncate=$(free_bytes)B" || return
 	i=0
 	while [ $i -lt 64 ]; do
 		rm "$fs/hole$i"

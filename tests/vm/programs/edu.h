@@ -19,6 +19,13 @@
 #define EDU_DMA_TO_RAM	2
 #define EDU_BUFFER	0x40000
 
+/* edu_wait - until the device does not copy any more */
+static inline void edu_wait(volatile uint64_t *edu)
+{
+	while (edu[EDU_DMA_COMMAND] & EDU_DMA_START)
+		usleep(10000);
+}
+
 /* edu_copy - let the device copy, and wait for it; @command: 0 or EDU_DMA_TO_RAM */
 static inline void edu_copy(volatile uint64_t *edu, uint64_t from, uint64_t to, uint64_t size,
 			    uint64_t command)
@@ -27,8 +34,7 @@ static inline void edu_copy(volatile uint64_t *edu, uint64_t from, uint64_t to, 
 	edu[EDU_DMA_TO] = to;
 	edu[EDU_DMA_COUNT] = size;
 	edu[EDU_DMA_COMMAND] = EDU_DMA_START | command;
-	while (edu[EDU_DMA_COMMAND] & EDU_DMA_START)
-		usleep(10000);
+	edu_wait(edu);
 }
 
 #endif

@@ -40,6 +40,7 @@
  *   stream=IOVA:SIZE            print "waiting", and have the device write to pages there at random
  *                               until this process is killed, whatever it reaches (edu)
  *   streamed                    all that is mapped here is zero, or from such a stream
+ *   idle                        wait until it writes no more of what another process told it (edu)
  *   wait=PATH                   print "waiting" and wait until there is such a file
  *
  * Exit status: 0; 1 if something is not so; 2 for a usage error; 3 if an action failed, and
@@ -597,6 +598,8 @@ static bool do_plain(const char *verb)
 		cost();
 	else if (!strcmp(verb, "unmapped"))
 		unmap_here();
+	else if (!strcmp(verb, "idle"))
+		edu_wait(edu);
 	else if (!strcmp(verb, "streamed"))
 		streamed();
 	else if (!strcmp(verb, "unlink"))
