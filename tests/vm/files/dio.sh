@@ -83,8 +83,8 @@ killed() {
 scratch=$(disk scratch)
 broken=$(disk broken)
 # The debug kernel is slow.
-vectors=200
-! grep -qw panic_on_warn=1 /proc/cmdline || vectors=50
+vectors=100
+! grep -qw panic_on_warn=1 /proc/cmdline || vectors=40
 mkdir -p /mnt
 require "a disk to write to" test -b "$scratch"
 
