@@ -17,8 +17,8 @@
 #          cannot be known. If the host goes nevertheless, it is shut down
 # kho-off: likewise, under a kernel that hands nothing over; then a reboot
 # restart: units are stopped and started, and rescue.target, and back; a start that is refused; a
-#          QEMU that hangs; a reboot, with a guest that is saved
-# tenant:  the VM is a tenant's: a kexec, and a reboot
+#          QEMU that hangs; a reboot, with a guest that is saved, wherever its mark is
+# tenant:  the VM is a tenant's: a kexec, and a reboot; a mark that is none
 # order:   three VMs stop after a unit that is slow to do so, and go on before a slow network
 #          is up; not too many at a time
 # drop-ins: what gmem-vm@.service tells to add for a disk on a network, and for one on another
@@ -114,6 +114,7 @@ refused_kexec() {
 	becomes gmem-kexec active
 	check "is refused, since $why" grep -q "^gmem-vm: .*$why" /tmp/said
 	check "in one line" test "$(grep -c "^gmem-vm: " /tmp/said)" = 1
+	check "with a way out" grep -q "is refused, .*systemctl stop gmem-kexec$" /tmp/said
 	check "nothing is about to be done" test -z "$(systemctl list-jobs --no-legend)"
 	active > /tmp/active.now
 	check "nothing has been stopped" diff /tmp/active /tmp/active.now
@@ -258,11 +259,13 @@ restart-1)
 	check "rescue.target" systemctl isolate rescue.target
 	check "has it stopped" becomes $vm inactive
 	check "saved" vm_is saved
+	refused_kexec "guests that are saved would be lost: vm0.saved" systemctl --no-block reboot
 	check "and back" systemctl isolate multi-user.target
 	check "nobody waits for it" becomes $vm active
 	check "it goes on" runs_on
 	check "gmemfs is unmounted" systemctl stop gmem.mount
 	check "its VM is saved before that" state $vm inactive
+	refused_kexec "guests that are saved would be lost: vm0.saved" systemctl --no-block reboot
 	check "its start mounts it" systemctl start $vm
 	check "it goes on" runs_on
 	check "stopped, and started by hand" systemctl stop $vm
@@ -363,6 +366,9 @@ tenant-2)
 	require "the guest goes on" runs_on
 	becomes gmem-kexec active
 	refused_kexec "no-image" to_kexec
+	su tenant -c "mkdir $fs/tenant/a && echo x > $fs/tenant/a/x.saved && touch $fs/tenant/y.saved"
+	refused_kexec "guests that are saved would be lost: tenant/a/x.saved$" systemctl --no-block reboot
+	su tenant -c "rm $fs/tenant/a/x.saved"
 	goes "memory only;the guest is shut down: reboot.target" systemctl reboot
 	;;
 esac
