@@ -17,7 +17,8 @@
 #          cannot be known. If the host goes nevertheless, it is shut down
 # kho-off: likewise, under a kernel that hands nothing over; then a reboot
 # restart: units are stopped and started, and rescue.target, and back; a start that is refused; a
-#          QEMU that hangs; a reboot, with a guest that is saved, wherever its mark is
+#          QEMU that hangs; a reboot, with a guest that is saved, wherever its mark is, and with a
+#          systemd that does not answer at once
 # tenant:  the VM is a tenant's: a kexec, and a reboot; a mark that is none
 # order:   three VMs stop after a unit that is slow to do so, and go on before a slow network
 #          is up; not too many at a time
@@ -61,6 +62,17 @@ if [ $# = 0 ]; then
 	mkdir -p /etc/systemd/system/service.d
 	printf '[Service]\nStandard%s=append:/tmp/said\n' Output > /etc/systemd/system/service.d/out.conf
 	printf '[Service]\nStandard%s=append:/tmp/said\n' Error > /etc/systemd/system/service.d/err.conf
+	# gmem-kexec's own systemctl: all that must not be in vain fails at first.
+	mkdir -p /etc/fails /etc/systemd/system/gmem-kexec.service.d
+	printf '[Service]\nEnvironment=PATH=/etc/fails:/bin:/sbin\n' > /etc/systemd/system/gmem-kexec.service.d/fails.conf
+	cat > /etc/fails/systemctl <<-"EOC"
+		#!/bin/sh
+		case $1 in
+		list-jobs|cancel) mkdir "/tmp/failed-$1" 2>/dev/null && exit 1 ;;
+		esac
+		exec /bin/systemctl "$@"
+	EOC
+	chmod +x /etc/fails/systemctl
 	# Who cannot be asked is not waited for as long.
 	[ "$(word gmem.case)" != refuse ] || sed -i 's/ 840 / 5 /' /etc/systemd/system/gmem-kexec.service
 	if [ "$(word gmem.case)" = order ]; then
@@ -259,7 +271,9 @@ restart-1)
 	check "rescue.target" systemctl isolate rescue.target
 	check "has it stopped" becomes $vm inactive
 	check "saved" vm_is saved
+	rm -rf /tmp/failed-*
 	refused_kexec "guests that are saved would be lost: vm0.saved" systemctl --no-block reboot
+	check "systemd did not answer at once" rmdir /tmp/failed-list-jobs /tmp/failed-cancel
 	check "and back" systemctl isolate multi-user.target
 	check "nobody waits for it" becomes $vm active
 	check "it goes on" runs_on
