@@ -478,9 +478,17 @@ refuse)
 	check "for a reason" says "$fs/dimm2 is no memory that it had"
 	sed -i 's#/dimm2,#/dimm,#' "$GMEM_CONF/vm.conf"
 	sed "s#/tmp/vm.log#/tmp/vm2.log#" "$GMEM_CONF/vm.conf" > "$GMEM_CONF/vm2.conf"
-	check "another new guest that shares memory with it" run 0 start vm2
+	for keep in '' --keep-memory; do
+		# shellcheck disable=SC2086	# a word, or none
+		check "another new guest would write to its memory: refused, $keep" run 1 start $keep vm2
+		check "for a reason" says "a guest that is saved has $fs/dimm: $fs/vm.s"
+	done
+	check "without a QEMU" test "$(qemus)" = 0
+	chmod +t "$fs/dimm"
+	check "one that may write to it" run 0 start vm2
 	check "leaves that alone" says "a guest that is saved has $fs/dimm: $fs/vm.s"
 	kill_qemu vm2
+	chmod -t "$fs/dimm"
 	check "with its own it goes on" run 0 start vm
 	check "which is what it was" test "$(uuid "$fs/dimm")" = "$dimm"
 	kill_qemu vm

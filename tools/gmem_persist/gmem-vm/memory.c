@@ -397,6 +397,30 @@ static bool unsaved(const struct vm *vm, const char *path, struct why *why)
 }
 
 /**
+ * memory_is_free - no guest that is saved has the memory that QEMU_ARGS add
+ * @vm: the VM, a new one
+ * @why: who has
+ *
+ * QEMU writes to it. Files in which several may write have the sticky bit.
+ *
+ * Return: false: one has.
+ */
+bool memory_is_free(const struct vm *vm, struct why *why)
+{
+	size_t arg = 0, offset = 0;
+	bool found = false;
+	struct stat status;
+	char *path;
+
+	while (!found && (path = conf_next_path(&vm->conf, &arg, &offset))) {
+		found = !stat(path, &status) && !(status.st_mode & S_ISVTX) &&
+			memory_on_gmemfs(path) && !unsaved(vm, path, why);
+		free(path);
+	}
+	return !found;
+}
+
+/**
  * memory_keep - let the VM have the memory that is there
  * @vm: the VM
  * @why: why not
@@ -428,8 +452,8 @@ static bool renew(const struct vm *vm, const char *path, struct why *why)
  * @vm: the VM
  * @why: why not
  *
- * Also the memory that QEMU_ARGS add, where that is on gmemfs. What somebody uses now, or will when
- * he goes on, is never given up: what two VMs share stays.
+ * Also the memory that QEMU_ARGS add, where that is on gmemfs; see memory_is_free(). What somebody
+ * uses now, or will when he goes on, is never given up: what two VMs share stays.
  *
  * Return: false: it cannot.
  */

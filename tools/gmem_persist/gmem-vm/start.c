@@ -85,7 +85,9 @@ static bool launch(struct vm *vm, struct scene *scene, const char *machine, bool
 /* A new guest; if it is not to run, QEMU is to end. */
 static bool begin(struct vm *vm, struct scene *scene, struct why *why)
 {
-	if (!launch(vm, scene, vm->conf.machine, false, why) || !reserve(vm, scene, why))
+	/* Who had such memory when it was asked for before may have been saved since. */
+	if (!launch(vm, scene, vm->conf.machine, false, why) || !memory_is_free(vm, why) ||
+	    !reserve(vm, scene, why))
 		return false;
 	if (interrupted) {
 		WHY(why, "interrupted");
@@ -103,7 +105,7 @@ static int start_anew(struct vm *vm, struct scene *scene)
 	struct why why;
 
 	/* What can fail comes before what is given up. */
-	if (!file_reserve(vm, ROOM_AT_LEAST, &why) ||
+	if (!file_reserve(vm, ROOM_AT_LEAST, &why) || !memory_is_free(vm, &why) ||
 	    !(vm->keep_memory ? memory_keep(vm, &why) : memory_renew(vm, &why))) {
 		complain(vm, "%s", why.text);
 		return STATUS_FAILED;

@@ -190,6 +190,7 @@ enum parts memory_compare(const struct note *note, struct why *why);
 struct note_part *memory_part(struct note *note, const char *path);
 bool memory_has_others(const struct note *note, struct why *why);
 bool memory_settle(struct note *note, bool override, struct why *why);
+bool memory_is_free(const struct vm *vm, struct why *why);
 bool memory_keep(const struct vm *vm, struct why *why);
 bool memory_renew(const struct vm *vm, struct why *why);
 bool memory_is_there(const struct vm *vm);
