@@ -314,14 +314,15 @@ bool file_read(const struct vm *vm, struct note *note, struct why *why)
 	return good;
 }
 
-/* Does that note, of whichever VM, name a memory? */
+/* Does the note of a VM, whichever, name a memory? Of two files that have it, the larger answer. */
 enum names {
+	NAMES_NOTHING,	/* There is none. */
+	NAMES_UNKNOWN,
 	NAMES_NOT,
 	NAMES_IT,
-	NAMES_UNKNOWN,
 };
 
-static enum names note_names(const char *path, const char *uuid)
+static enum names note_names(const char *path, bool mark, const char *uuid)
 {
 	char block[NOTE_SIZE] = "";
 	struct note note = { 0 };
@@ -332,15 +333,15 @@ static enum names note_names(const char *path, const char *uuid)
 	int fd;
 
 	if (stat(path, &status))
-		return errno == ENOENT ? NAMES_NOT : NAMES_UNKNOWN;
+		return errno == ENOENT ? NAMES_NOTHING : NAMES_UNKNOWN;
 	if (!S_ISREG(status.st_mode))
-		return NAMES_NOT;
+		return NAMES_NOTHING;
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	got = fd < 0 ? -1 : pread(fd, block, NOTE_SIZE, 0);
 	if (fd >= 0)
 		close(fd);
-	/* An empty one is a mark of an older gmem-vm. */
-	names = got > 0 && !note_is_ours(block) ? NAMES_NOT : NAMES_UNKNOWN;
+	/* An empty mark is one of an older gmem-vm. */
+	names = got < 0 || (!got && mark) || note_is_ours(block) ? NAMES_UNKNOWN : NAMES_NOTHING;
 	if (got == NOTE_SIZE && note_parse(block, &note, &reason)) {
 		names = NAMES_NOT;
 		for (size_t i = 0; i < note.nr_parts; i++)
@@ -374,20 +375,18 @@ static void add_folder(struct folders *folders, const char *path)
 static enum names vm_names(const struct folders *folders, const char *name, const char *uuid)
 {
 	static const char * const endings[] = { "state", "saved" };
-	enum names found = NAMES_UNKNOWN;
+	enum names found = NAMES_NOTHING;
 
 	for (size_t i = 0; i < 2 * folders->nr && found != NAMES_IT; i++) {
 		char *path = text("%s/%s.%s", folders->paths[i / 2], name, endings[i % 2]);
+		const enum names names = note_names(path, i % 2, uuid);
 
-		if (!access(path, F_OK)) {
-			enum names names = note_names(path, uuid);
-
-			if (names != NAMES_UNKNOWN)
-				found = names;
-		}
+		if (names > found)
+			found = names;
 		free(path);
 	}
-	return found;
+	/* It may have gone on since somebody has seen a name of it. */
+	return found == NAMES_NOTHING ? NAMES_NOT : found;
 }
 
 /* Any VM of which one of the two is in that folder. Set why, if not NAMES_NOT. */

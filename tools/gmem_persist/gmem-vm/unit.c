@@ -556,9 +556,13 @@ static void file_unreadable(void)
 	CHECK(!truncate(saved.state, 100) && has(&asks));
 	CHECK(other_may(&asks, &asks));
 	CHECK(file_use_up(&saved, &reason) && !has(&asks));
-	/* What is no file of ours is nobody's. */
+	/* What is no file of ours is nobody's, nor is what is gone when it is looked at. */
 	CHECK(!mkdir("gmem/a.state", 0700) && close(creat("gmem/b.spare", 0600)) == 0);
 	CHECK(!symlink("/proc/version", "disk/c.state") && !has(&asks));
+	CHECK(!symlink("nowhere", "disk/d.state") && !symlink("nowhere", "gmem/d.saved"));
+	CHECK(close(creat("disk/e.state", 0600)) == 0 && !has(&asks));
+	/* But an empty mark is one, whatever is beside it. */
+	CHECK(close(creat("gmem/e.saved", 0600)) == 0 && other_may(&asks, &asks));
 	remove_folders();
 }
 
