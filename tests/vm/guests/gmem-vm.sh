@@ -410,6 +410,19 @@ refuse)
 	mv "$fs/vm.state" "$fs/there/"
 	check "it is lost: not a new guest either" run 3 start vm
 	mv "$fs/there/vm.state" "$fs/"
+	# As when save and QEMU were killed between the mark and the name
+	flip 9999
+	mv "$fs/vm.state" "$fs/vm.room"
+	check "it has no name yet, and is damaged: not that either" run 3 start vm
+	check "and has none" says "$fs/vm.state is not there"
+	mv "$fs/vm.room" "$fs/vm.state"
+	flip 9999
+	mv "$fs/vm.state" "$fs/vm.room"
+	check "it has no name yet: saved" is_saved
+	check "a start" run 0 start vm
+	check "as if nothing had been" runs
+	require "saved" run 0 save vm
+	ram=$(uuid "$fs/vm")
 	mv "$fs/vm" "$fs/vm2"
 	ticker vm2
 	for keep in '' --keep-memory; do

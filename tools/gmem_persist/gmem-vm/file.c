@@ -314,6 +314,60 @@ bool file_read(const struct vm *vm, struct note *note, struct why *why)
 	return good;
 }
 
+/* A note as it is written. False: it cannot be read. */
+static bool read_block(const char *path, char block[NOTE_SIZE])
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	bool good = fd >= 0 && pread(fd, block, NOTE_SIZE, 0) == NOTE_SIZE;
+
+	if (fd >= 0)
+		close(fd);
+	return good;
+}
+
+/**
+ * file_has_no_name - is the room all that was saved, which only has no name yet
+ * @vm: the VM, of which there is no QEMU
+ * @note: is set; to be cleared, also if it is not
+ *
+ * So it is if file_commit() was killed behind the mark, which has the same note then.
+ */
+bool file_has_no_name(const struct vm *vm, struct note *note)
+{
+	char room[NOTE_SIZE], mark[NOTE_SIZE];
+	struct why why;
+	bool good;
+	int fd;
+
+	*note = (struct note){ 0 };
+	if (!access(vm->state, F_OK) || errno != ENOENT || !read_block(vm->mark, mark) ||
+	    !read_block(vm->room, room) || memcmp(room, mark, NOTE_SIZE))
+		return false;
+	fd = open(vm->room, O_RDONLY | O_CLOEXEC);
+	good = fd >= 0 && read_file(fd, note, &why);
+	if (fd >= 0)
+		close(fd);
+	return good;
+}
+
+/**
+ * file_finish - let that have its name
+ * @vm: the VM, of which there is no QEMU, and whose lock is held
+ */
+void file_finish(const struct vm *vm)
+{
+	struct note note;
+	struct why why;
+
+	if (file_has_no_name(vm, &note)) {
+		if (rename(vm->room, vm->state))
+			complain(vm, "cannot rename %s: %m", vm->room);
+		else if (!sync_folder(vm, &why))
+			complain(vm, "%s", why.text);
+	}
+	note_clear(&note);
+}
+
 /* Does the note of a VM, whichever, name a memory? Of two files that have it, the larger answer. */
 enum names {
 	NAMES_NOTHING,	/* There is none. */

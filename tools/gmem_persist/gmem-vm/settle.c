@@ -8,7 +8,8 @@
  * DOC: steps
  *
  * Saving and going on are steps, after each of which we may be gone. Two things are looked at
- * then: NAME.state, which is there as a whole or not at all, and QEMU.
+ * then: NAME.state, which is there as a whole or not at all, and QEMU. If there are neither, but
+ * NAME.room has what NAME.saved tells of, with the right checksum, that gets its name.
  *
  *	what is done			NAME.state	QEMU			and so
  *   save
@@ -16,6 +17,8 @@
  *	NAME.room has a note		-		running
  *	QEMU writes, we to NAME.room	-		cpr-reboot mode		called off
  *	QEMU has written		-		cpr-reboot mode		called off
+ *	NAME.saved has the same note	-		postmigrate		called off
+ *	    without QEMU		-		-			NAME.room is NAME.state
  *	NAME.room is NAME.state		complete	postmigrate		QEMU ends
  *	QEMU ends			complete	-			saved
  *   go on
@@ -97,12 +100,19 @@ void look(struct vm *vm, struct scene *scene)
 	scene->pid = qemu_pid(vm);
 	if (scene->pid)
 		scene->there = THERE_RUNNING;
-	else if (file_read(vm, &scene->note, &scene->why))
+	else if (file_read(vm, &scene->note, &scene->why) ||
+		 (!scene->why.text[0] && file_has_no_name(vm, &scene->note)))
 		judge_saved(vm, scene);
 	else if (scene->why.text[0])
 		stale(scene, false, text("%s %s", vm->state, scene->why.text));
 	else if (file_is_missing(vm, &scene->why))
 		stale(scene, false, scene->why.text);
+}
+
+static void finish_and_look(struct vm *vm, struct scene *scene)
+{
+	file_finish(vm);
+	look(vm, scene);
 }
 
 static void unclear(struct scene *scene, const char *why)
@@ -225,7 +235,7 @@ void settle(struct vm *vm, struct scene *scene)
 	*scene = (struct scene){ .qmp = { .fd = -1 } };
 	scene->pid = qemu_pid(vm);
 	if (!scene->pid) {
-		look(vm, scene);
+		finish_and_look(vm, scene);
 		return;
 	}
 	if (!qmp_open(&scene->qmp, vm) || !guest_status(&scene->qmp, scene->status)) {
@@ -234,7 +244,7 @@ void settle(struct vm *vm, struct scene *scene)
 			return;
 		/* It has just ended. */
 		scene_close(scene);
-		look(vm, scene);
+		finish_and_look(vm, scene);
 		return;
 	}
 	read = file_read(vm, &scene->note, &scene->why);

@@ -484,8 +484,11 @@ static void save(const struct vm *vm)
 
 	free(note.file);
 	note.file = strdup(vm->state);
+	note.length = 1;
+	note.crc = crc32(0, (const unsigned char *)"x", 1);
 	CHECK(file_reserve(vm, 4096, &reason));
 	fd = file_open_room(vm, &reason);
+	CHECK(pwrite(fd, "x", 1, NOTE_SIZE) == 1);
 	CHECK(file_commit(vm, fd, &note, &reason));
 	close(fd);
 	note_clear(&note);
@@ -591,6 +594,40 @@ static void file_uncommitted(void)
 	remove_folders();
 }
 
+/* Saving was killed behind the mark. */
+static void file_nameless(void)
+{
+	struct note note;
+	struct why reason;
+	struct vm vm;
+	int fd;
+
+	make_folders();
+	vm = vm_of("vm0", "disk");
+	CHECK(!file_has_no_name(&vm, &note));
+	save(&vm);
+	CHECK(!file_has_no_name(&vm, &note) && !rename(vm.state, vm.room));
+	CHECK(file_has_no_name(&vm, &note) && !strcmp(note.name, "vm0") && note.nr_parts == 2);
+	note_clear(&note);
+	/* The mark is of what was saved before; or there is none. */
+	CHECK(!rename(vm.mark, "mark") && close(creat(vm.mark, 0600)) == 0);
+	file_finish(&vm);
+	CHECK(access(vm.state, F_OK) && !unlink(vm.mark) && !file_has_no_name(&vm, &note));
+	CHECK(!rename("mark", vm.mark));
+	/* Another byte */
+	fd = open(vm.room, O_RDWR);
+	CHECK(fd >= 0 && pwrite(fd, "y", 1, NOTE_SIZE) == 1 && !file_has_no_name(&vm, &note));
+	note_clear(&note);
+	file_finish(&vm);
+	CHECK(access(vm.state, F_OK) && file_is_missing(&vm, &reason));
+	CHECK(pwrite(fd, "x", 1, NOTE_SIZE) == 1 && !close(fd));
+	file_finish(&vm);
+	CHECK(!access(vm.state, F_OK) && access(vm.room, F_OK) && !file_is_missing(&vm, &reason));
+	CHECK(file_read(&vm, &note, &reason));
+	note_clear(&note);
+	remove_folders();
+}
+
 /*
  * What others say
  */
@@ -690,6 +727,7 @@ static const struct {
 	TEST(cpu_all_names), TEST(note_round), TEST(note_damage), TEST(note_before),
 	TEST(note_places),
 	TEST(note_limits), TEST(file_named), TEST(file_unreadable), TEST(file_uncommitted),
+	TEST(file_nameless),
 	TEST(parse_ram), TEST(parse_jobs),
 	TEST(qmp_event), TEST(qmp_late),
 };
