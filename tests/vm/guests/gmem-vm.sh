@@ -324,6 +324,23 @@ room)
 	umount /tmp/small
 	check "goes on from there" run 0 start vm
 	check "as if nothing had been" runs
+	# As when a save was called off on a disk that had just become read-only
+	require "saved there" run 0 save vm
+	cp /tmp/small/vm.state /tmp/before
+	require "goes on" run 0 start vm
+	mv /tmp/before /tmp/small/vm.state
+	mount -o remount,ro /tmp/small
+	sed -i 's/^PATIENCE=.*/PATIENCE=3/' "$GMEM_CONF/vm.conf"
+	check "its disk has become read-only: it cannot be saved" run 1 save vm
+	check "and runs on" ticks_more vm
+	check "a host that goes down" run 0 stop vm
+	check "shuts it down" says "the guest is shut down instead"
+	mount -o remount,rw /tmp/small
+	check "it had run: what was saved is of no use" run 3 start vm
+	require "it is dropped" run 0 drop vm
+	rm /tmp/vm.log
+	require "a new guest" run 0 start vm
+	ram=$(uuid "$fs/vm")
 	check "shut down" run 0 shutdown vm
 	check "it leaves no room behind" test ! -e /tmp/small/vm.room -a ! -e "$fs/vm.spare"
 	check "and no mark" test ! -e "$fs/vm.saved"
@@ -576,6 +593,19 @@ stop)
 		check "it is saved" is_saved
 		require "goes on" run 0 start vm
 	done
+	require "saved" run 0 save vm
+	cp "$fs/vm.state" /tmp/before
+	require "goes on" run 0 start vm
+	check "as if nothing had been" runs
+	require "it is paused" gmem-qmp "$GMEM_RUN/vm.qmp" stop
+	cp /tmp/before "$fs/vm.state"
+	check "nobody knows whether it has run since: not saved" run 1 save vm
+	check "for a reason" says "QEMU has it, stopped, and $fs/vm has been written to since"
+	check "but when the host goes down it is shut down" run 0 stop vm
+	check "in order" says "is shut down"
+	gmem-vm drop vm
+	rm /tmp/vm.log
+	require "a new guest" run 0 start vm
 	require "a kernel is loaded" load_stage
 	mv "$GMEM_CONF/vm.conf" /tmp/
 	echo "QEMU_ARGS='" > "$GMEM_CONF/vm.conf"

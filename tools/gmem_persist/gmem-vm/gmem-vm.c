@@ -267,7 +267,9 @@ int stop_locked(struct vm *vm)
 		status = stop_running(vm, &scene, since) ? STATUS_OK : STATUS_FAILED;
 	} else if (scene.there == THERE_UNCLEAR) {
 		complain(vm, "%s", scene.why.text);
-		status = STATUS_FAILED;
+		/* If QEMU answers, whatever it does, it is to end in order: it will end anyhow. */
+		status = !scene.qmp.gone && guest_status(&scene.qmp, scene.status) &&
+			 shutdown_running(vm, &scene) ? STATUS_OK : STATUS_FAILED;
 	}
 	scene_close(&scene);
 	crowd_leave();

@@ -122,14 +122,15 @@ static void unclear(struct scene *scene, const char *why)
 		WHY(&scene->why, "%s", why);
 }
 
-/* The guest goes on, or has done so: what was saved is used up. */
-static bool goes_on(struct vm *vm, struct scene *scene)
+/*
+ * The guest goes on, or has done so: what was saved is used up. If that cannot be written down, as
+ * on a disk that has become read-only, its memory tells that it has run.
+ */
+static void goes_on(struct vm *vm, struct scene *scene)
 {
 	scene->there = THERE_RUNNING;
-	if (file_use_up(vm, &scene->why))
-		return true;
-	scene->there = THERE_UNCLEAR;
-	return false;
+	if (!file_use_up(vm, &scene->why))
+		complain(vm, "%s", scene->why.text);
 }
 
 /* QEMU runs, and nothing was saved. */
@@ -218,8 +219,8 @@ static void settle_resuming(struct vm *vm, struct scene *scene, const char *stat
 			unclear(scene, scene->why.text);
 		return;
 	}
-	if (goes_on(vm, scene))
-		scene->finished = true;
+	goes_on(vm, scene);
+	scene->finished = true;
 }
 
 /**

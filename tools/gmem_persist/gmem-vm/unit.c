@@ -52,15 +52,16 @@ void complain(const struct vm *vm, const char *format, ...)
 {
 }
 
-static bool bad_disk;
+static int bad_disk;
 
-/* In place of libc's: on a bad disk no name gets to it. */
+/* In place of libc's: on a bad disk no name gets to it, for that reason. */
 int fsync(int fd)
 {
 	struct stat status;
+	const bool bad = bad_disk && !fstat(fd, &status) && S_ISDIR(status.st_mode);
 
-	errno = EIO;
-	return bad_disk && !fstat(fd, &status) && S_ISDIR(status.st_mode) ? -1 : 0;
+	errno = bad_disk;
+	return bad ? -1 : 0;
 }
 
 /*
@@ -584,10 +585,11 @@ static void file_uncommitted(void)
 	CHECK(!file_commit(&vm, fd, &note, &reason) && strstr(reason.text, "cannot rename"));
 	CHECK(access(vm.mark, F_OK) && !access(vm.spare, F_OK) && !has(&vm));
 	CHECK(!rmdir(vm.state));
-	bad_disk = true;
+	bad_disk = EIO;
 	CHECK(!file_commit(&vm, fd, &note, &reason) && strstr(reason.text, "cannot sync"));
 	CHECK(access(vm.mark, F_OK) && access(vm.state, F_OK) && !access(vm.room, F_OK));
-	bad_disk = false;
+	/* One that knows no such thing is not bad. */
+	bad_disk = EINVAL;
 	CHECK(file_commit(&vm, fd, &note, &reason) && !access(vm.state, F_OK) && has(&vm));
 	close(fd);
 	note_clear(&note);
