@@ -619,7 +619,19 @@ stop)
 	check "it is saved" is_saved
 	require "goes on" run 0 start vm
 	check "as if nothing had been" runs
-	check "to a disk that this kernel takes with it" exits 1 env GMEM_STATE=/tmp gmem-vm check vm
+	export GMEM_STATE=/tmp
+	check "to a disk that this kernel takes with it" run 1 check vm
+	check "for a reason" says "/tmp/vm.state is not on gmemfs or a disk and would be lost"
+	check "it is saved" run 0 save vm
+	check "with a warning" says "a kexec now would lose it: /tmp/vm.state is not on gmemfs or a disk"
+	check "which check gives, too" exits 1 gmem-vm check
+	require "goes on" run 0 start vm
+	check "and none where it is safe" exits 0 env GMEM_STATE=$fs gmem-vm check
+	check "kexec.target" host_does kexec.target
+	check "it is shut down" says "so the guest is shut down: /tmp/vm.state is not on gmemfs"
+	unset GMEM_STATE
+	rm /tmp/vm.log
+	require "a new guest" run 0 start vm
 	rm "$fs/vm.room"
 	require "the pool is full" fill filler
 	check "saving fails" host_does kexec.target

@@ -78,14 +78,47 @@ static bool check_vms(const char *run)
 	return fine;
 }
 
+/* Each guest that is saved, by its mark, in that folder and those in it, which tenants have */
+static bool check_marks(const char *folder, bool deeper)
+{
+	static const char ending[] = ".saved";
+	DIR *dir = opendir(folder);
+	struct dirent *entry;
+	bool fine = true;
+
+	while (dir && (entry = readdir(dir))) {
+		char *path = text("%s/%s", folder, entry->d_name), *file = NULL;
+		const size_t length = strlen(entry->d_name);
+
+		if (deeper && entry->d_type == DT_DIR && entry->d_name[0] != '.')
+			fine = check_marks(path, false) && fine;
+		else if (length > strlen(ending) &&
+			 !strcmp(entry->d_name + length - strlen(ending), ending))
+			file = file_of_mark(path);
+		if (file && memory_is_lost(file)) {
+			fprintf(stderr,
+				"gmem-vm: a kexec now would lose a guest that is saved: %s is not on gmemfs or a disk\n",
+				file);
+			fine = false;
+		}
+		free(file);
+		free(path);
+	}
+	if (dir)
+		closedir(dir);
+	return fine;
+}
+
 /**
  * check_all - would a kexec now lose anything
  * @run: where the pidfiles of the caller's VMs are
+ * @memory: where marks are
  *
  * Return: an exit status. Each reason has been said, in a line.
  */
-int check_all(const char *run)
+int check_all(const char *run, const char *memory)
 {
+	bool fine;
 	char line[HANDOVER_MAX];
 
 	if (!host_number("used_bytes") && !host_number("quarantined_bytes"))
@@ -94,5 +127,6 @@ int check_all(const char *run)
 		fprintf(stderr, "gmem-vm: a kexec now would lose guest memory: %s\n", line);
 		return STATUS_FAILED;
 	}
-	return check_vms(run) ? STATUS_OK : STATUS_FAILED;
+	fine = check_marks(memory, true);
+	return check_vms(run) && fine ? STATUS_OK : STATUS_FAILED;
 }

@@ -150,6 +150,24 @@ static bool peek(const char *path, struct note *note)
 }
 
 /**
+ * file_of_mark - where what was saved is
+ * @mark: path of a mark, whosever
+ *
+ * Return: the path, to be freed; NULL: the mark does not tell.
+ */
+char *file_of_mark(const char *mark)
+{
+	struct note note;
+	char *file;
+
+	peek(mark, &note);
+	file = note.file;
+	note.file = NULL;
+	note_clear(&note);
+	return file;
+}
+
+/**
  * file_is_missing - it was saved, and that is not where it should be
  * @vm: the VM, of which there is no QEMU
  * @why: if so, a sentence

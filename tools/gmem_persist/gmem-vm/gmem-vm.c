@@ -216,9 +216,12 @@ static int save(struct vm *vm)
 {
 	char line[HANDOVER_MAX];
 	int status = with_running(vm, save_running);
+	struct why why;
 
 	if (!status && !host_handover(line))
 		complain(vm, "a kexec now would lose it: %s", line);
+	if (!status && save_is_lost(vm, &why))
+		complain(vm, "a kexec now would lose it: %s", why.text);
 	return status;
 }
 
@@ -229,9 +232,11 @@ static int shutdown_guest(struct vm *vm)
 
 static bool stop_running(struct vm *vm, struct scene *scene, int64_t since)
 {
+	struct why lost = { "" };
 	char line[HANDOVER_MAX];
 
-	if (host_memory_ends(vm->conf.patience, line)) {
+	save_is_lost(vm, &lost);
+	if (host_memory_ends(vm->conf.patience, lost.text, line)) {
 		say(vm, "memory does not survive this, so the guest is shut down: %s", line);
 	} else {
 		/* To know that may have taken long. */
@@ -446,7 +451,7 @@ int main(int argc, char **argv)
 	const struct command *command = parse_command(argc, argv, &vm);
 
 	if (argc == 2 && !strcmp(argv[1], "check"))
-		return check_all(folder("GMEM_RUN", "/run/gmem"));
+		return check_all(folder("GMEM_RUN", "/run/gmem"), folder("GMEM_DIR", "/gmem"));
 	if (!command) {
 		fputs(usage, stderr);
 		return STATUS_USAGE;

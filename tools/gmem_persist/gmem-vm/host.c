@@ -165,11 +165,12 @@ static void list_jobs(char *jobs, size_t size)
 /**
  * host_memory_ends - the host goes down, and memory does not survive that
  * @patience: for how many seconds a moment's trouble may last
+ * @lost: why the guest does not survive a kexec, whatever memory does; or ""
  * @line: why not
  *
  * Return: false: it does, or the host does not go down, or nobody knows.
  */
-bool host_memory_ends(int patience, char line[HANDOVER_MAX])
+bool host_memory_ends(int patience, const char *lost, char line[HANDOVER_MAX])
 {
 	static const char * const ends[] = { "reboot.target", "poweroff.target", "halt.target" };
 	char jobs[65536];
@@ -181,5 +182,8 @@ bool host_memory_ends(int patience, char line[HANDOVER_MAX])
 			return true;
 		}
 	}
-	return parse_starts(jobs, "kexec.target") && !host_can_hand_over(patience, line);
+	if (!parse_starts(jobs, "kexec.target"))
+		return false;
+	snprintf(line, HANDOVER_MAX, "%s", lost);
+	return *lost || !host_can_hand_over(patience, line);
 }

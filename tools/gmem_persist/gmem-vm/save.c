@@ -225,13 +225,20 @@ bool save_running(struct vm *vm, struct scene *scene)
 	return saved;
 }
 
-/* Is what will be saved of it lost with this kernel? */
-static bool is_lost(const struct vm *vm, struct why *why)
+/**
+ * save_is_lost - is what is saved of it, or will be, lost with this kernel
+ * @vm: the VM
+ * @why: if so, a sentence
+ */
+bool save_is_lost(const struct vm *vm, struct why *why)
 {
-	if (!memory_is_lost(vm->room))
-		return false;
-	WHY(why, "%s is not on gmemfs or a disk and would be lost", vm->room);
-	return true;
+	char *folder = text("%.*s", (int)(strrchr(vm->state, '/') - vm->state), vm->state);
+	const bool lost = memory_is_lost(folder);
+
+	free(folder);
+	if (lost)
+		WHY(why, "%s is not on gmemfs or a disk and would be lost", vm->state);
+	return lost;
 }
 
 /**
@@ -250,7 +257,7 @@ bool check_running(struct vm *vm, struct scene *scene)
 
 	if (!ready) {
 		complain(vm, "it could not be saved now: %s", why.text);
-	} else if (memory_has_others(&note, &why) || is_lost(vm, &why)) {
+	} else if (memory_has_others(&note, &why) || save_is_lost(vm, &why)) {
 		complain(vm, "it could not go on then: %s", why.text);
 		ready = false;
 	}

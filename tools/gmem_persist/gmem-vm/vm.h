@@ -206,6 +206,7 @@ bool file_names_memory(const struct vm *vm, const char *path, const char *uuid, 
 bool file_note(const struct vm *vm, const struct note *note, struct why *why);
 bool file_has_no_name(const struct vm *vm, struct note *note);
 void file_finish(const struct vm *vm);
+char *file_of_mark(const char *mark);
 bool file_is_missing(const struct vm *vm, struct why *why);
 bool file_remove_mark(const struct vm *vm, struct why *why);
 bool file_use_up(const struct vm *vm, struct why *why);
@@ -227,7 +228,7 @@ bool host_handover(char line[HANDOVER_MAX]);
 bool host_can_hand_over(int patience, char line[HANDOVER_MAX]);
 unsigned long long host_number(const char *name);
 void host_wait_for_kvm(void);
-bool host_memory_ends(int patience, char line[HANDOVER_MAX]);
+bool host_memory_ends(int patience, const char *lost, char line[HANDOVER_MAX]);
 
 /**
  * enum there - what there is of a VM
@@ -280,10 +281,11 @@ void scene_close(struct scene *scene);
 /* start.c, save.c */
 int start(struct vm *vm);
 bool save_running(struct vm *vm, struct scene *scene);
+bool save_is_lost(const struct vm *vm, struct why *why);
 bool check_running(struct vm *vm, struct scene *scene);
 
 /* check.c */
 bool check_host(int patience, char line[HANDOVER_MAX]);
-int check_all(const char *run);
+int check_all(const char *run, const char *memory);
 
 #endif /* GMEM_VM_H */
