@@ -104,7 +104,7 @@ static void wake(int signal)
 {
 }
 
-/* Get the lock. So long as QEMU may be silent, we may wait. */
+/* Get the lock; wait for it until a signal says that it is enough. */
 static int lock(struct vm *vm, bool wait)
 {
 	const struct sigaction action = { .sa_handler = wake };
@@ -113,9 +113,12 @@ static int lock(struct vm *vm, bool wait)
 	if (!wait)
 		return flock(vm->lock_fd, LOCK_EX | LOCK_NB);
 	sigaction(SIGALRM, &action, NULL);
-	alarm(vm->conf.patience);
-	error = flock(vm->lock_fd, LOCK_EX);
-	alarm(0);
+	do {
+		/* It may come just before: look again soon. */
+		alarm(1);
+		error = flock(vm->lock_fd, LOCK_EX);
+		alarm(0);
+	} while (error && errno == EINTR && !interrupted);
 	return error;
 }
 
@@ -138,7 +141,7 @@ static bool make_folders(const char *path)
 /**
  * prepare - is this a host on which a VM can be kept, and are we the only one who works on it
  * @vm: the VM
- * @wait: wait for that, for as long as QEMU may be silent
+ * @wait: wait for that, until a signal comes
  *
  * The lock is held until we end.
  *
