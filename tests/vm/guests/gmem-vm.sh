@@ -540,6 +540,10 @@ refuse)
 	require "a kernel is loaded" load_stage
 	check "it could be saved" run 0 check vm
 	check "but has small leaves without align=2M" says "/gmem/dimm2* has small leaves"
+	mkdir -p /run/systemd/system
+	check "with systemd it would be killed: no unit has started it" run 1 check vm
+	check "for a reason" says "it would end with the session that has started it"
+	rmdir /run/systemd/system
 	chmod +t "$fs/dimm"
 	check "nor do others use what they may" run 0 check vm
 	exec 5< "$fs/dimm"

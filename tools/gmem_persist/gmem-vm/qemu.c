@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -169,6 +170,24 @@ bool qemu_may_have_assigned(pid_t pid)
 		closedir(dir);
 	free(path);
 	return may;
+}
+
+/**
+ * qemu_ends_early - will systemd end it before its guest is saved, when the host goes down
+ * @pid: its process
+ *
+ * So it is, with the session of who has started it, unless it is in a unit that saves it.
+ */
+bool qemu_ends_early(pid_t pid)
+{
+	char *path = text("/proc/%d/cgroup", (int)pid), groups[4096] = "";
+	int fd = access("/run/systemd/system", F_OK) ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+	const bool told = fd >= 0 && read(fd, groups, sizeof(groups) - 1) > 0;
+
+	if (fd >= 0)
+		close(fd);
+	free(path);
+	return told && fnmatch("*/gmem-vm*@*.service*", groups, 0);
 }
 
 /**

@@ -260,6 +260,11 @@ bool check_running(struct vm *vm, struct scene *scene)
 	} else if (memory_has_others(&note, &why) || save_is_lost(vm, &why)) {
 		complain(vm, "it could not go on then: %s", why.text);
 		ready = false;
+	} else if (qemu_ends_early(scene->pid)) {
+		complain(vm,
+			 "it would end with the session that has started it: save it, and let systemctl start gmem-vm@%s",
+			 vm->name);
+		ready = false;
 	}
 	if (ready && mapped.unaligned)
 		complain(vm,
