@@ -629,6 +629,12 @@ stop)
 	check "it is saved" is_saved
 	require "goes on" run 0 start vm
 	check "as if nothing had been" runs
+	GMEM_STATE=/tmp
+	for i in $(seq 15); do GMEM_STATE=$GMEM_STATE/$(printf %0250d "$i"); done
+	export GMEM_STATE
+	mkdir -p "$GMEM_STATE"
+	check "a note that would be too long" run 1 check vm
+	check "is one before the guest is stopped" says "could not be saved now: its memory is too many files"
 	export GMEM_STATE=/tmp
 	check "to a disk that this kernel takes with it" run 1 check vm
 	check "for a reason" says "/tmp/vm.state is not on gmemfs or a disk and would be lost"

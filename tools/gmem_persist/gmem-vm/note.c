@@ -332,8 +332,8 @@ static bool print_to(char block[NOTE_SIZE], size_t *length, const char *word, co
 }
 
 /**
- * note_print - write a note, of format 4
- * @note: the note
+ * note_print - write a note
+ * @note: the note. One that was read keeps its format, since it must fit again; others have format 4
  * @block: where to
  * @why: why it cannot be written, a part of a sentence
  *
@@ -341,34 +341,36 @@ static bool print_to(char block[NOTE_SIZE], size_t *length, const char *word, co
  */
 bool note_print(const struct note *note, char block[NOTE_SIZE], const char **why)
 {
+	const char format[] = { '0' + (note->version ?: 4), '\0' };
+	const bool is_2 = *format == '2', is_4 = *format == '4';
 	char cpu[NOTE_SIZE / 2], value[NOTE_SIZE];
 	size_t length = 0;
 	bool fits;
 
 	memset(block, 0, NOTE_SIZE);
 	*why = "its memory is too many files";
-	fits = print_to(block, &length, "gmem-vm", "4") &&
+	fits = print_to(block, &length, "gmem-vm", format) &&
 	       print_to(block, &length, "name", note->name) &&
 	       print_to(block, &length, "memory", note->memory) &&
 	       print_to(block, &length, "state",
 			note->state == NOTE_RESUMING ? "resuming" : "complete") &&
-	       print_to(block, &length, "guest", note->paused ? "paused" : "running") &&
+	       (is_2 || print_to(block, &length, "guest", note->paused ? "paused" : "running")) &&
 	       print_to(block, &length, "machine", note->machine) &&
 	       print_to(block, &length, "qemu", note->qemu) &&
-	       print_to(block, &length, "file", note->file ?: "") &&
+	       (!is_4 || print_to(block, &length, "file", note->file ?: "")) &&
 	       cpu_print(&note->cpu, cpu, sizeof(cpu)) < (int)sizeof(cpu) &&
-	       print_to(block, &length, "cpu", cpu);
+	       (is_2 || print_to(block, &length, "cpu", cpu));
 	snprintf(value, sizeof(value), "%" PRIu64 " %08" PRIx32, note->length, note->crc);
-	fits = fits && print_to(block, &length, "payload", value);
+	fits = fits && (is_2 || print_to(block, &length, "payload", value));
 	for (size_t i = 0; i < note->nr_parts && fits; i++) {
 		const struct note_part *part = &note->parts[i];
 
-		snprintf(value, sizeof(value), "%s %s %s %s", part->uuid, part->token,
-			 part->where ?: "-", part->path);
+		snprintf(value, sizeof(value), "%s %s %s%s%s", part->uuid, part->token,
+			 is_4 ? part->where ?: "-" : "", is_4 ? " " : "", part->path);
 		fits = print_to(block, &length, "part", value);
 	}
-	if (!fits)
-		return false;
+	if (!fits || is_2)
+		return fits;
 	snprintf(value, sizeof(value), "%08" PRIx32, crc_of(block, length));
 	return print_to(block, &length, "check", value);
 }

@@ -135,6 +135,20 @@ static bool has_no_assigned(struct scene *scene, bool save)
 	       guest_has_no_assigned(&scene->qmp, scene->status);
 }
 
+/* Can it be written down when it is saved, however much that is? */
+static bool note_fits(struct vm *vm, const struct note *note, struct why *why)
+{
+	struct note longest = *note;
+	char block[NOTE_SIZE];
+	const char *reason;
+
+	longest.length = UINT64_MAX;
+	if (note_print(&longest, block, &reason))
+		return true;
+	WHY(why, "%s: %s", reason, vm->state);
+	return false;
+}
+
 /* What can be said of it while it runs, whether it is saved then or not, and room */
 static bool get_ready(struct vm *vm, struct scene *scene, bool save, struct note *note,
 		      struct mapped *mapped, struct why *why)
@@ -158,7 +172,7 @@ static bool get_ready(struct vm *vm, struct scene *scene, bool save, struct note
 	}
 	/* A paused one is in the latter if saving it was called off. */
 	note->paused = !strcmp(scene->status, "paused") || !strcmp(scene->status, "postmigrate");
-	return file_reserve(vm, bytes, why);
+	return note_fits(vm, note, why) && file_reserve(vm, bytes, why);
 }
 
 static bool save_to_room(struct vm *vm, struct scene *scene, struct note *note, struct why *why)

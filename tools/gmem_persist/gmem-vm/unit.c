@@ -370,12 +370,16 @@ static void note_damage(void)
 	CHECK(!note_parse(block, &read, &why));
 }
 
+/* And what is written again is the same, in its own format. */
 static bool parses(const char *text, struct note *note)
 {
-	char block[NOTE_SIZE] = "";
+	char block[NOTE_SIZE] = "", again[NOTE_SIZE];
 
 	memcpy(block, text, strlen(text));
-	return note_parse(block, note, &why);
+	if (!note_parse(block, note, &why))
+		return false;
+	CHECK(note_print(note, again, &why) && !memcmp(block, again, NOTE_SIZE));
+	return true;
 }
 
 /* Format 3 */
