@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -100,6 +102,36 @@ void host_wait_for_kvm(void)
 		nanosleep(&moment, NULL);
 	if (fd >= 0)
 		close(fd);
+}
+
+/**
+ * host_extend - let systemd wait for us, who get on, beyond the time that our unit has
+ * @seconds: for so long from now on
+ *
+ * This is the protocol of sd_notify(3), without its library, which is no static one. Nothing
+ * happens where there is no unit, or one that does not listen (NotifyAccess=).
+ */
+void host_extend(int seconds)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	const char *path = getenv("NOTIFY_SOCKET");
+	const size_t length = path ? strlen(path) : 0;
+	char *word;
+	int fd;
+
+	if (!length || length >= sizeof(address.sun_path))
+		return;
+	memcpy(address.sun_path, path, length);
+	/* One without a file */
+	if (*path == '@')
+		address.sun_path[0] = '\0';
+	word = text("EXTEND_TIMEOUT_USEC=%lld", seconds * 1000000LL);
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	sendto(fd, word, strlen(word), MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)&address,
+	       offsetof(struct sockaddr_un, sun_path) + length);
+	if (fd >= 0)
+		close(fd);
+	free(word);
 }
 
 /* As somebody who may ask systemd has written it down, for a tenant's unit. False: nobody has. */

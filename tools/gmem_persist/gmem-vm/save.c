@@ -60,6 +60,20 @@ static bool take(struct vm *vm, struct stream *stream, struct why *why)
 	return false;
 }
 
+/*
+ * Something has come, so it is not over yet: once a second, ask for the time that QEMU may be silent
+ * then, that the guest may take to shut down, and QEMU to end.
+ */
+static void ask_for_time(const struct qmp *qmp)
+{
+	static int64_t next;
+
+	if (now_ms() < next)
+		return;
+	next = now_ms() + 1000;
+	host_extend(3 * qmp->patience);
+}
+
 /* Until QEMU has said that this is all, or that it has failed */
 static bool take_all(struct vm *vm, struct qmp *qmp, struct stream *stream, struct why *why)
 {
@@ -91,6 +105,7 @@ static bool take_all(struct vm *vm, struct qmp *qmp, struct stream *stream, stru
 			if (!take(vm, stream, why))
 				return false;
 			deadline = qmp_deadline(qmp);
+			ask_for_time(qmp);
 		}
 		if (fds[0].revents && !qmp_pump(qmp)) {
 			*why = qmp->why;

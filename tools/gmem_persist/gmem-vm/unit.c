@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -661,6 +662,36 @@ static void parse_jobs(void)
 	CHECK(!parse_starts("1 not-kexec.target start waiting", "kexec.target"));
 }
 
+/* A save that gets on asks for time, wherever systemd listens, if anywhere. */
+static void host_more_time(void)
+{
+	char *abstract = text("@gmem-vm-unit-%d", (int)getpid());
+	const char *names[] = { "notify", abstract };
+
+	make_folders();
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		struct sockaddr_un address = { .sun_family = AF_UNIX };
+		int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+		char got[64] = "";
+
+		strcpy(address.sun_path, names[i]);
+		if (i)
+			address.sun_path[0] = '\0';
+		CHECK(!bind(fd, (struct sockaddr *)&address,
+			    offsetof(struct sockaddr_un, sun_path) + strlen(names[i])));
+		setenv("NOTIFY_SOCKET", names[i], 1);
+		host_extend(86400);
+		CHECK(recv(fd, got, sizeof(got) - 1, MSG_DONTWAIT) > 0);
+		CHECK(!strcmp(got, "EXTEND_TIMEOUT_USEC=86400000000"));
+		unsetenv("NOTIFY_SOCKET");
+		host_extend(1);
+		CHECK(recv(fd, got, sizeof(got), MSG_DONTWAIT) < 0);
+		close(fd);
+	}
+	free(abstract);
+	remove_folders();
+}
+
 /*
  * What QEMU says
  */
@@ -735,7 +766,7 @@ static const struct {
 	TEST(note_limits), TEST(file_named), TEST(file_unreadable), TEST(file_uncommitted),
 	TEST(file_nameless),
 	TEST(parse_ram), TEST(parse_jobs),
-	TEST(qmp_event), TEST(qmp_late),
+	TEST(host_more_time), TEST(qmp_event), TEST(qmp_late),
 };
 
 int main(void)

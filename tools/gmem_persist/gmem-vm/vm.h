@@ -229,6 +229,7 @@ bool host_handover(char line[HANDOVER_MAX]);
 bool host_can_hand_over(int patience, char line[HANDOVER_MAX]);
 unsigned long long host_number(const char *name);
 void host_wait_for_kvm(void);
+void host_extend(int seconds);
 bool host_memory_ends(int patience, const char *lost, char line[HANDOVER_MAX]);
 
 /**
