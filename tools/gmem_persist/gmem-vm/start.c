@@ -221,6 +221,10 @@ static bool load(struct vm *vm, struct qmp *qmp, struct why *why)
 	while (qmp->migration == MIGRATION_NONE) {
 		if (!qmp_hear(qmp)) {
 			*why = qmp->why;
+			/* It does not tell how far it is. */
+			if (!qmp->gone)
+				WHY(why, "QEMU has not loaded it within PATIENCE=%d seconds",
+				    qmp->patience);
 			return false;
 		}
 	}
