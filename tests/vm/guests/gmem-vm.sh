@@ -642,7 +642,7 @@ stop)
 	check "with a warning" says "a kexec now would lose it: /tmp/vm.state is not on gmemfs or a disk"
 	check "which check gives, too" exits 1 gmem-vm check
 	require "goes on" run 0 start vm
-	check "and none where it is safe" exits 0 env GMEM_STATE=$fs gmem-vm check
+	check "and none where it is safe" exits 0 env GMEM_STATE="$fs" gmem-vm check
 	check "kexec.target" host_does kexec.target
 	check "it is shut down" says "so the guest is shut down: /tmp/vm.state is not on gmemfs"
 	unset GMEM_STATE

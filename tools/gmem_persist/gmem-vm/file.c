@@ -372,19 +372,24 @@ bool file_has_no_name(const struct vm *vm, struct note *note)
 /**
  * file_finish - let that have its name
  * @vm: the VM, of which there is no QEMU, and whose lock is held
+ *
+ * Return: false: it is so, and stays so, which was said.
  */
-void file_finish(const struct vm *vm)
+bool file_finish(const struct vm *vm)
 {
 	struct note note;
 	struct why why;
+	bool finished = true;
 
 	if (file_has_no_name(vm, &note)) {
-		if (rename(vm->room, vm->state))
+		finished = !rename(vm->room, vm->state);
+		if (!finished)
 			complain(vm, "cannot rename %s: %m", vm->room);
 		else if (!sync_folder(vm, &why))
 			complain(vm, "%s", why.text);
 	}
 	note_clear(&note);
+	return finished;
 }
 
 /* Does the note of a VM, whichever, name a memory? Of two files that have it, the larger answer. */

@@ -333,7 +333,7 @@ static bool print_to(char block[NOTE_SIZE], size_t *length, const char *word, co
 
 /**
  * note_print - write a note
- * @note: the note. One that was read keeps its format, since it must fit again; others have format 4
+ * @note: the note; one that was read keeps its format, since it must fit again, others have 4
  * @block: where to
  * @why: why it cannot be written, a part of a sentence
  *

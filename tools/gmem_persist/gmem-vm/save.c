@@ -61,8 +61,8 @@ static bool take(struct vm *vm, struct stream *stream, struct why *why)
 }
 
 /*
- * Something has come, so it is not over yet: once a second, ask for the time that QEMU may be silent
- * then, that the guest may take to shut down, and QEMU to end.
+ * Something has come, so it is not over yet. Once a second, ask for the time that QEMU may be
+ * silent then, the guest may take to shut down, and QEMU to end.
  */
 static void ask_for_time(const struct qmp *qmp)
 {

@@ -111,8 +111,11 @@ void look(struct vm *vm, struct scene *scene)
 
 static void finish_and_look(struct vm *vm, struct scene *scene)
 {
-	file_finish(vm);
+	const bool finished = file_finish(vm);
+
 	look(vm, scene);
+	if (!finished)
+		stale(scene, false, "all of it is there, but cannot get its name: try again");
 }
 
 static void unclear(struct scene *scene, const char *why)

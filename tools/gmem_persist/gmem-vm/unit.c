@@ -618,19 +618,17 @@ static void file_nameless(void)
 	note_clear(&note);
 	/* The mark is of what was saved before; or there is none. */
 	CHECK(!rename(vm.mark, "mark") && close(creat(vm.mark, 0600)) == 0);
-	file_finish(&vm);
-	CHECK(access(vm.state, F_OK) && !unlink(vm.mark) && !file_has_no_name(&vm, &note));
+	CHECK(file_finish(&vm) && access(vm.state, F_OK));
+	CHECK(!unlink(vm.mark) && !file_has_no_name(&vm, &note));
 	CHECK(!rename("mark", vm.mark));
 	/* Another byte */
 	fd = open(vm.room, O_RDWR);
 	CHECK(fd >= 0 && pwrite(fd, "y", 1, NOTE_SIZE) == 1 && !file_has_no_name(&vm, &note));
 	note_clear(&note);
-	file_finish(&vm);
-	CHECK(access(vm.state, F_OK) && file_is_missing(&vm, &reason));
+	CHECK(file_finish(&vm) && access(vm.state, F_OK) && file_is_missing(&vm, &reason));
 	CHECK(pwrite(fd, "x", 1, NOTE_SIZE) == 1 && !close(fd));
-	file_finish(&vm);
-	CHECK(!access(vm.state, F_OK) && access(vm.room, F_OK) && !file_is_missing(&vm, &reason));
-	CHECK(file_read(&vm, &note, &reason));
+	CHECK(file_finish(&vm) && !access(vm.state, F_OK) && access(vm.room, F_OK));
+	CHECK(!file_is_missing(&vm, &reason) && file_read(&vm, &note, &reason));
 	note_clear(&note);
 	remove_folders();
 }

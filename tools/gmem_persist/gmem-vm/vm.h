@@ -206,7 +206,7 @@ bool file_read(const struct vm *vm, struct note *note, struct why *why);
 bool file_names_memory(const struct vm *vm, const char *path, const char *uuid, struct why *why);
 bool file_note(const struct vm *vm, const struct note *note, struct why *why);
 bool file_has_no_name(const struct vm *vm, struct note *note);
-void file_finish(const struct vm *vm);
+bool file_finish(const struct vm *vm);
 char *file_of_mark(const char *mark);
 bool file_is_missing(const struct vm *vm, struct why *why);
 bool file_remove_mark(const struct vm *vm, struct why *why);
