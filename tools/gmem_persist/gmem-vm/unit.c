@@ -616,8 +616,9 @@ static void file_nameless(void)
 	CHECK(!file_has_no_name(&vm, &note) && !rename(vm.state, vm.room));
 	CHECK(file_has_no_name(&vm, &note) && !strcmp(note.name, "vm0") && note.nr_parts == 2);
 	note_clear(&note);
-	/* The mark is of what was saved before; or there is none. */
+	/* The mark has another note; or there is none. */
 	CHECK(!rename(vm.mark, "mark") && close(creat(vm.mark, 0600)) == 0);
+	CHECK(!truncate(vm.mark, NOTE_SIZE));
 	CHECK(file_finish(&vm) && access(vm.state, F_OK));
 	CHECK(!unlink(vm.mark) && !file_has_no_name(&vm, &note));
 	CHECK(!rename("mark", vm.mark));
