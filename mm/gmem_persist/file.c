@@ -89,7 +89,10 @@ static int gmem_file_open(struct inode *inode, struct file *file)
 	if (err)
 		return err;
 	file->private_data = gmem_view_open(obj);
-	return 0;
+	if (file->private_data)
+		return 0;
+	gmem_object_close(obj);
+	return -ENOMEM;
 }
 
 static int gmem_file_release(struct inode *inode, struct file *file)

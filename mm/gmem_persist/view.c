@@ -227,13 +227,16 @@ static struct gmem_view *gmem_view_new(struct gmem_object *obj, gfp_t gfp)
  *
  * Context: process context. The caller holds a reference to the object as long as the view is.
  * Return: the view. There is always memory for one: open() may just have made the file, and
- * cannot take that back.
+ * cannot take that back. But NULL for want of memory where the caller reclaims none
+ * (memalloc_noreclaim_save()): it must not wait for others to do that.
  */
 struct gmem_view *gmem_view_open(struct gmem_object *obj)
 {
-	struct gmem_view *view = gmem_view_new(obj, __GFP_NOFAIL);
+	const gfp_t nofail = current->flags & PF_MEMALLOC ? 0 : __GFP_NOFAIL;
+	struct gmem_view *view = gmem_view_new(obj, nofail);
 
-	gmem_view_read_token(obj, view->found);
+	if (view)
+		gmem_view_read_token(obj, view->found);
 	return view;
 }
 

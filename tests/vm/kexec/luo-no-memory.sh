@@ -8,6 +8,9 @@
 #   1 takes sessions along -> 2 retrieves handles of objects without names, while one allocation
 #   fails, and gets all of them; and some while all fail, and gets none -> 3 has these in
 #   quarantine, and root has their memory back
+#
+# That the second attempt may have the last of the memory is not seen here: what makes allocations
+# fail does not ask who asks.
 . /tests/lib/test.sh
 . /tests/lib/pool.sh
 fs=/gmem
