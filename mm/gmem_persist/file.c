@@ -150,8 +150,10 @@ static int gmem_file_set_size(struct inode *inode, loff_t size)
 	if (gmem_file_options(&params.granule, &nodes))
 		params.nodes = &nodes;
 	err = gmem_object_populate(obj, &params);
-	trace_gmem_create(obj->ser->name, size, params.granule ?: SZ_2M, ktime_get_ns() - start,
-			  err);
+	/* With these, nothing was begun. */
+	if (err != -EINVAL && err != -EEXIST)
+		trace_gmem_create(obj->ser->name, size, params.granule ?: SZ_2M,
+				  ktime_get_ns() - start, err);
 	if (!err)
 		gmem_fs_touch(inode);
 	/* It has memory, and that stays as it is. */

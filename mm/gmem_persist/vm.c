@@ -20,6 +20,14 @@ static bool gmem_vm_by_name(const struct gmem_object_params *params)
 	return params->name && params->name[0];
 }
 
+/* For an event, once @params have been checked */
+static const char *gmem_vm_name(const struct gmem_object_params *params)
+{
+	if (params->handle)
+		return gmem_fs_object(params->handle)->ser->name;
+	return params->name ?: "";
+}
+
 /* Either a name or a handle says which object is meant. */
 static int gmem_vm_check_params(const struct gmem_object_params *params, bool claim)
 {
@@ -110,7 +118,7 @@ struct gmem_object *gmem_object_create(const struct gmem_object_params *params)
 		obj = gmem_vm_create_by_name(params);
 	else
 		obj = gmem_create_memory(params);
-	trace_gmem_create(params->name ?: "", params->size, params->granule ?: SZ_2M,
+	trace_gmem_create(gmem_vm_name(params), params->size, params->granule ?: SZ_2M,
 			  ktime_get_ns() - start, PTR_ERR_OR_ZERO(obj));
 	return obj;
 }
@@ -159,7 +167,7 @@ struct gmem_object *gmem_object_claim(const struct gmem_object_params *params)
 	obj = params->handle ? gmem_vm_claim_handle(params) : gmem_vm_claim_by_name(params);
 	err = PTR_ERR_OR_ZERO(obj);
 	if (err) {
-		trace_gmem_claim(params->name ?: "", params->size, params->granule,
+		trace_gmem_claim(gmem_vm_name(params), params->size, params->granule,
 				 ktime_get_ns() - start, err);
 		return obj;
 	}

@@ -34,6 +34,7 @@ cleared() {
 # only N: so many events, and no more
 only() { [ "$(grep -vc '^#' $tracing/trace)" = "$1" ]; }
 forget() { echo > $tracing/trace; }
+creations() { [ "$(grep -c ': gmem_create: ' $tracing/trace)" = "$1" ]; }
 
 # plausible_times: no event took longer than the kernel has been running
 plausible_times() {
@@ -80,9 +81,10 @@ case $STAGE in
 	check "its event" traced gmem_create \
 		"name=file size=$((4 * M)) granule=$((2 * M)) ns=$some result=0"
 	check "that has memory already" file_fails EPERM file rw truncate=6
-	check "its event" traced gmem_create \
-		"name=file size=$((6 * M)) granule=$((2 * M)) ns=$some result=-17"
-	rm $fs/file
+	check "leaves no event" creations 1
+	check "what no memory can be" file_fails EINVAL file-2 create truncate=4097B
+	check "neither" creations 1
+	rm $fs/file $fs/file-2
 
 	check "memory without a name" vmm create '' size=6M
 	check "is freed" traced gmem_free "name= size=$((6 * M)) granule=$((2 * M))"
