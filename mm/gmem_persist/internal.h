@@ -15,12 +15,13 @@
  *      gmem_left_lock			(left.c: what is quarantined becomes less)
  *        inode->i_rwsem of a directory	(which names are in it)
  *        inode->i_rwsem			(size and kind of an object)
- *          mapping->invalidate_lock	(who maps an object, bad pages of it)
- *            writers_lock of an object	(view.c: who writes to it)
- *            KVM's mmu_lock
- *            gmem_pool.lock
- *              xa_lock of gmem_pool.objects
- *              the lock of a waitqueue
+ *          mmap_lock of a process, or KVM's slots_lock
+ *            mapping->invalidate_lock	(who maps an object, bad pages of it)
+ *              writers_lock of an object	(view.c: who writes to it)
+ *                gmem_pool.lock
+ *                  xa_lock of gmem_pool.objects
+ *                  the lock of a waitqueue
+ *              KVM's mmu_lock
  *          the object's charge_lock		(who pays for it)
  *            locks of the dmem cgroup
  *
@@ -276,7 +277,7 @@ static inline bool gmem_object_is_data(const struct gmem_object *obj)
  * struct gmem_view - a use of an object: by a VM, or an open file of gmemfs
  * @obj: the object
  * @node: among the object's writers
- * @found: the token that stood when it began; 0 if it created the object
+ * @found: the token that stood when it began, or at its last SETTLE; 0 if it created the object
  * @own: the token that it takes when it writes, or has taken
  * @party: views of one number are one writer
  * @uses: its mappings that may become writable, its writes under way, and its VM; under

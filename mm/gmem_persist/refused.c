@@ -121,9 +121,11 @@ int gmem_refused_attach(const struct gmem_attach *attach, u64 slot)
 		return err;
 	}
 	err = gmem_object_attach_memory(attach);
+	if (err)
+		return err;
 	gmem_stop_here("attach-recorded");
 	/* In a pool that has just been frozen it stays, and is refused again. */
-	if (!err && slot)
+	if (slot)
 		gmem_left_forget(slot - 1);
-	return err;
+	return 0;
 }

@@ -167,7 +167,7 @@ static_assert(sizeof(struct gmem_chunk_ser) == 16);
  * @nr_block_chunks: likewise
  * @nr_slot_chunks: likewise
  * @nr_objects: about how many slots are valid or held: also those that have just lost that, and
- *	are still in use; for information
+ *	are still in use; a reader only looks whether there is room for so many
  * @bad: physical addresses of the two copies of struct gmem_bad_ser, of order
  *	%GMEM_PERSIST_BAD_ORDER
  * @reserved: 0
