@@ -914,6 +914,8 @@ int main(int argc, char *argv[])
 	shared = kvm_mmap(sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
 			  -1);
 	files_mount();
+	/* An earlier run may have been ended with a frozen pool, in which no file can be removed. */
+	gmem_thaw();
 	for (i = 0; i < MAX_VMMS; i++) {
 		shared->vmms[i].files.number = i;
 		files_remove(&shared->vmms[i].files);
@@ -969,6 +971,7 @@ int main(int argc, char *argv[])
 	while (waitpid(-1, NULL, 0) > 0)
 		;
 
+	gmem_thaw();
 	for (i = 0; i < nr_vmms; i++)
 		files_remove(&shared->vmms[i].files);
 	umount(FILES_FS);

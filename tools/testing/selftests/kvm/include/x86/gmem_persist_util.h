@@ -97,6 +97,7 @@ struct gmem_snapshot {
 void gmem_take_snapshot(struct gmem_snapshot *s);
 void gmem_check_pool(void);
 void gmem_assert_unchanged(const struct gmem_snapshot *before, const char *what);
+void gmem_thaw(void);
 void gmem_clean_up(void);
 
 /* KVM_GMEM_PERSIST */

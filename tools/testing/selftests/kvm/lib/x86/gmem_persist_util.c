@@ -287,15 +287,20 @@ void gmem_assert_unchanged(const struct gmem_snapshot *before, const char *what)
 		    after.objects);
 }
 
+/* However the pool is */
+void gmem_thaw(void)
+{
+	if (gmem_pool_attr("frozen"))
+		TEST_ASSERT(!gmem_set_frozen("0"), "thawing failed");
+}
+
 /* Whatever an earlier run or case has left. */
 void gmem_clean_up(void)
 {
 	struct dirent **entries;
 	int i, nr;
 
-	if (gmem_pool_attr("frozen"))
-		TEST_ASSERT(!gmem_set_frozen("0"), "thawing failed");
-
+	gmem_thaw();
 	nr = scandirat(open_gmemfs(), ".", &entries, is_object, NULL);
 	TEST_ASSERT(nr >= 0, "reading gmemfs failed");
 	for (i = 0; i < nr; i++) {
