@@ -31,9 +31,9 @@ job() {
 # transfers TARGET [KIND]: all that is done by fio and by our own program
 transfers() {
 	local target=$1 engine
-	for engine in psync pvsync libaio io_uring; do
-		job "$target" $engine randwrite 1m --bs=4k
-		job "$target" $engine randrw 4m --bsrange=512-128k
+	for engine in $engines; do
+		job "$target" "$engine" randwrite 1m --bs=4k
+		job "$target" "$engine" randrw 4m --bsrange=512-128k
 	done
 	job "$target" libaio write 8m --bs=1m --iodepth=4
 	job "$target" io_uring write 8m --bs=1m --iodepth=4
@@ -82,9 +82,9 @@ killed() {
 
 scratch=$(disk scratch)
 broken=$(disk broken)
+engines="psync pvsync libaio io_uring" vectors=100
 # The debug kernel is slow.
-vectors=100
-! grep -qw panic_on_warn=1 /proc/cmdline || vectors=40
+! grep -qw panic_on_warn=1 /proc/cmdline || { engines="pvsync io_uring" vectors=40; }
 mkdir -p /mnt
 require "a disk to write to" test -b "$scratch"
 
