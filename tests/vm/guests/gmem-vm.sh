@@ -93,6 +93,7 @@ qemus() {
 }
 
 # processes REGEX: how many there are of such a program
+# shellcheck disable=SC2010	# what the links lead to, not file names
 processes() { ls -l /proc/[0-9]*/exe 2> /dev/null | grep -c -- "/$1\$"; }
 
 # once: there is a QEMU, or what was saved
