@@ -914,7 +914,7 @@ int main(int argc, char *argv[])
 	shared = kvm_mmap(sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
 			  -1);
 	files_mount();
-	/* An earlier run may have been ended with a frozen pool, in which no file can be removed. */
+	/* An earlier run may have left the pool frozen, and then no file can be removed. */
 	gmem_thaw();
 	for (i = 0; i < MAX_VMMS; i++) {
 		shared->vmms[i].files.number = i;
