@@ -78,8 +78,8 @@ static bool check_vms(const char *run)
 	return fine;
 }
 
-/* Each guest that is saved, by its mark, in that folder and those in it, which tenants have */
-static bool check_marks(const char *folder, bool deeper)
+/* Each guest that is saved, by its mark in that folder. Tenants have others, and look themselves. */
+static bool check_marks(const char *folder)
 {
 	static const char ending[] = ".saved";
 	DIR *dir = opendir(folder);
@@ -90,10 +90,8 @@ static bool check_marks(const char *folder, bool deeper)
 		char *path = text("%s/%s", folder, entry->d_name), *file = NULL;
 		const size_t length = strlen(entry->d_name);
 
-		if (deeper && entry->d_type == DT_DIR && entry->d_name[0] != '.')
-			fine = check_marks(path, false) && fine;
-		else if (length > strlen(ending) &&
-			 !strcmp(entry->d_name + length - strlen(ending), ending))
+		if (length > strlen(ending) &&
+		    !strcmp(entry->d_name + length - strlen(ending), ending))
 			file = file_of_mark(path);
 		if (file && memory_is_lost(file)) {
 			fprintf(stderr,
@@ -127,6 +125,6 @@ int check_all(const char *run, const char *memory)
 		fprintf(stderr, "gmem-vm: a kexec now would lose guest memory: %s\n", line);
 		return STATUS_FAILED;
 	}
-	fine = check_marks(memory, true);
+	fine = check_marks(memory);
 	return check_vms(run) && fine ? STATUS_OK : STATUS_FAILED;
 }

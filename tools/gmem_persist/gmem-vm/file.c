@@ -160,9 +160,9 @@ char *file_of_mark(const char *mark)
 	struct note note;
 	char *file;
 
-	peek(mark, &note);
-	file = note.file;
-	note.file = NULL;
+	file = peek(mark, &note) ? note.file : NULL;
+	if (file)
+		note.file = NULL;
 	note_clear(&note);
 	return file;
 }

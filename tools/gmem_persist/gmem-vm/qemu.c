@@ -113,6 +113,8 @@ static void __attribute__((noreturn)) launcher(struct vm *vm, char **words)
 
 	if (!pid) {
 		signal(SIGPIPE, SIG_DFL);
+		/* To ask systemd for time is ours. */
+		unsetenv("NOTIFY_SOCKET");
 		execvp(words[0], words);
 		complain(vm, "%s: %m", words[0]);
 		_exit(127);
@@ -176,7 +178,8 @@ bool qemu_may_have_assigned(pid_t pid)
  * qemu_ends_early - will systemd end it before its guest is saved, when the host goes down
  * @pid: its process
  *
- * So it is, with the session of who has started it, unless it is in a unit that saves it.
+ * So it is with the session, or any other scope, of who has started it. What a service does when it
+ * stops cannot be known: that of gmem-vm@.service saves.
  */
 bool qemu_ends_early(pid_t pid)
 {
@@ -187,7 +190,7 @@ bool qemu_ends_early(pid_t pid)
 	if (fd >= 0)
 		close(fd);
 	free(path);
-	return told && fnmatch("*/gmem-vm*@*.service*", groups, 0);
+	return told && (!fnmatch("*.scope*", groups, 0) || !fnmatch("*/user@*.service*", groups, 0));
 }
 
 /**
