@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,10 +37,6 @@ static long nr_slots(void)
 	if (nr < 1)
 		return 1;
 	return nr < SLOTS_MAX ? nr : SLOTS_MAX;
-}
-
-static void wake(int signal)
-{
 }
 
 /* Lock such a file, or -1. To close it is no news to who waits. */
@@ -98,12 +93,12 @@ static int one_before(const char *folder, const char *name)
 	return found;
 }
 
-/* Until he has a slot. A signal may come just before: look again soon. */
+/* Until he has a slot, or a second has passed */
 static void wait_for(int before)
 {
-	alarm(1);
+	wake_each_second(true);
 	flock(before, LOCK_SH);
-	alarm(0);
+	wake_each_second(false);
 	close(before);
 }
 
@@ -151,11 +146,9 @@ static void queue(const struct vm *vm, const char *folder)
  */
 void crowd_enter(const struct vm *vm)
 {
-	const struct sigaction action = { .sa_handler = wake };
 	char *folder = text("%s/.crowd", vm->run), *path = text("%s/%s", folder, vm->name);
 	int place = -1;
 
-	sigaction(SIGALRM, &action, NULL);
 	if (slot < 0 && (!mkdir(folder, 0700) || errno == EEXIST)) {
 		place = take(path, LOCK_EX);
 		queue(vm, folder);

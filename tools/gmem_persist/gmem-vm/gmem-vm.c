@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -104,21 +105,33 @@ static void wake(int signal)
 {
 }
 
+/**
+ * wake_each_second - end what waits, by a signal that does nothing else
+ * @on: from now on, or not any more
+ *
+ * What is to be looked at may happen just before the wait begins, and so may one signal.
+ */
+void wake_each_second(bool on)
+{
+	const struct sigaction action = { .sa_handler = wake };
+	const struct itimerval timer = { .it_value.tv_sec = on, .it_interval.tv_sec = on };
+
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &timer, NULL);
+}
+
 /* Get the lock; wait for it until a signal says that it is enough. */
 static int lock(struct vm *vm, bool wait)
 {
-	const struct sigaction action = { .sa_handler = wake };
 	int error;
 
 	if (!wait)
 		return flock(vm->lock_fd, LOCK_EX | LOCK_NB);
-	sigaction(SIGALRM, &action, NULL);
+	wake_each_second(true);
 	do {
-		/* It may come just before: look again soon. */
-		alarm(1);
 		error = flock(vm->lock_fd, LOCK_EX);
-		alarm(0);
 	} while (error && errno == EINTR && !interrupted);
+	wake_each_second(false);
 	return error;
 }
 
@@ -253,6 +266,13 @@ static bool stop_running(struct vm *vm, struct scene *scene, int64_t since)
 	return shutdown_running(vm, scene);
 }
 
+/* Does its guest run, now that QEMU is asked once more */
+static bool guest_runs(struct scene *scene)
+{
+	return !scene->qmp.gone && guest_status(&scene->qmp, scene->status) &&
+	       !strcmp(scene->status, "running");
+}
+
 /**
  * stop_locked - save it, or shut it down, whatever there is of it
  * @vm: the VM, whose lock is held
@@ -271,13 +291,19 @@ int stop_locked(struct vm *vm)
 	/* It runs on meanwhile. */
 	crowd_enter(vm);
 	settle(vm, &scene);
+	if (scene.there == THERE_UNCLEAR && guest_runs(&scene)) {
+		/* QEMU may only have been slow. */
+		complain(vm, "%s", scene.why.text);
+		scene_close(&scene);
+		settle(vm, &scene);
+	}
 	if (scene.there == THERE_RUNNING) {
 		status = stop_running(vm, &scene, since) ? STATUS_OK : STATUS_FAILED;
 	} else if (scene.there == THERE_UNCLEAR) {
 		complain(vm, "%s", scene.why.text);
-		/* If QEMU answers, whatever it does, it is to end in order: it will end anyhow. */
-		status = !scene.qmp.gone && guest_status(&scene.qmp, scene.status) &&
-			 shutdown_running(vm, &scene) ? STATUS_OK : STATUS_FAILED;
+		/* It ends anyhow, and shall do so in order. One that does not run may be saved. */
+		status = guest_runs(&scene) && shutdown_running(vm, &scene) ? STATUS_OK :
+									      STATUS_FAILED;
 	}
 	scene_close(&scene);
 	crowd_leave();

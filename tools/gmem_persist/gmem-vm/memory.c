@@ -437,6 +437,9 @@ bool memory_keep(const struct vm *vm, struct why *why)
 
 static bool renew(const struct vm *vm, const char *path, struct why *why)
 {
+	struct stat old;
+	const bool shared = !stat(path, &old) && old.st_mode & S_ISVTX;
+
 	/* Who has it may be saved meanwhile: his QEMU has it until that can be seen. */
 	if (!unused(path, why) || !unsaved(vm, path, why))
 		return false;
@@ -444,7 +447,12 @@ static bool renew(const struct vm *vm, const char *path, struct why *why)
 		WHY(why, "cannot remove %s: %m", path);
 		return false;
 	}
-	return create(path, why);
+	if (!create(path, why))
+		return false;
+	if (!shared || !chmod(path, old.st_mode & 07777))
+		return true;
+	WHY(why, "cannot let several write to %s, as before: %m", path);
+	return false;
 }
 
 /**

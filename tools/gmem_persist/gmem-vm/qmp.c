@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -361,6 +362,7 @@ static bool greet(struct qmp *qmp)
  */
 bool qmp_open(struct qmp *qmp, const struct vm *vm)
 {
+	const struct timeval patience = { .tv_sec = vm->conf.patience };
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 
 	*qmp = (struct qmp){ .fd = -1, .patience = vm->conf.patience };
@@ -370,7 +372,10 @@ bool qmp_open(struct qmp *qmp, const struct vm *vm)
 	}
 	memcpy(address.sun_path, vm->socket, strlen(vm->socket) + 1);
 	qmp->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (qmp->fd < 0 || connect(qmp->fd, (struct sockaddr *)&address, sizeof(address))) {
+	/* One that hangs accepts nobody, and then few can even wait to be. */
+	if (qmp->fd < 0 ||
+	    setsockopt(qmp->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) ||
+	    connect(qmp->fd, (struct sockaddr *)&address, sizeof(address))) {
 		WHY(&qmp->why, "%s: %m", vm->socket);
 		qmp->gone = true;
 		return false;

@@ -74,6 +74,7 @@ void say(const struct vm *vm, const char *format, ...) __attribute__((format(pri
 void complain(const struct vm *vm, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void log_override(const struct vm *vm, const char *what);
 char *text(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void wake_each_second(bool on);
 int prepare(struct vm *vm, bool wait);
 int stop_locked(struct vm *vm);
 
