@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# vm: quick=1 mem=8G timeout=400 append="kho=on gmem_persist.clean=0 gmem_persist=3G" flavours="release debug"
+# vm: quick=1 mem=8G timeout=400 append="kho=on gmem_persist.clean=0 gmem_persist=3G" flavours="release"
 #
 # Damaged records: a piece that cannot be believed costs what it tells of, which is quarantined
 # and never given out; the rest lives on. Each kernel damages the record that the next one gets.
