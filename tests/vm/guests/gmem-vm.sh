@@ -96,6 +96,9 @@ qemus() {
 # shellcheck disable=SC2010	# what the links lead to, not file names
 processes() { ls -l /proc/[0-9]*/exe 2> /dev/null | grep -c -- "/$1\$"; }
 
+# sleeps PID: how often it has gone to sleep
+sleeps() { sed -n 's/^voluntary_ctxt_switches:[^0-9]*//p' "/proc/$1/status"; }
+
 # once: there is a QEMU, or what was saved
 once() {
 	local nr
@@ -572,7 +575,9 @@ stop)
 	gmem-vm stop vm > /tmp/said 2>&1 & stop=$!
 	# SYS_flock
 	until grep -q '^73 ' /proc/$stop/syscall; do sleep 0.1; done
-	sleep 5
+	# It looks again each second.
+	before=$(sleeps $stop)
+	while [ -e /proc/$stop/exe ] && [ "$(sleeps $stop)" -lt $((before + 5)) ]; do sleep 0.1; done
 	check "of one that does not come up: stop waits for longer than PATIENCE" test -e /proc/$stop/exe
 	kill $stop
 	check "until it is told to end" exits 1 wait $stop
