@@ -56,7 +56,8 @@ image /mnt/xfs/disk
 image /mnt/xfs/disk2
 image /mnt/ext4/disk
 image /mnt/xfs/device
-losetup /dev/loop7 /mnt/xfs/device
+loop=$(losetup -f)
+losetup "$loop" /mnt/xfs/device
 
 truncate -s 256M "$fs/vm0"
 truncate -s 256M "$fs/plug"
@@ -68,7 +69,7 @@ console vm0
 	-object memory-backend-file,id=ram1,size=256M,mem-path="$fs/plug",share=on,align=2M \
 	-device virtio-mem-pci,id=plug0,memdev=ram1,requested-size=0 \
 	-device virtio-balloon-pci,free-page-reporting=on \
-	-drive file=/dev/loop7,if=virtio,format=raw,cache=none,aio=native \
+	-drive file="$loop",if=virtio,format=raw,cache=none,aio=native \
 	-drive file=/mnt/ext4/disk,if=virtio,format=raw,cache=none,aio=threads \
 	-drive file=/mnt/xfs/disk,if=virtio,format=raw,cache=none,aio=io_uring \
 	-drive file=/mnt/xfs/disk2,if=virtio,format=raw,cache=directsync,aio=native \

@@ -31,7 +31,7 @@ disk() {
 # all_disks: QEMU refuses aio=native with the page cache
 all_disks() {
 	local where cache aio
-	for where in /dev/loop7 /mnt/ext4/disks /mnt/xfs/disks; do
+	for where in "$loop" /mnt/ext4/disks /mnt/xfs/disks; do
 		for cache in none directsync writeback; do
 			for aio in threads native io_uring; do
 				[ $cache-$aio != writeback-native ] || continue
@@ -52,7 +52,8 @@ require "xfs" sh -c "mkfs.xfs -q -f /dev/$scratch && mount -t xfs /dev/$scratch 
 require "ext4" sh -c "truncate -s 256M /mnt/xfs/ext4.img && mkfs.ext4 -q -F /mnt/xfs/ext4.img &&
 	mount -t ext4 -o loop /mnt/xfs/ext4.img /mnt/ext4"
 truncate -s 192M /mnt/xfs/disks /mnt/ext4/disks /mnt/xfs/device
-losetup /dev/loop7 /mnt/xfs/device
+loop=$(losetup -f)
+losetup "$loop" /mnt/xfs/device
 (cd /boot/debian && find modules | cpio -o -H newc 2> /dev/null) | cat /guest/initrd - > /tmp/initrd
 
 truncate -s 256M "$fs/vm0"
