@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
-# vm: quick=1 mem=8G scratch=64 timeout=150 append="gmem_persist=2G kho=on kho_scratch=128M,128M,128M" flavours="release debug"
+# vm: quick=1 mem=8G scratch=64 timeout=200 append="gmem_persist=2G kho=on kho_scratch=128M,128M,128M" flavours="release debug"
 #
 # Many VMMs at once do everything, in random order; see gmem_persist_stress.c. For 30
 # seconds, or for gmem.stress=SECONDS[,SEED] of the command line (make stress).

@@ -511,10 +511,15 @@ static void move(int i)
 
 static void look_in_child(int i)
 {
+	const pid_t parent = getpid();
 	pid_t pid = fork();
 
 	TEST_ASSERT(pid >= 0, "fork");
 	if (!pid) {
+		/* It lives no longer than this VMM, which may be killed at any time. */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != parent)
+			_exit(0);
 		user_check(i, any_chunk(i));
 		_exit(0);
 	}
@@ -692,12 +697,13 @@ static bool step(enum op op, int i)
 /* An object of which nobody knows enough is looked up, and discarded. */
 static void settle(int i)
 {
+	const time_t end = time(NULL) + LONG_TIME;
 	struct model *o = &me->objects[i];
 
 	if (!o->unsure)
 		return;
-	while (gmem_discard(name_of(i)) && errno == EBUSY)
-		sched_yield();
+	while (try_again(gmem_discard(name_of(i)), "discard", end))
+		;
 	o->exists = false;
 	o->unsure = false;
 }
@@ -861,6 +867,36 @@ static void kill_one(pid_t pid)
 		kill(pid, SIGKILL);
 }
 
+static void print_process(int i, int nr_vmms)
+{
+	if (i < nr_vmms)
+		fprintf(stderr, "# process %d is a %s VM, step %s\n", i,
+			shared->vmms[i].protected ? "protected" : "default",
+			op_names[shared->vmms[i].step]);
+	else
+		fprintf(stderr, "# process %d is beside the VMMs\n", i);
+}
+
+/* What should have ended long ago: where it is */
+static void kill_late(const pid_t *pids, int nr, int nr_vmms)
+{
+	char command[128];
+	int i;
+
+	for (i = 0; i < nr; i++) {
+		if (!pids[i])
+			continue;
+		fprintf(stderr, "# still there %d seconds after the end:\n", LONG_TIME);
+		print_process(i, nr_vmms);
+		snprintf(command, sizeof(command),
+			 "head -n 20 /proc/%d/task/*/stack /proc/%d/task/*/syscall >&2",
+			 pids[i], pids[i]);
+		if (system(command))
+			fprintf(stderr, "# it cannot be said where it is\n");
+		kill_one(pids[i]);
+	}
+}
+
 static void print_figures(int nr_vmms)
 {
 	u64 done, steps = 0, refused = 0, files_refused = 0, compared = 0;
@@ -889,7 +925,7 @@ int main(int argc, char *argv[])
 	unsigned int seconds = 30;
 	int nr_vmms = 3, nr, left, i, opt, status;
 	u64 seed = time(NULL), killer, used;
-	bool failed = false;
+	bool failed = false, killed = false;
 	time_t end;
 	pid_t pid;
 
@@ -932,12 +968,19 @@ int main(int argc, char *argv[])
 	for (i = 0; i < nr; i++)
 		pids[i] = start(i, nr_vmms, seed);
 
-	/* A VMM that was killed is started again. All else that ends early has failed. */
+	/*
+	 * A VMM that was killed is started again. All else that ends early has failed, and so has
+	 * what does not end at all.
+	 */
 	end = time(NULL) + seconds;
 	for (left = nr; left;) {
 		if (time(NULL) >= end || failed)
 			atomic_store(&shared->stop, true);
 		pid = waitpid(-1, &status, WNOHANG);
+		if (!pid && !killed && time(NULL) >= end + LONG_TIME) {
+			kill_late(pids, nr, nr_vmms);
+			failed = killed = true;
+		}
 		if (!pid) {
 			usleep(20000);
 			/* In the middle of whatever it does */
@@ -955,12 +998,10 @@ int main(int argc, char *argv[])
 			pids[i] = start(i, nr_vmms, seed);
 			continue;
 		}
-		if (status && !(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)) {
-			printf("# process %d ended with status 0x%x\n", i, status);
-			if (i < nr_vmms)
-				printf("# a %s VM, step %s\n",
-				       shared->vmms[i].protected ? "protected" : "default",
-				       op_names[shared->vmms[i].step]);
+		if (status && !(i < nr_vmms && WIFSIGNALED(status) &&
+				WTERMSIG(status) == SIGKILL)) {
+			fprintf(stderr, "# process %d ended with status 0x%x\n", i, status);
+			print_process(i, nr_vmms);
 			failed = true;
 		}
 		/* Its number may be somebody else's soon. */

@@ -89,6 +89,9 @@ enum file_op {
 #define FILE_BUFFER_SIZE	(FILE_BLOCKS * FILE_BLOCK)
 static char *file_buffer;
 
+/* In seconds, what nothing takes that goes on at all */
+#define LONG_TIME	60
+
 static u64 random_u64(u64 *state)
 {
 	/* Marsaglia, Xorshift RNGs, 2003 */
@@ -125,6 +128,16 @@ static bool file_refused(struct files *f, long r, const char *what)
 	TEST_ASSERT(errno == EBUSY || errno == EDQUOT || errno == ENOSPC, "%s %d: errno %d (%s)",
 		    what, f->number, errno, strerror(errno));
 	f->refused++;
+	return true;
+}
+
+/* For what must be done: whether to try it again. Nobody leaves the pool frozen for long. */
+static bool try_again(int r, const char *what, time_t end)
+{
+	if (!r || errno != EBUSY)
+		return false;
+	TEST_ASSERT(time(NULL) < end, "%s is EBUSY for %d seconds", what, LONG_TIME);
+	sched_yield();
 	return true;
 }
 
@@ -309,7 +322,7 @@ static bool file_limit(struct files *f, u64 random)
 		.max_names = random % 3 ? 0 : 2 + (random >> 16) % 5,
 	};
 	int fd = open(file_dir(f, ""), O_RDONLY | O_DIRECTORY);
-	const time_t end = time(NULL) + 60;
+	const time_t end = time(NULL) + LONG_TIME;
 	bool refused;
 
 	TEST_ASSERT(fd >= 0, "opening the directory: errno %d", errno);
@@ -478,8 +491,10 @@ static bool file_step(struct files *f, enum file_op op, u64 *random)
 
 static int file_remove(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
-	while (remove(path) && errno == EBUSY)
-		sched_yield();
+	const time_t end = time(NULL) + LONG_TIME;
+
+	while (try_again(remove(path), path, end))
+		;
 	return 0;
 }
 
@@ -494,15 +509,16 @@ static void files_remove(struct files *f)
 /* All of it is right; or nobody knows enough of it, and it is made anew. */
 static void files_begin(struct files *f, int number)
 {
-	int i;
+	const time_t end = time(NULL) + LONG_TIME;
+	int i, r;
 
 	f->number = number;
 	if (f->unsure || access(file_dir(f, ""), F_OK)) {
 		files_remove(f);
-		while (mkdir(file_dir(f, ""), 0700)) {
-			TEST_ASSERT(errno == EBUSY, "mkdir: errno %d", errno);
-			sched_yield();
-		}
+		do {
+			r = mkdir(file_dir(f, ""), 0700);
+		} while (try_again(r, "mkdir", end));
+		TEST_ASSERT(!r, "mkdir: errno %d", errno);
 		f->unsure = false;
 	}
 	for (i = 0; i < FILE_PLACES; i++)
