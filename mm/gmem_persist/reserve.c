@@ -421,21 +421,13 @@ int gmem_pool_nid(u64 addr)
 
 /*
  * Claim the memory in the resource tree and in the memory type tree, before
- * anything that might hot-add memory or a device over it.
+ * anything that might hot-add memory or a device over it. All that can be
+ * claimed is, also if the pool stays unused: it may be full of guests.
  */
 static int __init gmem_reserve_resources(void)
 {
+	bool usable = true;
 	unsigned int i;
-
-	/*
-	 * KVM's memremap() of memory without struct page is not encrypted, zero
-	 * pages at power-on do not read as zero, and the next kernel's choice
-	 * may be another one.
-	 */
-	if (gmem_pool.ranges.nr && cc_platform_has(CC_ATTR_HOST_MEM_ENCRYPT)) {
-		pr_err("memory encryption (SME) is on: the pool stays unused\n");
-		return 0;
-	}
 
 	for (i = 0; i < gmem_pool.ranges.nr; i++) {
 		const struct gmem_range *r = &gmem_pool.ranges.r[i];
@@ -446,17 +438,27 @@ static int __init gmem_reserve_resources(void)
 						  "gmem_persist")) {
 			pr_err("[mem %#018llx-%#018llx] is in use: the pool stays unused\n",
 			       r->base, gmem_range_end(r) - 1);
-			return 0;
+			usable = false;
 		}
 		/* Without an entry, user mappings of non-RAM are uncached. */
 		if (pfnmap_track(PHYS_PFN(r->base), r->size, &prot) ||
 		    pgprot_val(prot) != pgprot_val(PAGE_KERNEL)) {
 			pr_err("[mem %#018llx-%#018llx] cannot be cached: the pool stays unused\n",
 			       r->base, gmem_range_end(r) - 1);
-			return 0;
+			usable = false;
 		}
 	}
-	gmem_pool.present = gmem_pool.ranges.nr;
+	/*
+	 * KVM's memremap() of memory without struct page is not encrypted, zero
+	 * pages at power-on do not read as zero, and the next kernel's choice
+	 * may be another one.
+	 */
+	if (gmem_pool.ranges.nr && cc_platform_has(CC_ATTR_HOST_MEM_ENCRYPT)) {
+		pr_err("memory encryption (SME) is on: the pool stays unused\n");
+		usable = false;
+	}
+	if (usable)
+		gmem_pool.present = gmem_pool.ranges.nr;
 	return 0;
 }
 arch_initcall(gmem_reserve_resources);
