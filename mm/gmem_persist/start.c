@@ -224,10 +224,11 @@ static void gmem_start_end_failing(void) {}
 /* All steps are done; what comes now cannot fail, or it does not matter. */
 static void gmem_start_go(void)
 {
-	WRITE_ONCE(gmem_pool.ready, true);
+	/* Before somebody may release some of it */
 	if (gmem_pool.quarantined.nr)
 		pr_warn("%llu MiB are quarantined; the operator may release them\n",
 			gmem_ranges_bytes(&gmem_pool.quarantined) >> 20);
+	WRITE_ONCE(gmem_pool.ready, true);
 	gmem_poison_watch(gmem_vma_pgoff);
 	/* Last: from here on somebody else takes an interest in free memory. */
 	gmem_clean_init();
