@@ -412,7 +412,8 @@ static const char *gmem_tables_find_headers(u64 phys[2])
 	size_t size;
 
 	for (i = 0; i < ARRAY_SIZE(names); i++) {
-		if (kho_retrieve_subtree(names[i], &tree, &size))
+		/* KHO has no checksum of it. */
+		if (kho_retrieve_subtree(names[i], &tree, &size) || !pfn_valid(PHYS_PFN(tree)))
 			continue;
 		why = gmem_record_read_fdt(phys_to_virt(tree), size, phys);
 		if (!why)
