@@ -143,6 +143,8 @@ static int gmem_fs_fill_super(struct super_block *sb, struct fs_context *fc)
 
 static int gmem_fs_reconfigure(struct fs_context *fc)
 {
+	/* A mount can be read-only. The superblock is also the kernel's, for what has names. */
+	fc->sb_flags_mask &= ~SB_RDONLY;
 	gmem_file_set_options(fc->fs_private);
 	return 0;
 }

@@ -182,6 +182,11 @@ deep"
 	check "data has small ones" sh -c "echo data > $fs/small"
 	check "remount" mount -o remount,granule=2M $fs
 	check "granules are small again" file vm8 create truncate=2
+	check "read-only" mount -o remount,ro $fs
+	check "nothing is made there" fails_with read-only mkdir $fs/new
+	check "but by name, of which KVM asks the kernel" gmem-names create ro 1
+	check "writable again" mount -o remount,rw $fs
+	rm $fs/ro0
 	rm $fs/huge $fs/small $fs/vm8
 
 	touch -d '2001-02-03 04:05:06' $fs/a/vm0 $fs/state $fs/a
