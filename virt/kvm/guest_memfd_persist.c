@@ -323,6 +323,10 @@ static struct gmem_object *kvm_gmem_persist_get_object(u32 op, struct gmem_objec
 		/* Somebody else was faster, so there is something to claim. */
 		if (op == KVM_GMEM_PERSIST_CREATE || obj != ERR_PTR(-EEXIST))
 			return obj;
+		/* Or not any more: whoever removes the name may wait for this CPU. */
+		schedule_timeout_interruptible(1);
+		if (signal_pending(current))
+			return ERR_PTR(-EINTR);
 	}
 }
 
