@@ -58,6 +58,7 @@ struct inode *gmem_inode_new(struct gmem_object *obj, const struct gmem_object_s
 	/* No folios will ever be in there. */
 	mapping_set_inaccessible(inode->i_mapping);
 	simple_inode_init_ts(inode);
+	inode_set_mtime_to_ts(inode, ns_to_timespec64(ser->mtime));
 	return inode;
 }
 

@@ -457,7 +457,8 @@ struct gmem_object *gmem_object_new(struct gmem_object_ser *ser, bool awaited)
 	if (err)
 		return ERR_PTR(err);
 
-	ser->ctime = ktime_get_real_ns();
+	/* The clock of inodes */
+	ser->ctime = ktime_get_coarse_real_ns();
 	ser->mtime = ser->ctime;
 	generate_random_uuid(ser->uuid);
 	obj = gmem_object_alloc(id, ser);
@@ -592,7 +593,6 @@ struct gmem_object *gmem_object_restore(u32 id, struct gmem_object_ser *ser,
 	obj->state = GMEM_LIVE;
 	if (gmem_object_is_data(obj))
 		i_size_write(obj->inode, ser->bytes);
-	inode_set_mtime_to_ts(obj->inode, ns_to_timespec64(ser->mtime));
 	err = gmem_object_restore_memory(obj, list);
 	if (!err)
 		/* To the root group, which has no limit. */

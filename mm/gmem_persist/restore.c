@@ -215,7 +215,7 @@ static int gmem_restore_make_home(u32 *id)
 		.state = GMEM_PERSIST_SLOT_VALID,
 		.kind = GMEM_PERSIST_KIND_DIRECTORY,
 		.mode = S_IFDIR | 0700,
-		.ctime = ktime_get_real_ns(),
+		.ctime = ktime_get_coarse_real_ns(),
 	};
 	struct obj_cgroup *payer;
 	int err = gmem_slot_take(id, &payer);

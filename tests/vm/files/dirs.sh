@@ -183,10 +183,11 @@ deep"
 	check "remount" mount -o remount,granule=2M $fs
 	check "granules are small again" file vm8 create truncate=2
 	check "read-only" mount -o remount,ro $fs
-	check "nothing is made there" fails_with read-only mkdir $fs/new
+	check "nothing is made there" fails_with Read-only mkdir $fs/new
 	check "but by name, of which KVM asks the kernel" gmem-names create ro 1
 	check "writable again" mount -o remount,rw $fs
-	rm $fs/ro0
+	check "it has a time" file ro0 ro info
+	figure info_mtime > $fs/time
 	rm $fs/huge $fs/small $fs/vm8
 
 	touch -d '2001-02-03 04:05:06' $fs/a/vm0 $fs/state $fs/a
@@ -205,6 +206,8 @@ deep"
 	chmod 666 /dev/kvm
 	tree > /tmp/tree
 	check "every name, owner, mode, length and time" diff $fs/tree /tmp/tree
+	check "of what was only created" file ro0 ro info
+	check "to the nanosecond" holds "$(figure info_mtime)" time
 	check "memory" file a/vm0 ro map verify=1
 	check "that was renamed" file vm0 ro map verify=2
 	check "and renamed in use" file a/old ro map verify=5

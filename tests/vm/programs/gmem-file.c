@@ -131,10 +131,12 @@ static bool attach(uint64_t address)
 static bool get_info(void)
 {
 	struct gmem_persist_info info = {};
+	struct stat st;
 
-	if (ioctl(file, GMEM_PERSIST_GET_INFO, &info))
+	if (ioctl(file, GMEM_PERSIST_GET_INFO, &info) || fstat(file, &st))
 		return false;
-	printf("info_size=%llu\ninfo_views=%u\n", info.size, info.views);
+	printf("info_size=%llu\ninfo_views=%u\ninfo_mtime=%lld%09ld\n", info.size, info.views,
+	       (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
 	return true;
 }
 
