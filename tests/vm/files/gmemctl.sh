@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
-# vm: quick=1 mem=8G timeout=200 append="gmem_persist=2G,zeroed kho=on" flavours="release debug"
+# vm: quick=1 mem=8G timeout=200 append="gmem_persist=2G,zeroed kho=on" flavours="release"
 #
 # The operator's tool: every command, and records that it explains, also one that the next
 # kernel refuses.

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# vm: mem=4G timeout=120 append="kho=on" flavours="release debug"
+# vm: mem=4G timeout=120 append="kho=on" flavours="release"
 #
 # The test bed itself: three kernels in a row by kexec, each knowing its number.
 . /tests/lib/test.sh

@@ -217,7 +217,7 @@ kexec-*|every-*)
 	case $how in
 	failed|complete-all-the-same)
 		# The first ones are those without which there is no way into the next kernel.
-		if [ "$CASE" = every ]; then next=$((n + 1)); else next=$((n == 1 ? 2 : n * 3)); fi
+		if [ "$CASE" = every ]; then next=$((n + 1)); else next=$((n == 1 ? 2 : n * 10)); fi
 		if [ "$n" = 2 ]; then
 			require "load the next kernel" load_same
 			echo 1 > $debugfs/fail_start

@@ -9,25 +9,35 @@
 fs=/gmem
 . /tests/lib/files.sh
 
-# make LETTER FIRST LAST: files, empty but for their mode and time, which tell them apart
+# names LETTER FIRST LAST
+names() { seq "$2" "$3" | sed "s,^,$fs/$1,"; }
+
+# make LETTER FIRST LAST: files, empty but for their mode and time, which tell them apart: which 64
+# it is of, and which of these
 make() {
 	local i
 	for i in $(seq "$2" "$3"); do
-		: > "$fs/$1$i" && chmod "0$((i % 8))$((i / 8 % 8))$((i / 64 % 8))" "$fs/$1$i" &&
-			touch -d "@$((1000000 + i))" "$fs/$1$i" || return
+		umask "0$((i % 4 * 2))$((i / 4 % 4 * 2))$((i / 16 % 4 * 2))"
+		: > "$fs/$1$i" || return
+	done
+	umask 022
+	for i in $(seq $(($2 / 64)) $(($3 / 64))); do
+		# shellcheck disable=SC2046	# words
+		touch -d "@$((1000000 + i))" $(names "$1" $((i * 64 < $2 ? $2 : i * 64)) \
+			$((i * 64 + 63 > $3 ? $3 : i * 64 + 63))) || return
 	done
 }
 
 # right LETTER FIRST LAST: they are as they were made
 right() {
-	local i
-	for i in $(seq "$2" "$3"); do
-		[ "$(stat -c '%04a %Y' "$fs/$1$i")" = \
-			"0$((i % 8))$((i / 8 % 8))$((i / 64 % 8)) $((1000000 + i))" ] || {
-			echo "# $1$i: $(stat -c '%04a %Y' "$fs/$1$i")"
-			return 1
-		}
-	done
+	# shellcheck disable=SC2046	# words
+	stat -c '%n %a %Y' $(names "$@") > /tmp/is
+	names "$@" | awk -v start=$(($2)) '{
+		i = start + NR - 1
+		print $1, (6 - i % 4 * 2) * 100 + (6 - int(i / 4) % 4 * 2) * 10 + 6 - int(i / 16) % 4 * 2,
+			1000000 + int(i / 64)
+	}' > /tmp/made
+	diff /tmp/made /tmp/is
 }
 
 # distinct: no inode number, and so no slot, is there twice
@@ -37,12 +47,8 @@ distinct() { [ -z "$(find $fs -mindepth 1 -exec stat -c %i {} + | sort | uniq -d
 number() { [ "$(find $fs -type f | wc -l)" = "$1" ] && distinct; }
 
 # remove LETTER FIRST LAST
-remove() {
-	local i
-	for i in $(seq "$2" "$3"); do
-		rm "$fs/$1$i" || return
-	done
-}
+# shellcheck disable=SC2046	# words
+remove() { rm $(names "$@"); }
 
 case $STAGE in
 1)
