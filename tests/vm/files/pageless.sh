@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
 # vm: mem=6G timeout=200 scratch=16
-# vm leaves: quick=1
+# vm leaves: quick=1 mem=9G
 # vm dio: quick=1
 # vm madvise: quick=1
 # vm iommufd: flavours="debug"
