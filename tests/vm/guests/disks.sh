@@ -35,8 +35,8 @@ all_disks() {
 		for cache in none directsync writeback; do
 			for aio in threads native io_uring; do
 				[ $cache-$aio != writeback-native ] || continue
-				disk $where virtio-blk-pci $cache $aio
-				disk $where scsi-hd,bus=scsi.0 $cache $aio
+				disk "$where" virtio-blk-pci $cache $aio
+				disk "$where" scsi-hd,bus=scsi.0 $cache $aio
 			done
 		done
 	done
