@@ -665,7 +665,7 @@ static void parse_jobs(void)
 static void host_more_time(void)
 {
 	char *abstract = text("@gmem-vm-unit-%d", (int)getpid());
-	const char *names[] = { "notify", abstract };
+	const char * const names[] = { "notify", abstract };
 
 	make_folders();
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
