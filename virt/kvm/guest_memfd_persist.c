@@ -16,6 +16,7 @@
 #include <linux/kvm_host.h>
 #include <linux/falloc.h>
 #include <linux/file.h>
+#include <linux/sched/signal.h>
 #include <linux/uaccess.h>
 
 #include "guest_memfd.h"
