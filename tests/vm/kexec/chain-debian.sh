@@ -19,7 +19,7 @@ case $STAGE in
 1)
 	[ -e /boot/debian ] || skip_all "no disk with Debian's kernel"
 	cp /boot/initrd /tmp/initrd
-	(cd / && { echo boot; find init bin sbin lib* tests boot/bzImage boot/initrd; } | cpio -o -H newc) >> /tmp/initrd
+	(cd / && { echo boot; find init* bin sbin lib* tests boot/bzImage boot/initrd; } | cpio -o -H newc) >> /tmp/initrd
 
 	check "vm0: full of a pattern" vmm create vm0 size=66M seed=71 fill
 	pool_at=$(ranges extents | tr ' ' ',')
