@@ -7,6 +7,7 @@
 # finds them as they were.
 . /tests/lib/test.sh
 . /tests/lib/pool.sh
+. /tests/lib/stop.sh
 fs=/gmem
 M=$((1 << 20))
 . /tests/lib/files.sh
@@ -128,11 +129,12 @@ case $STAGE in
 	write clean_background 0
 	file big new truncate=1024 && rm $fs/big
 	file suid new && chown 1000:1000 $fs/suid && chmod 6755 $fs/suid
-	before=$(cat "$pool/used_bytes")
+	hold_at alloc-clear
 	gmem-file $fs/suid uid=1000 rw truncate=1024 > /tmp/truncated &
 	truncating=$!
-	until [ "$(cat "$pool/used_bytes")" -gt "$before" ]; do :; done
-	check "freeze while memory is cleared" write frozen 1
+	check "somebody clears memory for one" until_held_at alloc-clear $truncating
+	check "freeze meanwhile" write frozen 1
+	let_on
 	wait $truncating
 	check "it is not given" grep -q errno=EBUSY /tmp/truncated
 	check "thaw" write frozen 0

@@ -7,9 +7,9 @@
 # kernel refuses.
 . /tests/lib/test.sh
 . /tests/lib/pool.sh
+. /tests/lib/stop.sh
 
 M=$((1 << 20))
-debugfs=/sys/kernel/debug/gmem_persist
 
 # ctl WORDS...: what it says goes to /tmp/said; exits STATUS WORDS...: with that status
 ctl() { gmemctl "$@" > /tmp/said 2>&1; }
@@ -103,12 +103,12 @@ $((2 * M))"
 	free=$(free_bytes)
 	dirty=$(cat "$pool/dirty_bytes")
 	check "nobody clears anything" is clearing_bytes 0
-	echo "alloc-clear hold" > $debugfs/stop
+	hold_at alloc-clear
 	gmem-tty gmemctl create large "$free" > /tmp/terminal & terminal=$!
 	until grep -q "GiB to be cleared" /tmp/terminal; do sleep 0.1; done
 	check "at a terminal a creation says how far it is" grep -q "large: 0.[23] GiB to be cleared" /tmp/terminal
 	check "as the kernel does" is clearing_bytes "$dirty"
-	echo go > $debugfs/stop
+	let_on
 	check "it is created" wait $terminal
 	check "then nobody clears" is clearing_bytes 0
 	check "elsewhere nothing is said" exits 0 discard large

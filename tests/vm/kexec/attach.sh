@@ -6,9 +6,9 @@
 # objects that claim the same memory, data; and directories that are in each other.
 . /tests/lib/test.sh
 . /tests/lib/pool.sh
+. /tests/lib/stop.sh
 
 M=$((1 << 20))
-stop=/sys/kernel/debug/gmem_persist/stop
 
 mkdir -p /gmem
 mount -t gmemfs none /gmem
@@ -52,14 +52,14 @@ waits() {
 # memory to it does not wait for him, with all of the quarantine.
 attach_while_writing() {
 	local writer attacher
-	echo "data-written hold" > $stop
+	hold_at data-written
 	gmem-file /gmem/text create write=1 > /tmp/writer &
 	writer=$!
-	until grep -q '^held: data-written ' $stop || ! kill -0 $writer; do :; done 2> /tmp/said
+	check "somebody is in the middle of a write()" until_held_at data-written $writer
 	gmem-file /gmem/text rw "attach=$1" > /tmp/other &
 	attacher=$!
 	until waits $attacher || ! kill -0 $attacher; do :; done 2> /tmp/said
-	echo go > $stop
+	let_on
 	check "who writes goes on" wait $writer
 	check "nothing is attached to a file that is written to" not wait $attacher
 	check "who asks for that does not wait" said_errno EBUSY

@@ -10,6 +10,7 @@
 #   pool holds nobody back -> 4
 . /tests/lib/test.sh
 . /tests/lib/pool.sh
+. /tests/lib/stop.sh
 
 M=$((1 << 20))
 # Whether the last one to be asked, after the pool, refuses a kexec
@@ -52,12 +53,11 @@ load_without_handover() {
 	kexec -c -l /boot/bzImage --initrd=/boot/initrd --command-line="$(next_cmdline)"
 }
 
-# begin_to_create: root's object, which takes a while
+# begin_to_create: root's object, which is being cleared
 begin_to_create() {
+	hold_at alloc-clear
 	gmem-payload create large size=1900M > /tmp/large &
-	until answers creating; do
-		kill -0 $! || return 1
-	done
+	until_held_at alloc-clear $! && answers creating
 }
 
 case $STAGE in
@@ -95,9 +95,9 @@ case $STAGE in
 	check "somebody else refuses" no_kexec "Input/output error"
 	all_goes_on "then"
 
-	# Refused by one or the other: the creation may come to its end before.
 	require "root creates an object" begin_to_create
 	check "the pool refuses" refused_as creating "temporarily unavailable"
+	let_on
 	wait
 	check "the creation was not disturbed" object_is large size $((1900 * M))
 	check "and is over" answers ok

@@ -10,20 +10,17 @@
 #   what was held there
 . /tests/lib/test.sh
 . /tests/lib/pool.sh
+. /tests/lib/stop.sh
 fs=/gmem
 M=$((1 << 20))
 . /tests/lib/files.sh
 . /tests/lib/luo.sh
-debug=/sys/kernel/debug/gmem_persist
 
 # used MIB: so much of the pool is
 used() { is used_bytes $(($1 * M)); }
 
 # held N: so many objects are held by sessions, for the next kernel
 held() { [ "$(gmemctl decode | grep -c "held by sessions")" = "$1" ]; }
-
-# stands_still: somebody does, in the middle of a write, with the lock of an inode
-stands_still() { grep -q "^held: data-written " $debug/stop; }
 
 # no_kexec ERROR: it comes back, with that error
 no_kexec() {
@@ -51,7 +48,7 @@ case $STAGE in
 	check "nothing has become of it" used 66
 
 	# Nobody waits for who uses it: there are locks of LUO that a kexec waits for.
-	if [ -e $debug/stop ]; then
+	if [ -e $stop ]; then
 		check "slow: data" file slow create write=1
 		: > /tmp/slow
 		gmem-file $fs/slow rw wait=/tmp/write write=1 > /tmp/slow &
@@ -60,15 +57,14 @@ case $STAGE in
 		require "a session has it" luo_hold create=a ro=$fs/slow keep=1
 		check "it loses its name" rm $fs/slow
 		check "and is held" held 1
-		echo "data-written hold" > $debug/stop
+		hold_at data-written
 		touch /tmp/write
-		until stands_still; do kill -0 $slow || break; done
-		check "somebody writes to it, and stands still" stands_still
+		check "somebody writes to it, and stands still" until_held_at data-written $slow
 		check "another session has it meanwhile" luo create=b ro=/proc/$slow/fd/3 keep=1
 		let_go
 		check "and the first one lets go of it" held 0
-		check "he stands there still" stands_still
-		echo go > $debug/stop
+		check "he stands there still" held_at data-written
+		let_on
 		check "it goes with him" wait $slow
 		check "all of it" used 66
 		check "what is in the record adds up" gmemctl decode
@@ -139,12 +135,12 @@ case $STAGE in
 		rw=$fs/vm0 keep=2 ro=$fs/text keep=3
 	three=$holder
 	require "load the next kernel" load_stage
-	if [ -e $debug/refuse_kexec ]; then
-		echo 1 > $debug/refuse_kexec
+	if [ -e $debugfs/refuse_kexec ]; then
+		echo 1 > $debugfs/refuse_kexec
 		check "the kexec fails before LUO is asked" no_kexec "Input/output error"
-		echo 0 > $debug/refuse_kexec
+		echo 0 > $debugfs/refuse_kexec
 		for n in 1 2 3 4 5 6; do
-			echo $n > $debug/refuse_luo
+			echo $n > $debugfs/refuse_luo
 			check "LUO is asked, and handle $n refuses" no_kexec "Input/output error"
 			check "not frozen" is frozen 0
 		done

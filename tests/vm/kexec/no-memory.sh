@@ -16,9 +16,8 @@
 # two: two processes at once want all to be done.
 . /tests/lib/test.sh
 . /tests/lib/pool.sh
+. /tests/lib/stop.sh
 
-debugfs=/sys/kernel/debug/gmem_persist
-stop=$debugfs/stop
 
 # The pages of hit that have errors
 bad=0x3000
@@ -98,20 +97,16 @@ no_instance() {
 		"! echo good > $pool/discard 2> /tmp/why && grep -q 'temporarily unavailable' /tmp/why"
 }
 
-# held: somebody stands at the point where a name is about to be given, with its memory kept
-held() { grep -q '^held: name-kept ' $stop; }
-
 # keeps_nothing: who will be refused a name keeps no memory for it, be it for a moment in which
 # somebody reads the record: it would be quarantined
 keeps_nothing() {
 	local creator status=0
-	echo "name-kept hold" > $stop
+	# Where a name is about to be given, with its memory kept
+	hold_at name-kept
 	gmem-payload create new size=4M > /tmp/vmm &
 	creator=$!
-	until held || ! kill -0 $creator; do :; done 2> /tmp/why
-	check "nothing is kept for it" not held
-	echo off > $stop
-	echo go > $stop
+	check "nothing is kept for it" not until_held_at name-kept $creator
+	let_on
 	wait $creator || status=$?
 	check "and it is not" test $status = 3
 }

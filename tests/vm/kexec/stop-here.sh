@@ -24,13 +24,12 @@
 # lead_to() knowing how, and the point, with found() saying what is right in the next kernel.
 . /tests/lib/test.sh
 . /tests/lib/pool.sh
+. /tests/lib/stop.sh
 . /tests/lib/luo.sh
 fs=/gmem
 [ ! -e "$pool" ] || . /tests/lib/files.sh
 
 M=$((1 << 20))
-debugfs=/sys/kernel/debug/gmem_persist
-stop=$debugfs/stop
 
 # points: one for each kernel, in this order: what leads there, and the point
 points() {

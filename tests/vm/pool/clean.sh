@@ -6,6 +6,7 @@
 # was killed in the middle, after a kexec in the middle of cleaning.
 . /tests/lib/test.sh
 . /tests/lib/pool.sh
+. /tests/lib/stop.sh
 
 G=$((1 << 30))
 
@@ -20,15 +21,13 @@ fill_all() {
 # killed_while_creating: kill a VMM whose object is still being cleared
 killed_while_creating() {
 	local creator
+	hold_at alloc-clear
 	gmem-payload create big size=3G granule=1G > /tmp/big 2>&1 &
 	creator=$!
-	# It has taken its memory.
-	until not is used_bytes 0 || ! kill -0 $creator 2>/dev/null; do :; done
+	until_held_at alloc-clear $creator || return
 	kill -9 $creator
 	wait $creator
-	[ $? = 137 ] || return
-	# Or else it was faster.
-	no_object big
+	[ $? = 137 ] && no_object big
 }
 
 case $STAGE in

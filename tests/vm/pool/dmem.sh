@@ -8,6 +8,7 @@
 # over is the root group's until somebody claims it.
 . /tests/lib/test.sh
 . /tests/lib/pool.sh
+. /tests/lib/stop.sh
 
 M=$((1 << 20))
 cg=/sys/fs/cgroup
@@ -94,26 +95,19 @@ kill_vmm() {
 }
 
 # interrupted NAME WORDS...: a creation in "other" gets a signal while it clears
-# memory, which it has taken by then; one that was faster than the signal does not count. Sets paid: what was
-# charged meanwhile.
+# memory, which it has taken by then. Sets paid: what was charged meanwhile.
 interrupted() {
-	local name=$1 creating try used
+	local name=$1 creating
 	shift
-	for try in 1 2 3 4 5 6 7 8 9; do
-		used=$(cat "$pool/used_bytes")
-		sh -c "$enter" "$cg/other" gmem-payload create "$name" "$@" > /tmp/vmm &
-		creating=$!
-		until not is used_bytes "$used"; do
-			kill -0 $creating || return
-		done
-		paid=$(sed -n "s|^$node ||p" $cg/other/dmem.current)
-		kill -TERM $creating
-		wait $creating
-		! no_object "$name" || return 0
-		echo "# try $try was too fast"
-		write discard "$name"
-	done
-	return 1
+	hold_at alloc-clear
+	sh -c "$enter" "$cg/other" gmem-payload create "$name" "$@" > /tmp/vmm &
+	creating=$!
+	until_held_at alloc-clear $creating || return
+	paid=$(sed -n "s|^$node ||p" $cg/other/dmem.current)
+	kill -TERM $creating
+	let_on
+	wait $creating
+	no_object "$name"
 }
 
 # take_turns GROUP: claim "shared", make and discard something, again and again

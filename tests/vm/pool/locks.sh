@@ -19,11 +19,11 @@
 # lead_to() knowing how, and the point.
 . /tests/lib/test.sh
 . /tests/lib/pool.sh
+. /tests/lib/stop.sh
 fs=/gmem
 . /tests/lib/files.sh
 
 M=$((1 << 20))
-stop=/sys/kernel/debug/gmem_persist/stop
 hard_offline=/sys/devices/system/memory/hard_offline_page
 
 points() {
@@ -70,9 +70,6 @@ noted() {
 	done < "$pool/bad_pages"
 	return 1
 }
-
-# held POINT: somebody is held there
-held() { grep -q "^held: $1 " $stop; }
 
 # fill_with_holes: 32 single granules are free, and nothing else
 fill_with_holes() {
@@ -126,13 +123,10 @@ clean_up() {
 beside() {
 	local tenant hitter point=${2%:*} offset=$((4 * M + $3 * 4096))
 	prepare "$1" > /tmp/prepared
-	echo "$2 hold" > $stop
+	hold_at "$2"
 	lead_to "$1" > /tmp/tenant &
 	tenant=$!
-	until held "$point"; do
-		kill -0 $tenant 2>/dev/null || break
-	done
-	check "$1: a tenant is at $point" held "$point"
+	check "$1: a tenant is at $point" until_held_at "$point" $tenant
 	check "freeze" write frozen 1
 	check "thaw" write frozen 0
 	check "another claims his" vmm reclaim other
@@ -143,8 +137,8 @@ beside() {
 	ok "an error in the tenant's memory is noted"
 	check "one in another's is dealt with" hit $((other + offset))
 	check "another cannot access it" [ "$(object other bad_pages | wc -w)" = "$3" ]
-	check "the tenant is still there" held "$point"
-	echo go > $stop
+	check "the tenant is still there" held_at "$point"
+	let_on
 	wait $tenant
 	check "the tenant did what he wanted" [ $? = 0 ]
 	wait $hitter
@@ -158,16 +152,13 @@ token() { gmem-file "$fs/$1" ro token | sed -n 's/^token=//p'; }
 # late: a write() that goes on when another writer has gone takes a token once more
 late() {
 	local writer before
-	echo "data-written hold" > $stop
+	hold_at data-written
 	gmem-file $fs/t/mine rw share write=1 > /tmp/writer &
 	writer=$!
-	until held data-written; do
-		kill -0 $writer 2>/dev/null || break
-	done
-	check "somebody is in the middle of a write()" held data-written
+	check "somebody is in the middle of a write()" until_held_at data-written $writer
 	check "another one writes, and goes" gmem-file $fs/t/mine rw share map poke=1 unmap
 	before=$(token t/mine)
-	echo go > $stop
+	let_on
 	wait $writer
 	check "the first one goes on" [ $? = 0 ]
 	check "that is noticed" [ "$(token t/mine)" != "$before" ]

@@ -9,6 +9,7 @@
 # quarantined memory, and errors there; the third releases it.
 . /tests/lib/test.sh
 . /tests/lib/pool.sh
+. /tests/lib/stop.sh
 
 M=$((1 << 20))
 hard_offline=/sys/devices/system/memory/hard_offline_page
@@ -172,23 +173,20 @@ ok"
 	check "changes nothing" retired 8
 	check "but is in the list" bad $((gone + 0x1ff000))
 
-	# While an object is created there: it is not, or it is with a bad page. It takes all
-	# that is free, and so what another one has left.
+	# While memory is cleared for an object there, it is not created. It takes all that is
+	# free, and so what another one has left.
 	check "left: an object" vmm create left size=8M
 	unlucky=$(phys left 0x1f0000)
 	check "discard left" write discard left
 	free=$(($(cat "$pool/clean_bytes") + $(cat "$pool/dirty_bytes")))
-	used=$(cat "$pool/used_bytes")
+	hold_at alloc-clear
 	gmem-payload create unlucky size=$free > /tmp/unlucky &
-	until is used_bytes $((used + free)) || ! kill -0 $! 2>/dev/null; do :; done
-	check "an error during creation" hit "$unlucky"
-	if wait $!; then
-		check "it was there before" [ "$(object unlucky bad_pages | wc -w)" = 1 ]
-		check "discard unlucky" write discard unlucky
-	else
-		check "it was not created" grep -qx errno=EHWPOISON /tmp/unlucky
-		check "and is not there" no_object unlucky
-	fi
+	check "memory is cleared for a new one" until_held_at alloc-clear $!
+	check "an error meanwhile" hit "$unlucky"
+	let_on
+	check "it is not created" not wait $!
+	check "for this reason" grep -qx errno=EHWPOISON /tmp/unlucky
+	check "and is not there" no_object unlucky
 	check "the granule is retired" retired 10
 
 	# Nobody gets any of this again.

@@ -17,7 +17,7 @@ fs=/gmem
 . /tests/lib/files.sh
 
 cg=/sys/fs/cgroup
-stop=/sys/kernel/debug/gmem_persist/stop
+. /tests/lib/stop.sh
 M=$((1 << 20))
 
 # charged GROUP: so much, in bytes
@@ -44,9 +44,6 @@ waits() {
 	done
 }
 
-# held: somebody is held at the point
-held() { grep -q '^held: charge-locked ' $stop; }
-
 # shrink_in_between: while b takes over what a pays for, a makes it less
 shrink_in_between() {
 	local taker shrinker
@@ -54,17 +51,16 @@ shrink_in_between() {
 	# At once, so that it is one charge, of which a part goes
 	check "a has room for 6 MiB of data" \
 		sh -c "echo 0 > $cg/a/cgroup.procs && gmem-file $fs/file create reserve=6"
-	echo "charge-locked hold" > $stop
+	hold_at charge-locked
 	as b rw > /tmp/taker &
 	taker=$!
-	until held || ! kill -0 $taker 2>/dev/null; do :; done
-	check "b is about to take it over" held
+	check "b is about to take it over" until_held_at charge-locked $taker
 	as a wait=/tmp/go rw truncate=1B > /tmp/shrinker &
 	shrinker=$!
 	until grep -q waiting /tmp/shrinker || ! kill -0 $shrinker; do :; done 2> /tmp/said
 	: > /tmp/go
 	until waits $shrinker || ! kill -0 $shrinker; do :; done 2> /tmp/said
-	echo go > $stop
+	let_on
 	check "he does" wait $taker
 	check "a gave 4 MiB back" wait $shrinker
 	check "which he, or b, does not pay for" paid
