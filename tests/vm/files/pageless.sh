@@ -4,7 +4,7 @@
 # vm: mem=6G timeout=200 scratch=16
 # vm leaves: quick=1 mem=9G
 # vm dio: quick=1
-# vm madvise: quick=1
+# vm madvise: quick=1 mem=9G smp=4
 # vm iommufd: flavours="debug"
 #
 # Memory without struct page that is not a pool's, by the devices and selftests that come with the

@@ -6,8 +6,10 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -126,6 +128,97 @@ TEST_F(dontneed, other_device)
 	ASSERT_NE(MAP_FAILED, mem);
 	EXPECT_EQ(-1, madvise(mem, self->size, MADV_DONTNEED));
 	EXPECT_EQ(EINVAL, errno);
+}
+
+/* A large leaf that other threads bring back while a page of it is dropped */
+FIXTURE(beside) {
+	int fd;
+	int log;
+	size_t size;
+	char *mem;
+	bool done;
+};
+
+FIXTURE_VARIANT(beside) {
+	size_t nr_parts;
+};
+
+FIXTURE_VARIANT_ADD(beside, pmd) { .nr_parts = 1 };
+FIXTURE_VARIANT_ADD(beside, pud) { .nr_parts = 512 };
+
+FIXTURE_SETUP(beside)
+{
+	struct rusage before, after;
+	char *area;
+	size_t i;
+
+	self->size = read_pmd_pagesize() * variant->nr_parts;
+	if (!self->size)
+		SKIP(return, "no transparent huge pages");
+	self->log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK);
+	ASSERT_LE(0, self->log);
+	ASSERT_EQ(0, lseek(self->log, 0, SEEK_END));
+	self->fd = open(DEVICE, O_RDWR);
+	ASSERT_LE(0, self->fd);
+	area = mmap(NULL, 2 * self->size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		    -1, 0);
+	ASSERT_NE(MAP_FAILED, area);
+	self->mem = mmap(area + (-(uintptr_t)area & (self->size - 1)), self->size,
+			 PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, self->fd, 0);
+	if (self->mem == MAP_FAILED && errno == ENOMEM)
+		SKIP(return, "no contiguous memory");
+	ASSERT_NE(MAP_FAILED, self->mem);
+	getrusage(RUSAGE_THREAD, &before);
+	for (i = 0; i < self->size; i += self->size / 512)
+		*(volatile uint32_t *)(self->mem + i);
+	getrusage(RUSAGE_THREAD, &after);
+	if (after.ru_minflt - before.ru_minflt >= 512)
+		SKIP(return, "no such leaves");
+}
+
+FIXTURE_TEARDOWN(beside)
+{
+	close(self->fd);
+	close(self->log);
+}
+
+static void *bring_back(void *arg)
+{
+	struct _test_data_beside *self = arg;
+
+	while (!__atomic_load_n(&self->done, __ATOMIC_RELAXED))
+		*(volatile uint32_t *)self->mem;
+	return NULL;
+}
+
+/* The kernel has met an entry in a page table that it takes for a bad one. */
+static bool bad_entry(int log)
+{
+	char record[8192];
+	ssize_t length;
+
+	while ((length = read(log, record, sizeof(record) - 1)) > 0) {
+		record[length] = '\0';
+		if (strstr(record, "bad pud") || strstr(record, "bad pmd"))
+			return true;
+	}
+	return false;
+}
+
+TEST_F(beside, dropped)
+{
+	pthread_t others[3];
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(others); i++)
+		ASSERT_EQ(0, pthread_create(&others[i], NULL, bring_back, self));
+	for (i = 0; i < 5000; i++)
+		EXPECT_EQ(0, madvise(self->mem + self->size / 2, sysconf(_SC_PAGESIZE),
+				     MADV_DONTNEED));
+	__atomic_store_n(&self->done, true, __ATOMIC_RELAXED);
+	for (i = 0; i < ARRAY_SIZE(others); i++)
+		ASSERT_EQ(0, pthread_join(others[i], NULL));
+	EXPECT_FALSE(bad_entry(self->log));
 }
 
 int main(int argc, char **argv)
