@@ -8,6 +8,7 @@
  *
  *   dma       the device copies ordinary memory, by way of its buffer
  *   pool SIZE map SIZE bytes of persistent memory; prints the errno's name
+ *   file PATH map 2 MiB of that file; prints the errno's name
  *   mixed     map a page of ordinary memory with one of persistent memory behind it;
  *             prints the errno's name. Then map the first one alone, at the same
  *             address for the device: nothing may be there any more.
@@ -160,9 +161,9 @@ static void mixed(void)
 		err(1, "what was refused left something behind");
 }
 
-static uint8_t *from_pool(uint64_t size)
+static uint8_t *map_file(uint64_t size, int fd)
 {
-	uint8_t *mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, pool_fd(size), 0);
+	uint8_t *mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
 	if (mem == MAP_FAILED)
 		err(1, "persistent memory");
@@ -172,12 +173,14 @@ static uint8_t *from_pool(uint64_t size)
 int main(int argc, char **argv)
 {
 	if (argc < 3)
-		errx(1, "usage: gmem-vfio BUS:DEVICE.FUNCTION dma|pool SIZE|mixed|compat");
+		errx(1, "usage: gmem-vfio BUS:DEVICE.FUNCTION dma|pool SIZE|file PATH|mixed|compat");
 	open_device(argv[1], strcmp(argv[2], "compat") ? "/dev/vfio/vfio" : "/dev/iommu");
 	if (!strcmp(argv[2], "dma"))
 		dma(anonymous(2 * PAGE));
 	else if (!strcmp(argv[2], "compat"))
-		dma(from_pool(GRANULE));
+		dma(map_file(GRANULE, pool_fd(GRANULE)));
+	else if (!strcmp(argv[2], "file") && argc == 4)
+		print_outcome(map_dma(map_file(GRANULE, open(argv[3], O_RDWR)), IOVA, GRANULE));
 	else if (!strcmp(argv[2], "pool") && argc == 4)
 		pool(strtoull(argv[3], NULL, 0));
 	else if (!strcmp(argv[2], "mixed"))
