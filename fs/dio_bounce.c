@@ -254,8 +254,11 @@ static void dio_bounce_init_iocb(struct kiocb *iocb, const struct kiocb *orig,
 	*iocb = *orig;
 	iocb->ki_complete = complete;
 	iocb->private = NULL;
-	/* Who polls does so for the other iocb, which will be completed from here. */
-	iocb->ki_flags &= ~IOCB_HIPRI;
+	/*
+	 * Who polls, or cancels, does so for the other iocb, which will be completed from here,
+	 * and which alone is part of what aio has.
+	 */
+	iocb->ki_flags &= ~(IOCB_HIPRI | IOCB_AIO_RW);
 }
 
 /* Also if it has been done */
