@@ -5,11 +5,12 @@
  * Pure logic, as record.c, which has looked at each of them alone. It is compiled in user
  * space, too.
  */
-#include <linux/crc32.h>
 #include <linux/errno.h>
 #include <linux/limits.h>
 #include <linux/log2.h>
 #include <linux/minmax.h>
+#include <linux/random.h>
+#include <linux/siphash.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -27,6 +28,7 @@
  * @nr: how many
  * @table: a hash table of them, with room for twice as many
  * @mask: its size less 1, a power of two less 1
+ * @key: by which names are hashed; tenants choose them
  * @named: one bit per granule: an object names it, or one that lives has it
  * @disputed: likewise: more than one does, or the same one twice
  * @dispute: any of @disputed is set
@@ -37,6 +39,7 @@ struct gmem_judge {
 	unsigned int nr;
 	struct gmem_found **table;
 	u32 mask;
+	hsiphash_key_t key;
 	unsigned long *named;
 	unsigned long *disputed;
 	bool dispute;
@@ -61,6 +64,7 @@ static int gmem_judge_alloc(struct gmem_judge *j, unsigned int nr)
 	const size_t words = gmem_judge_words(j->arena);
 
 	j->mask = roundup_pow_of_two(2 * nr) - 1;
+	get_random_bytes(&j->key, sizeof(j->key));
 	j->objs = kvmalloc_array(nr, sizeof(*j->objs), GFP_KERNEL);
 	j->table = kvmalloc_array(j->mask + 1, sizeof(*j->table), GFP_KERNEL);
 	j->named = kvmalloc_array(words, sizeof(*j->named), GFP_KERNEL);
@@ -120,22 +124,22 @@ static void gmem_judge_own(const struct gmem_judge *j, const struct gmem_found *
 		gmem_arena_mark(j->arena, owned, r->base, r->size);
 }
 
-static u32 gmem_judge_hash_uuid(const struct gmem_object_ser *slot)
+static u32 gmem_judge_hash_uuid(const struct gmem_judge *j, const struct gmem_object_ser *slot)
 {
 	u32 words[4];
 
-	/* A uuid is random. */
+	/* A uuid is random, and nobody chooses it. */
 	static_assert(sizeof(words) == sizeof(slot->uuid));
 	memcpy(words, slot->uuid, sizeof(words));
 	return words[0] ^ words[1] ^ words[2] ^ words[3];
 }
 
 /* Those that have no name are not all in one place of the table. */
-static u32 gmem_judge_hash_name(const struct gmem_object_ser *slot)
+static u32 gmem_judge_hash_name(const struct gmem_judge *j, const struct gmem_object_ser *slot)
 {
 	if (!slot->name[0])
-		return gmem_judge_hash_uuid(slot);
-	return crc32_le(slot->parent, slot->name, strlen(slot->name));
+		return gmem_judge_hash_uuid(j, slot);
+	return hsiphash(slot->name, strlen(slot->name), &j->key) ^ slot->parent;
 }
 
 static bool gmem_judge_same_name(const struct gmem_object_ser *a,
@@ -156,7 +160,8 @@ static bool gmem_judge_same_uuid(const struct gmem_object_ser *a,
  * not make it slow.
  */
 static void gmem_judge_twins(struct gmem_judge *j,
-			     u32 (*hash)(const struct gmem_object_ser *slot),
+			     u32 (*hash)(const struct gmem_judge *j,
+					 const struct gmem_object_ser *slot),
 			     bool (*same)(const struct gmem_object_ser *a,
 					  const struct gmem_object_ser *b),
 			     const char *why)
@@ -168,7 +173,7 @@ static void gmem_judge_twins(struct gmem_judge *j,
 	for (i = 0; i < j->nr; i++) {
 		struct gmem_found *f = j->objs[i], *twin;
 
-		at = hash(f->slot) & j->mask;
+		at = hash(j, f->slot) & j->mask;
 		while (j->table[at] && !same(j->table[at]->slot, f->slot))
 			at = (at + 1) & j->mask;
 
