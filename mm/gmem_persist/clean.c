@@ -34,6 +34,7 @@
 #include <linux/sched/task.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
+#include <linux/task_work.h>
 #include <linux/timekeeping.h>
 #include <linux/topology.h>
 #include <linux/wait.h>
@@ -79,6 +80,18 @@ static int gmem_clean_clear(const struct gmem_range *part, int (*stop)(void *), 
 static u64 gmem_clean_ahead;
 
 /**
+ * struct gmem_clean_helpers - threads of a creator's that will be gone when it comes back
+ * @work: for the creator, on the way to user space
+ * @nr: how many there are
+ * @pids: they
+ */
+struct gmem_clean_helpers {
+	struct callback_head work;
+	unsigned int nr;
+	struct pid *pids[MAX_THREADS];
+};
+
+/**
  * struct gmem_clean_job - clearing memory that was taken
  * @ranges: the memory
  * @creator: who waits for it, and whose signals end it
@@ -89,8 +102,7 @@ static u64 gmem_clean_ahead;
  * @left: how much it counts in gmem_clean_ahead
  * @busy: how many are at work on it
  * @done: nobody is any more
- * @helpers: the creator's threads that were started for it
- * @nr_helpers: how many of these there are
+ * @helpers: the creator's threads that were started for it; NULL: none
  */
 struct gmem_clean_job {
 	const struct gmem_ranges *ranges;
@@ -102,8 +114,7 @@ struct gmem_clean_job {
 	u64 left;		/* likewise */
 	atomic_t busy;
 	struct completion done;
-	struct pid *helpers[MAX_THREADS];
-	unsigned int nr_helpers;
+	struct gmem_clean_helpers *helpers;
 };
 
 static int gmem_clean_stop_job(void *arg)
@@ -229,31 +240,41 @@ static bool gmem_clean_start_helper(struct gmem_clean_job *job, const struct cpu
 		return false;
 	set_cpus_allowed_ptr(task, cpus);
 	atomic_inc(&job->busy);
-	job->helpers[job->nr_helpers++] = get_task_pid(task, PIDTYPE_PID);
+	job->helpers->pids[job->helpers->nr++] = get_task_pid(task, PIDTYPE_PID);
 	wake_up_new_task(task);
 	return true;
 }
 
 /*
  * The creator has as many threads as before when it comes back: whoever has one may do what
- * others may not, as unshare(). They have nothing left to do but to end; who traces them can
- * hold them up.
+ * others may not, as unshare(). They have nothing left to do but to end. Who traces them can
+ * hold them up, so nobody else waits for that: the creator has left all locks.
  */
-static void gmem_clean_miss_helpers(struct gmem_clean_job *job)
+static void gmem_clean_miss_helpers(struct callback_head *work)
 {
+	struct gmem_clean_helpers *helpers = container_of(work, struct gmem_clean_helpers, work);
 	unsigned int i;
 
-	for (i = 0; i < job->nr_helpers; i++) {
-		struct pid *pid = job->helpers[i];
+	for (i = 0; i < helpers->nr; i++) {
+		struct pid *pid = helpers->pids[i];
 
 		wait_event_killable(pid->wait_pidfd, !pid_has_task(pid, PIDTYPE_PID));
 		put_pid(pid);
 	}
+	kfree(helpers);
 	/* The last of them may still be about leaving the list of threads, under this. */
-	if (job->nr_helpers) {
-		read_lock(&tasklist_lock);
-		read_unlock(&tasklist_lock);
-	}
+	read_lock(&tasklist_lock);
+	read_unlock(&tasklist_lock);
+}
+
+static void gmem_clean_miss_helpers_later(struct gmem_clean_helpers *helpers)
+{
+	if (!helpers)
+		return;
+	init_task_work(&helpers->work, gmem_clean_miss_helpers);
+	/* Refused is who ends, and does not come back. */
+	if (task_work_add(current, &helpers->work, TWA_RESUME))
+		gmem_clean_miss_helpers(&helpers->work);
 }
 
 /* How many CPUs of @cpus are worth asking for @bytes. */
@@ -300,6 +321,7 @@ static void gmem_clean_get_help(struct gmem_clean_job *job)
 		return;
 	if (!alloc_cpumask_var(&cpus, GFP_KERNEL))
 		return;
+	job->helpers = kzalloc_obj(*job->helpers, GFP_KERNEL_ACCOUNT);
 	for (i = 0; i < gmem_pool.arena.nr_nodes; i++) {
 		const int nid = gmem_pool.arena.nodes[i].nid;
 		const u64 bytes = gmem_clean_dirty_on(job->ranges, nid);
@@ -319,7 +341,7 @@ static void gmem_clean_get_help(struct gmem_clean_job *job)
 		if (!creator_counts)
 			n--;
 		creator_counts = true;
-		for (; n && job->nr_helpers < MAX_THREADS; n--)
+		for (; n && job->helpers && job->helpers->nr < MAX_THREADS; n--)
 			if (!gmem_clean_start_helper(job, cpus))
 				break;
 	}
@@ -352,7 +374,7 @@ int gmem_clean_ranges(const struct gmem_ranges *x, bool killable)
 	/* Nothing is left to do, but somebody may still be about his last part. */
 	if (!atomic_dec_and_test(&job.busy))
 		wait_for_completion(&job.done);
-	gmem_clean_miss_helpers(&job);
+	gmem_clean_miss_helpers_later(job.helpers);
 	scoped_guard(spinlock, &gmem_pool.lock)
 		gmem_clean_count(&job, job.left);
 	return job.err;

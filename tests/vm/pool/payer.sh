@@ -70,6 +70,8 @@ alone_again() {
 	until_held_at helper-ends $creating || return
 	# It waits, or has not waited and is gone.
 	until status_is $creating "^State:.[DZ]"; do :; done
+	# Nobody else waits for that, who takes the lock of the inode.
+	chmod 600 $fs/again
 	let_on
 	wait $creating
 }
