@@ -91,6 +91,9 @@ static int gmem_data_copy_in(u64 phys, u64 size, void *arg)
 		const size_t len = min(size, writing->size);
 		size_t got;
 
+		/* What is written now would not be newer in the record. A view has said so before. */
+		if (!writing->view && gmem_pool_frozen())
+			return -EBUSY;
 		pagefault_disable();
 		got = copy_from_iter(writing->buffer, len, writing->from);
 		pagefault_enable();
@@ -276,8 +279,8 @@ static int gmem_data_extend(struct gmem_object *obj, u64 length)
 /**
  * gmem_data_fallocate - reserve memory for data
  * @inode: of an object that holds data, or has no memory
- * @end: so many bytes will be written without -ENOSPC or -EDQUOT, until it is truncated or
- *	this kernel ends; its length does not change
+ * @end: so many bytes will be written without -ENOSPC or -EDQUOT, until it is truncated to no
+ *	more than its length, or this kernel ends; its length does not change
  *
  * Context: process context; the inode's lock is held.
  * Return: 0, or an error of gmem_data_write_iter().
@@ -405,13 +408,15 @@ ssize_t gmem_data_write_iter(struct kiocb *iocb, struct iov_iter *from)
 int gmem_data_truncate(struct inode *inode, u64 size)
 {
 	struct gmem_object *obj = inode->i_private;
+	const bool shorter = size <= i_size_read(inode);
 	int err;
 
 	err = gmem_data_extend(obj, size);
 	if (!err)
 		err = gmem_object_set_length(obj, size);
 	if (!err) {
-		obj->reserved = 0;
+		if (shorter)
+			obj->reserved = 0;
 		gmem_fs_touch(inode);
 	}
 	gmem_data_trim(obj);

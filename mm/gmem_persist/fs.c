@@ -25,8 +25,8 @@
  * 4. unlink() takes the name away, as POSIX has it, and the memory is freed with the
  *    last view. The operator's ``discard`` differs: it refuses while there are views.
  *
- * 5. mkdir() makes a directory, and chown() makes it a tenant's. Nobody else can look into
- *    it then. What is in a directory is claimed by a handle only.
+ * 5. mkdir() makes a directory, and chown() makes it a tenant's. With mode 0700, nobody else
+ *    can look into it then. Only root lists the root directory. What is in a directory is claimed by a handle only.
  *
  * Names, owners and modes survive a kexec, and so does the time of the last change. To write
  * to mapped memory does not change its time.
@@ -127,13 +127,17 @@ static int gmem_fs_fill_super(struct super_block *sb, struct fs_context *fc)
 	sb->s_flags |= SB_NOATIME | SB_NODIRATIME;
 	sb->s_iflags |= SB_I_NOEXEC | SB_I_NODEV;
 	sb->s_time_gran = 1;
+	/* As nanoseconds in the record */
+	sb->s_time_min = KTIME_SEC_MIN;
+	sb->s_time_max = KTIME_SEC_MAX;
 	sb->s_op = &gmem_fs_sops;
 
 	root = new_inode(sb);
 	if (!root)
 		return -ENOMEM;
 	root->i_ino = ROOT_INO;
-	root->i_mode = S_IFDIR | 0755;
+	/* Tenants pass through, and do not see each other. */
+	root->i_mode = S_IFDIR | 0711;
 	root->i_op = &gmem_root_iops;
 	root->i_fop = &gmem_dir_fops;
 	simple_inode_init_ts(root);

@@ -135,9 +135,9 @@ int gmem_object_unlink(struct gmem_object *obj)
 		if (err)
 			return err;
 		unused = gmem_name_take_away(obj);
+		clear_nlink(obj->inode);
 	}
 	gmem_stop_here("unlink-recorded");
-	clear_nlink(obj->inode);
 	gmem_keep_stop(&obj->keeping);
 	if (unused)
 		gmem_object_remove(obj);

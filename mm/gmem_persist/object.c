@@ -379,10 +379,12 @@ void gmem_object_remove(struct gmem_object *obj)
 		trace_gmem_free(obj->ser->name, size, obj->ser->granule);
 	gmem_uncharge(obj->charges);
 	obj->charges = NULL;
-	clear_nlink(obj->inode);
 
-	scoped_guard(spinlock, &gmem_pool.lock)
+	scoped_guard(spinlock, &gmem_pool.lock) {
+		/* Who takes its name away may be about that, too. */
+		clear_nlink(obj->inode);
 		gmem_object_delete(obj);
+	}
 	gmem_object_put(obj);
 }
 

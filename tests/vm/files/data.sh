@@ -98,6 +98,12 @@ case $STAGE in
 	check "and reads the same" test "$(cat $fs/far)" = y
 	rm $fs/far
 	check "and can be freed" is used_bytes "$used"
+	check "room is reserved" file room create reserve=8
+	check "and some of it allocated" file room rw allocate=1
+	check "which takes none of it away" is used_bytes $((used + 8 * M))
+	check "but to be cut does" file room rw truncate=1
+	check "all but what it has" is used_bytes $((used + 2 * M))
+	rm $fs/room
 	echo +dmem > /sys/fs/cgroup/cgroup.subtree_control
 	mkdir /sys/fs/cgroup/tenant
 	echo "gmem_persist/node0 $((4 * M))" > /sys/fs/cgroup/tenant/dmem.max
