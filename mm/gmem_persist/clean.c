@@ -121,7 +121,10 @@ static int gmem_clean_stop_job(void *arg)
 {
 	const struct gmem_clean_job *job = arg;
 
-	gmem_stop_here(current == job->creator ? "alloc-clear" : "helper-clear");
+	if (current == job->creator)
+		gmem_stop_here("alloc-clear");
+	else
+		gmem_stop_here("helper-clear");
 	if (READ_ONCE(job->err))
 		return job->err;
 	if (job->killable ? fatal_signal_pending(job->creator) :
