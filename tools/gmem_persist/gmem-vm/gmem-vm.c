@@ -252,7 +252,7 @@ static bool stop_running(struct vm *vm, struct scene *scene, int64_t since)
 	char line[HANDOVER_MAX];
 
 	save_is_lost(vm, &lost);
-	if (host_memory_ends(vm->conf.patience, lost.text, line)) {
+	if (host_memory_ends(vm, lost.text, line)) {
 		say(vm, "memory does not survive this, so the guest is shut down: %s", line);
 	} else {
 		/* To know that may have taken long. */

@@ -26,6 +26,8 @@
 /* So long may a host that boots take to have KVM. */
 #define KVM_SECONDS		10
 
+const char *host_systemd = "/run/systemd/system";
+
 /**
  * host_handover - would a kexec now hand over all memory
  * @line: is set to what the kernel says
@@ -139,34 +141,56 @@ static bool read_jobs(char *jobs, size_t size)
 {
 	const char *path = getenv("GMEM_JOBS");
 	FILE *file = path && *path ? fopen(path, "re") : NULL;
+	bool read;
 
 	if (!file)
 		return false;
 	jobs[fread(jobs, 1, size - 1, file)] = '\0';
+	read = !ferror(file);
 	fclose(file);
-	return true;
+	return read;
+}
+
+/* All that a process writes, as text. False: it is too much, or takes too long. */
+static bool read_end(int fd, char *text, size_t size)
+{
+	const int64_t deadline = now_ms() + SYSTEMCTL_SECONDS * 1000;
+	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+	size_t length = 0;
+	ssize_t got = -1;
+
+	while (got && length + 1 < size && now_ms() < deadline) {
+		if (poll(&poll_fd, 1, 1000) <= 0)
+			continue;
+		got = read(fd, text + length, size - length - 1);
+		if (got < 0 && errno != EINTR)
+			break;
+		length += got > 0 ? got : 0;
+	}
+	text[length] = '\0';
+	return !got;
 }
 
 /*
- * What systemd has to do of what ends the host, in lines; "" if there is none, or it does not say.
- * There may be very many jobs of which that is no one.
+ * What systemd has to do of what ends the host, in lines. There may be very many jobs of which that
+ * is no one. False: it does not say.
  */
-static void list_jobs(char *jobs, size_t size)
+static bool list_jobs(char *jobs, size_t size)
 {
 	const char *words[8] = {
 		"systemctl", "list-jobs", "--no-legend", "reboot.target", "poweroff.target",
 		"halt.target", "kexec.target", NULL,
 	};
-	const int64_t deadline = now_ms() + SYSTEMCTL_SECONDS * 1000;
 	posix_spawn_file_actions_t actions;
-	struct pollfd poll_fd = { .events = POLLIN };
-	size_t length = 0;
-	int out[2], error;
+	int out[2], error, status = -1;
+	bool whole;
 	pid_t pid;
 
+	if (read_jobs(jobs, size))
+		return true;
 	*jobs = '\0';
-	if (read_jobs(jobs, size) || pipe2(out, O_CLOEXEC))
-		return;
+	if (pipe2(out, O_CLOEXEC))
+		return false;
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
 	posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
@@ -174,48 +198,65 @@ static void list_jobs(char *jobs, size_t size)
 	error = posix_spawnp(&pid, words[0], &actions, NULL, (char **)words, environ);
 	posix_spawn_file_actions_destroy(&actions);
 	close(out[1]);
-	poll_fd.fd = out[0];
-	while (!error && length + 1 < size && now_ms() < deadline) {
-		ssize_t got;
-
-		if (poll(&poll_fd, 1, 1000) <= 0)
-			continue;
-		got = read(out[0], jobs + length, size - length - 1);
-		if (got <= 0)
-			break;
-		length += got;
-		jobs[length] = '\0';
-	}
+	whole = !error && read_end(out[0], jobs, size);
 	close(out[0]);
 	if (error)
-		return;
-	kill(pid, SIGKILL);
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		return false;
+	if (!whole)
+		kill(pid, SIGKILL);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
+	return whole && !status;
+}
+
+/*
+ * The same; one that does not say is asked again each second, for as long as @patience says. Without
+ * systemd nobody can say, and nothing is about to be done.
+ */
+static bool ask_jobs(int patience, char *jobs, size_t size)
+{
+	const struct timespec second = { .tv_sec = 1 };
+	const int64_t deadline = now_ms() + patience * 1000LL;
+
+	while (!list_jobs(jobs, size)) {
+		*jobs = '\0';
+		if (access(host_systemd, F_OK))
+			return true;
+		if (interrupted || now_ms() > deadline)
+			return false;
+		nanosleep(&second, NULL);
+	}
+	return true;
 }
 
 /**
  * host_memory_ends - the host goes down, and memory does not survive that
- * @patience: for how many seconds a moment's trouble may last
+ * @vm: whose; for its PATIENCE= a moment's trouble may last
  * @lost: why the guest does not survive a kexec, whatever memory does; or ""
  * @line: why not
  *
- * Return: false: it does, or the host does not go down, or nobody knows.
+ * If systemd does not say what it is about to do, that counts as a kexec. A guest that is saved into
+ * a reboot is lost, and one that is shut down is not: so it is saved only if a kexec now would keep
+ * it. Somebody has loaded a kernel for that then.
+ *
+ * Return: false: it does, or the host does not go down.
  */
-bool host_memory_ends(int patience, const char *lost, char line[HANDOVER_MAX])
+bool host_memory_ends(const struct vm *vm, const char *lost, char line[HANDOVER_MAX])
 {
 	static const char * const ends[] = { "reboot.target", "poweroff.target", "halt.target" };
 	char jobs[65536];
+	const bool told = ask_jobs(vm->conf.patience, jobs, sizeof(jobs));
 
-	list_jobs(jobs, sizeof(jobs));
 	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
 		if (parse_starts(jobs, ends[i])) {
 			snprintf(line, HANDOVER_MAX, "%s", ends[i]);
 			return true;
 		}
 	}
-	if (!parse_starts(jobs, "kexec.target"))
+	if (!told)
+		complain(vm, "systemd does not tell what it is about to do: as before a kexec");
+	else if (!parse_starts(jobs, "kexec.target"))
 		return false;
 	snprintf(line, HANDOVER_MAX, "%s", lost);
-	return *lost || !host_can_hand_over(patience, line);
+	return *lost || !host_can_hand_over(vm->conf.patience, line);
 }

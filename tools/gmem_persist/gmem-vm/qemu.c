@@ -184,7 +184,7 @@ bool qemu_may_have_assigned(pid_t pid)
 bool qemu_ends_early(pid_t pid)
 {
 	char *path = text("/proc/%d/cgroup", (int)pid), groups[4096] = "";
-	int fd = access("/run/systemd/system", F_OK) ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+	int fd = access(host_systemd, F_OK) ? -1 : open(path, O_RDONLY | O_CLOEXEC);
 	const bool told = fd >= 0 && read(fd, groups, sizeof(groups) - 1) > 0;
 
 	if (fd >= 0)

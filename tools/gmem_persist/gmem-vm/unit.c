@@ -691,6 +691,55 @@ static void host_more_time(void)
 	remove_folders();
 }
 
+/* In place of systemctl */
+static void fake_systemctl(const char *script)
+{
+	int fd = open("systemctl", O_WRONLY | O_CREAT | O_TRUNC, 0700);
+
+	CHECK(dprintf(fd, "#!/bin/sh\n%s\n", script) > 0 && !close(fd));
+}
+
+static bool ends(int patience, const char *lost, char line[HANDOVER_MAX])
+{
+	const struct vm vm = { .conf.patience = patience };
+
+	return host_memory_ends(&vm, lost, line);
+}
+
+/* A systemd that does not say what it is about to do is asked again; in the end it may be a kexec. */
+static void host_jobs(void)
+{
+	char line[HANDOVER_MAX];
+	char *path;
+
+	make_folders();
+	path = text("%s:%s", folder, getenv("PATH"));
+	setenv("PATH", path, 1);
+	host_systemd = folder;
+	fake_systemctl("echo 1 reboot.target start waiting; exec >&-; sleep 0.2");
+	CHECK(ends(0, "", line) && !strcmp(line, "reboot.target"));
+	fake_systemctl("mkdir asked || exec echo 1 halt.target start waiting; exit 1");
+	CHECK(ends(9, "", line) && !strcmp(line, "halt.target"));
+	fake_systemctl(":");
+	CHECK(!ends(0, "lost", line));
+	fake_systemctl("echo 1 kexec.target start waiting");
+	CHECK(ends(0, "lost", line) && !strcmp(line, "lost"));
+	fake_systemctl("kill -9 $$");
+	CHECK(ends(0, "lost", line) && !strcmp(line, "lost"));
+	fake_systemctl("yes");
+	CHECK(ends(0, "lost", line) && !strcmp(line, "lost"));
+	host_systemd = "nowhere";
+	CHECK(!ends(9, "lost", line));
+	setenv("GMEM_JOBS", "jobs", 1);
+	CHECK(!ends(0, "lost", line));
+	CHECK(!symlink("told", "jobs") && close(creat("told", 0600)) == 0);
+	host_systemd = folder;
+	CHECK(!ends(0, "lost", line));
+	unsetenv("GMEM_JOBS");
+	free(path);
+	remove_folders();
+}
+
 /*
  * What QEMU says
  */
@@ -765,7 +814,7 @@ static const struct {
 	TEST(note_limits), TEST(file_named), TEST(file_unreadable), TEST(file_uncommitted),
 	TEST(file_nameless),
 	TEST(parse_ram), TEST(parse_jobs),
-	TEST(host_more_time), TEST(qmp_event), TEST(qmp_late),
+	TEST(host_more_time), TEST(host_jobs), TEST(qmp_event), TEST(qmp_late),
 };
 
 int main(void)

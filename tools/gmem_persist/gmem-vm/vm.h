@@ -226,12 +226,15 @@ void crowd_report(const struct vm *vm, int64_t since);
 /* host.c */
 #define HANDOVER_MAX	512
 
+/* There is such a folder where systemd runs. */
+extern const char *host_systemd;
+
 bool host_handover(char line[HANDOVER_MAX]);
 bool host_can_hand_over(int patience, char line[HANDOVER_MAX]);
 unsigned long long host_number(const char *name);
 void host_wait_for_kvm(void);
 void host_extend(int seconds);
-bool host_memory_ends(int patience, const char *lost, char line[HANDOVER_MAX]);
+bool host_memory_ends(const struct vm *vm, const char *lost, char line[HANDOVER_MAX]);
 
 /**
  * enum there - what there is of a VM
