@@ -367,6 +367,25 @@ refuse)
 	check "not from elsewhere, too" exits 1 env GMEM_RUN=/tmp/elsewhere gmem-vm start vm
 	check "it runs on" runs
 
+	check "to look for its QEMU takes a file: it is not taken for one that has none" \
+		exits 1 sh -c "ulimit -n 4; gmem-vm stop vm > /tmp/said 2>&1"
+	check "for a reason" says "whether there is a QEMU cannot be told: $GMEM_RUN/vm.pid: Too many open files"
+	check "it runs on" runs
+	check "what has neither settings nor a QEMU is none" run 1 check vm2
+	ln -s vm2.pid "$GMEM_RUN/vm2.pid"
+	for command in status check stop save shutdown drop; do
+		check "a pidfile that cannot be read: $command" run 1 $command vm2
+		check "for a reason" says "whether there is a QEMU cannot be told: $GMEM_RUN/vm2.pid: "
+	done
+	rm "$GMEM_RUN/vm2.pid"
+	: > "$GMEM_RUN/vm2.pid"
+	gmem-file "$GMEM_RUN/vm2.pid" rw lock hold > /tmp/holding & holder=$!
+	until grep -q holding /tmp/holding; do sleep 0.05; done
+	check "a lock that is no process's is no QEMU's" run 1 status vm2
+	check "for a reason" says "who has locked $GMEM_RUN/vm2.pid is none"
+	kill $holder
+	rm "$GMEM_RUN/vm2.pid"
+
 	gmem-vm save vm > /tmp/one 2>&1 & one=$!
 	gmem-vm save vm > /tmp/two 2>&1 & two=$!
 	wait $one; one=$?

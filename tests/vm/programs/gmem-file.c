@@ -19,6 +19,7 @@
  *   mapat=SKEW      map it so much behind an address that is a multiple of 1 GiB
  *   unmap           munmap() that
  *   share           say that other writers do no harm
+ *   lock            take an open file's lock of it (F_OFD_SETLK)
  *   settle          let all writers take another token before they write again
  *   token           print uuid, token and own token
  *   put=N poke=N  write the number N to its beginning, by pwrite(), or by the mapping
@@ -437,6 +438,8 @@ static bool act(const char *action)
 		return !munmap(memory, size);
 	if (IS("share"))
 		return !ioctl(file, GMEM_PERSIST_SHARE);
+	if (IS("lock"))
+		return !fcntl(file, F_OFD_SETLK, &(struct flock){ .l_type = F_WRLCK });
 	if (IS("settle"))
 		return !ioctl(file, GMEM_PERSIST_SETTLE);
 	if (IS("token"))

@@ -50,57 +50,55 @@ static bool check_one(const char *name)
 	return !status;
 }
 
-/* Each VM of which there is a pidfile there that a QEMU holds */
-static bool check_vms(const char *run)
+/* One of which there is a pidfile, if a QEMU holds it */
+static bool check_vm(const char *path, const char *name)
 {
-	static const char ending[] = ".pid";
-	DIR *dir = opendir(run);
-	struct dirent *entry;
-	bool fine = true;
+	struct vm vm = { .name = name, .pidfile = (char *)path, .lock_fd = -1 };
+	struct why why;
+	const pid_t pid = qemu_pid(&vm, &why);
 
-	while (dir && (entry = readdir(dir))) {
-		const size_t length = strlen(entry->d_name);
-		struct vm vm = { .lock_fd = -1 };
-		char *name;
-
-		if (length < sizeof(ending) ||
-		    strcmp(entry->d_name + length - strlen(ending), ending))
-			continue;
-		vm.pidfile = text("%s/%s", run, entry->d_name);
-		name = text("%.*s", (int)(length - strlen(ending)), entry->d_name);
-		if (qemu_pid(&vm))
-			fine = check_one(name) && fine;
-		free(vm.pidfile);
-		free(name);
-	}
-	if (dir)
-		closedir(dir);
-	return fine;
+	if (pid < 0)
+		complain(&vm, "%s", why.text);
+	return !pid || (pid > 0 && check_one(name));
 }
 
-/* Each guest that is saved, by its mark in that folder. Tenants have others, and look themselves. */
-static bool check_marks(const char *folder)
+/* A guest that is saved, by its mark */
+static bool check_mark(const char *path, const char *name)
 {
-	static const char ending[] = ".saved";
+	char *file = file_of_mark(path);
+	const bool lost = file && memory_is_lost(file);
+
+	if (lost)
+		fprintf(stderr,
+			"gmem-vm: a kexec now would lose a guest that is saved: %s is not on gmemfs or a disk\n",
+			file);
+	free(file);
+	return !lost;
+}
+
+/* Each file of a folder with that ending. Tenants have other folders, and look themselves. */
+static bool check_each(const char *folder, const char *ending,
+		       bool (*what)(const char *path, const char *name))
+{
 	DIR *dir = opendir(folder);
 	struct dirent *entry;
 	bool fine = true;
 
-	while (dir && (entry = readdir(dir))) {
-		char *path = text("%s/%s", folder, entry->d_name), *file = NULL;
-		const size_t length = strlen(entry->d_name);
+	while (dir && (errno = 0, entry = readdir(dir))) {
+		const size_t length = strlen(entry->d_name), tail = strlen(ending);
+		char *path, *name;
 
-		if (length > strlen(ending) &&
-		    !strcmp(entry->d_name + length - strlen(ending), ending))
-			file = file_of_mark(path);
-		if (file && memory_is_lost(file)) {
-			fprintf(stderr,
-				"gmem-vm: a kexec now would lose a guest that is saved: %s is not on gmemfs or a disk\n",
-				file);
-			fine = false;
-		}
-		free(file);
+		if (length <= tail || strcmp(entry->d_name + length - tail, ending))
+			continue;
+		path = text("%s/%s", folder, entry->d_name);
+		name = text("%.*s", (int)(length - tail), entry->d_name);
+		fine = what(path, name) && fine;
 		free(path);
+		free(name);
+	}
+	if (errno && errno != ENOENT) {
+		fprintf(stderr, "gmem-vm: cannot read %s: %m\n", folder);
+		fine = false;
 	}
 	if (dir)
 		closedir(dir);
@@ -125,6 +123,6 @@ int check_all(const char *run, const char *memory)
 		fprintf(stderr, "gmem-vm: a kexec now would lose guest memory: %s\n", line);
 		return STATUS_FAILED;
 	}
-	fine = check_marks(memory);
-	return check_vms(run) && fine ? STATUS_OK : STATUS_FAILED;
+	fine = check_each(memory, ".saved", check_mark);
+	return check_each(run, ".pid", check_vm) && fine ? STATUS_OK : STATUS_FAILED;
 }

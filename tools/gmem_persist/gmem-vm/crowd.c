@@ -184,11 +184,12 @@ static int count(const char *path, const char *ending, bool qemus)
 	while (dir && (entry = readdir(dir))) {
 		const size_t length = strlen(entry->d_name), tail = strlen(ending);
 		struct vm vm = { .lock_fd = -1 };
+		struct why why;
 
 		if (length <= tail || strcmp(entry->d_name + length - tail, ending))
 			continue;
 		vm.pidfile = text("%s/%s", path, entry->d_name);
-		nr += !qemus || qemu_pid(&vm);
+		nr += !qemus || qemu_pid(&vm, &why) > 0;
 		free(vm.pidfile);
 	}
 	if (dir)

@@ -324,8 +324,8 @@ bool file_read(const struct vm *vm, struct note *note, struct why *why)
 	*note = (struct note){ 0 };
 	why->text[0] = '\0';
 	if (fd < 0) {
-		if (!access(vm->state, F_OK))
-			WHY(why, "cannot be opened");
+		if (errno != ENOENT)
+			WHY(why, "cannot be opened: %m");
 		return false;
 	}
 	good = read_file(fd, note, why);

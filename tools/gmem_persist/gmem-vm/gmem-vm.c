@@ -284,10 +284,15 @@ int stop_locked(struct vm *vm)
 	const int64_t since = now_ms();
 	int status = STATUS_OK;
 	struct scene scene;
+	struct why why;
+	pid_t pid;
 
 	/* What was saved of it need not be read for that. */
-	if (!qemu_pid(vm))
-		return STATUS_OK;
+	pid = qemu_pid(vm, &why);
+	if (pid < 0)
+		complain(vm, "%s", why.text);
+	if (pid <= 0)
+		return pid ? STATUS_FAILED : STATUS_OK;
 	/* It runs on meanwhile. */
 	crowd_enter(vm);
 	settle(vm, &scene);
@@ -321,9 +326,15 @@ static int stop(struct vm *vm)
 static int check(struct vm *vm)
 {
 	char line[HANDOVER_MAX];
+	struct why why;
+	pid_t pid;
 
-	if (!qemu_pid(vm))
-		return STATUS_OK;
+	pid = qemu_pid(vm, &why);
+	if (pid < 0)
+		complain(vm, "%s", why.text);
+	/* Without settings there is nothing of that name. */
+	if (pid <= 0)
+		return !pid && *vm->conf.memory ? STATUS_OK : STATUS_FAILED;
 	if (check_host(vm->conf.patience, line))
 		return with_running(vm, check_running);
 	complain(vm, "a kexec now would lose it: %s", line);
@@ -348,8 +359,11 @@ static int status_of(struct vm *vm)
 
 	look(vm, &scene);
 	switch (scene.there) {
-	case THERE_RUNNING:
 	case THERE_UNCLEAR:
+		complain(vm, "%s", scene.why.text);
+		status = STATUS_FAILED;
+		break;
+	case THERE_RUNNING:
 		if (is_interrupted(vm)) {
 			puts("interrupted");
 			complain(vm, "starting or saving it did not come to an end; \"start\" goes on with it");
@@ -377,11 +391,13 @@ static int drop(struct vm *vm)
 {
 	int status = prepare(vm, false);
 	struct why why;
+	pid_t pid;
 
 	if (status)
 		return status;
-	if (qemu_pid(vm)) {
-		complain(vm, "it is running");
+	pid = qemu_pid(vm, &why);
+	if (pid) {
+		complain(vm, "%s", pid > 0 ? "it is running" : why.text);
 		return STATUS_FAILED;
 	}
 	if (unlink(vm->state) && errno != ENOENT) {

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -30,38 +31,38 @@ const char *host_systemd = "/run/systemd/system";
 
 /**
  * host_handover - would a kexec now hand over all memory
- * @line: is set to what the kernel says
+ * @line: is set to what the kernel says, or to the path of what cannot be read
  *
- * Return: false: it would not; true also if the kernel does not say: in a container.
+ * Return: false: it would not; true also if there is no such file: in a container.
  */
 bool host_handover(char line[HANDOVER_MAX])
 {
 	FILE *file = fopen(HANDOVER, "re");
 	bool told = file && fgets(line, HANDOVER_MAX, file);
 
+	if (!told)
+		snprintf(line, HANDOVER_MAX, "%s", !file && errno == ENOENT ? "ok" : HANDOVER);
 	if (file)
 		fclose(file);
-	if (!told)
-		*line = '\0';
 	line[strcspn(line, "\n")] = '\0';
-	return !told || !strcmp(line, "ok");
+	return !strcmp(line, "ok");
 }
 
 /**
  * host_number - a number that the kernel shows of the pool
  * @name: of the file
  *
- * Return: the number; 0 also if the kernel does not say.
+ * Return: the number; 0 also if there is no such file, and the largest if it cannot be read.
  */
 unsigned long long host_number(const char *name)
 {
 	char *path = text(POOL "%s", name);
 	FILE *file = fopen(path, "re");
-	unsigned long long number = 0;
+	unsigned long long number = file || errno != ENOENT ? ULLONG_MAX : 0;
 
 	if (file) {
 		if (fscanf(file, "%llu", &number) != 1)
-			number = 0;
+			number = ULLONG_MAX;
 		fclose(file);
 	}
 	free(path);

@@ -26,24 +26,30 @@ static int open_process(pid_t pid)
 /**
  * qemu_pid - the process that runs the VM
  * @vm: the VM
+ * @why: a sentence, if that cannot be told
  *
  * QEMU locks its pidfile before it touches memory, and until it ends; the kernel tells who has
  * locked it. So this is never another process that has got the number since.
  *
- * Return: its number; 0: there is none.
+ * Return: its number; 0: there is none; -1: that cannot be told.
  */
-pid_t qemu_pid(const struct vm *vm)
+pid_t qemu_pid(const struct vm *vm, struct why *why)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	int fd = open(vm->pidfile, O_RDWR | O_CLOEXEC);
-	pid_t pid = 0;
+	bool told = fd >= 0 ? !fcntl(fd, F_GETLK, &lock) : errno == ENOENT;
 
-	if (fd < 0)
-		return 0;
-	if (!fcntl(fd, F_GETLK, &lock) && lock.l_type != F_UNLCK)
-		pid = lock.l_pid;
-	close(fd);
-	return pid;
+	if (!told)
+		WHY(why, "whether there is a QEMU cannot be told: %s: %m", vm->pidfile);
+	if (fd >= 0)
+		close(fd);
+	if (fd < 0 || !told || lock.l_type == F_UNLCK)
+		return told ? 0 : -1;
+	/* A lock of an open file's, as QEMU has none, or of a process of another container's */
+	if (lock.l_pid > 1)
+		return lock.l_pid;
+	WHY(why, "whether there is a QEMU cannot be told: who has locked %s is none", vm->pidfile);
+	return -1;
 }
 
 /* The words of QEMU's command line, by which it starts and waits */
@@ -76,9 +82,10 @@ static char **command_line(const struct vm *vm, const char *machine, bool incomi
 /* Nothing of the guest has run, and nothing shall: QEMU ends, and who waits for it. */
 static void stop_child(const struct vm *vm, pid_t pid)
 {
-	const pid_t qemu = qemu_pid(vm);
+	struct why why;
+	const pid_t qemu = qemu_pid(vm, &why);
 
-	if (qemu)
+	if (qemu > 0)
 		kill(qemu, SIGKILL);
 	kill(pid, SIGTERM);
 }
@@ -228,11 +235,17 @@ bool qemu_wait(pid_t pid, int seconds)
  */
 bool qemu_end(struct vm *vm, struct qmp *qmp, pid_t pid)
 {
+	struct why why;
+	pid_t now;
+
 	qmp->interruptible = false;
 	if (qmp_do(qmp, "quit", NULL) && qemu_wait(pid, vm->conf.patience))
 		return true;
-	if (qemu_pid(vm) != pid)
-		return true;
+	now = qemu_pid(vm, &why);
+	if (now < 0)
+		complain(vm, "%s", why.text);
+	if (now != pid)
+		return now >= 0;
 	complain(vm, "QEMU does not end by itself and is killed");
 	kill(pid, SIGKILL);
 	return qemu_wait(pid, vm->conf.patience);

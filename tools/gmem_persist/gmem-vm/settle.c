@@ -97,9 +97,9 @@ static void judge_saved(struct vm *vm, struct scene *scene)
 void look(struct vm *vm, struct scene *scene)
 {
 	*scene = (struct scene){ .qmp = { .fd = -1 } };
-	scene->pid = qemu_pid(vm);
+	scene->pid = qemu_pid(vm, &scene->why);
 	if (scene->pid)
-		scene->there = THERE_RUNNING;
+		scene->there = scene->pid > 0 ? THERE_RUNNING : THERE_UNCLEAR;
 	else if (file_read(vm, &scene->note, &scene->why) ||
 		 (!scene->why.text[0] && file_has_no_name(vm, &scene->note)))
 		judge_saved(vm, scene);
@@ -234,17 +234,20 @@ static void settle_resuming(struct vm *vm, struct scene *scene, const char *stat
 void settle(struct vm *vm, struct scene *scene)
 {
 	const char *status = scene->status;
+	struct why why;
 	bool read;
 
-	*scene = (struct scene){ .qmp = { .fd = -1 } };
-	scene->pid = qemu_pid(vm);
-	if (!scene->pid) {
+	*scene = (struct scene){ .qmp = { .fd = -1, .gone = true } };
+	scene->pid = qemu_pid(vm, &scene->why);
+	if (scene->pid < 0)
+		unclear(scene, scene->why.text);
+	if (!scene->pid)
 		finish_and_look(vm, scene);
+	if (scene->pid <= 0)
 		return;
-	}
 	if (!qmp_open(&scene->qmp, vm) || !guest_status(&scene->qmp, scene->status)) {
 		unclear(scene, scene->qmp.why.text);
-		if (qemu_pid(vm))
+		if (qemu_pid(vm, &why))
 			return;
 		/* It has just ended. */
 		scene_close(scene);

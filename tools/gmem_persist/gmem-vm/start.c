@@ -29,8 +29,12 @@ static void take_back(struct vm *vm, struct scene *scene)
 /* Nothing of the guest has run, and nothing is lost: end QEMU, and say why. */
 static int give_up(struct vm *vm, struct scene *scene, const char *why)
 {
-	scene->pid = qemu_pid(vm);
-	if (scene->pid && !qemu_end(vm, &scene->qmp, scene->pid))
+	struct why unclear;
+
+	scene->pid = qemu_pid(vm, &unclear);
+	if (scene->pid < 0)
+		complain(vm, "%s", unclear.text);
+	else if (scene->pid && !qemu_end(vm, &scene->qmp, scene->pid))
 		complain(vm, "QEMU, process %d, does not end", (int)scene->pid);
 	else if (scene->loaded)
 		take_back(vm, scene);
@@ -69,11 +73,11 @@ static bool launch(struct vm *vm, struct scene *scene, const char *machine, bool
 		WHY(why, interrupted ? "interrupted" : "QEMU did not start");
 		return false;
 	}
-	scene->pid = qemu_pid(vm);
-	if (!scene->pid) {
+	scene->pid = qemu_pid(vm, why);
+	if (!scene->pid)
 		WHY(why, "QEMU has ended again");
+	if (scene->pid <= 0)
 		return false;
-	}
 	if (!qmp_open(qmp, vm) || !guest_can_be_saved(qmp) || !guest_keeps_files(qmp, NULL, &any)) {
 		*why = qmp->why;
 		return false;

@@ -155,7 +155,7 @@ bool guest_state_bytes(struct qmp *qmp, uint64_t shared, uint64_t *bytes);
 bool guest_can_be_saved(struct qmp *qmp);
 
 /* qemu.c: the process */
-pid_t qemu_pid(const struct vm *vm);
+pid_t qemu_pid(const struct vm *vm, struct why *why);
 int qemu_launch(struct vm *vm, const char *machine, bool incoming);
 bool qemu_may_have_assigned(pid_t pid);
 bool qemu_ends_early(pid_t pid);
@@ -242,7 +242,8 @@ bool host_memory_ends(const struct vm *vm, const char *lost, char line[HANDOVER_
  * @THERE_SAVED: what was saved, which can go on, and no QEMU
  * @THERE_STALE: what was saved cannot be used; why says it
  * @THERE_RUNNING: a guest, in a QEMU
- * @THERE_UNCLEAR: a QEMU that cannot be asked, or does what it should not; why says it
+ * @THERE_UNCLEAR: a QEMU that cannot be asked, or does what it should not, or perhaps one; why
+ *	says it
  */
 enum there {
 	THERE_NONE,
@@ -255,7 +256,7 @@ enum there {
 /**
  * struct scene - what was found, and put in order
  * @there: so
- * @pid: QEMU's process, while there is one
+ * @pid: QEMU's process, while there is one; -1: perhaps there is
  * @qmp: the session with it
  * @status: how QEMU said that its guest is; "": it has to be asked again
  * @note: what the file says that was saved
