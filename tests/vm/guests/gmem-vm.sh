@@ -617,6 +617,14 @@ stop)
 		check "and not saved" status_is vm "memory only"
 	done
 	check "for a reason" says "no-image"
+	sed -i 's/^PATIENCE=.*/PATIENCE=60/' "$GMEM_CONF/vm.conf"
+	require "a new guest" run 0 start vm
+	PATH=/tmp/fake:$PATH gmem-vm stop vm > /tmp/said 2>&1 & stop=$!
+	until says "so the guest is shut down"; do sleep 0.05; done
+	kill_qemu vm
+	check "its QEMU is killed meanwhile: it is not shut down" exits 1 wait $stop
+	check "says so" says "QEMU has ended"
+	sed -i 's/^PATIENCE=.*/PATIENCE=3/' "$GMEM_CONF/vm.conf"
 	rm /tmp/vm.log
 	require "a new guest" run 0 start vm
 	for unit in soft-reboot multi-user; do

@@ -192,6 +192,11 @@ static bool shutdown_running(struct vm *vm, struct scene *scene)
 	if (qmp_do(qmp, "system_powerdown", NULL))
 		while (now_ms() < deadline && qmp_hear(qmp))
 			;
+	/* It has crashed, or somebody has killed it. */
+	if (qmp->gone && !qmp->shut_down && qemu_wait(scene->pid, 1)) {
+		complain(vm, "QEMU has ended");
+		return false;
+	}
 	if (!qmp->shut_down)
 		complain(vm, "the guest does not shut down: its power goes off");
 	if (!qemu_wait(scene->pid, qmp->shut_down ? vm->conf.patience : 0) &&

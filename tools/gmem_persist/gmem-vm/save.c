@@ -235,20 +235,21 @@ bool save_running(struct vm *vm, struct scene *scene)
 	struct note note = { 0 };
 	struct why why = { "" };
 	struct mapped mapped;
-	bool saved = false;
+	bool saved = false, goes_on = true;
 
 	if (!get_ready(vm, scene, true, &note, &mapped, &why) || !file_announce(vm, &note, &why)) {
 		complain(vm, "%s", why.text);
 	} else if (!guest_pause_again(qmp, scene->status) || !guest_restart_mode(qmp, true) ||
 		   !save_to_room(vm, scene, &note, &why)) {
 		complain(vm, "%s", why.text[0] ? why.text : qmp->why.text);
-		if (!guest_call_off(qmp, !note.paused))
+		goes_on = guest_call_off(qmp, !note.paused);
+		if (!goes_on)
 			complain(vm, "and QEMU does not go on: %s", qmp->why.text);
 	} else {
 		saved = true;
 		report_and_end(vm, scene, &note);
 	}
-	if (!saved)
+	if (!saved && goes_on)
 		complain(vm, "it could not be saved and goes on");
 	note_clear(&note);
 	return saved;
