@@ -753,8 +753,8 @@ order)
 	export GMEM_PARALLEL=1
 	cat > /tmp/named <<-EOF
 		#!/bin/sh
-		# -name NAME
-		echo "\$2" >> /tmp/order
+		# -name guest=NAME
+		echo "\${2#guest=}" >> /tmp/order
 		exec /qemu/$qemu/qemu-system-x86_64 "\$@"
 	EOF
 	chmod +x /tmp/named

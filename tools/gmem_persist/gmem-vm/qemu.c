@@ -57,7 +57,7 @@ static char **command_line(const struct vm *vm, const char *machine, bool incomi
 {
 	const struct conf *conf = &vm->conf;
 	const char *fixed[19] = {
-		conf->qemu, "-name", vm->name, "-daemonize", "-pidfile", vm->pidfile,
+		conf->qemu, "-name", text("guest=%s", vm->name), "-daemonize", "-pidfile", vm->pidfile,
 		"-accel", "kvm", "-cpu", conf->cpu, "-m", conf->memory,
 		"-machine", text("%s,memory-backend=ram0", machine),
 		"-object", text("memory-backend-file,id=ram0,size=%s,mem-path=%s,share=on,align=%s",
