@@ -6,6 +6,7 @@
 # vm term:
 # vm room:
 # vm refuse:
+# vm waits:
 # vm stop:
 # vm cpu:
 # vm known:
@@ -18,7 +19,8 @@
 #         on; "start" then brings the guest back, whatever there is. Then with QEMU killed, too
 # term:   SIGTERM, at every third of these
 # room:   no room for what is saved
-# refuse: two at once; what is damaged, or somebody else's; memory of before
+# refuse: two at once; what is damaged, or somebody else's; memory of before; what cannot be read
+# waits:  a guest that nobody has let run yet (-S) is not let run by anything else
 # stop:   what becomes of a guest when the host goes down, and how
 # known:  what its QEMU has told when it started is used for just that QEMU; what is plugged
 #         while it runs is asked for
@@ -125,6 +127,19 @@ back() {
 is_paused() {
 	status_is vm running && gmem-qmp "$GMEM_RUN/vm.qmp" query-status |
 		grep -q '"status": "\(paused\|postmigrate\)"'
+}
+
+# locked FILE HOW: let a process have it locked; its pid is in $holder
+locked() {
+	: > /tmp/holding
+	gmem-file "$GMEM_RUN/$1" create "$2" hold > /tmp/holding & holder=$!
+	until grep -q holding /tmp/holding; do sleep 0.05; done
+}
+
+# waits: the VM of that name has a QEMU, and has not run
+waits() {
+	status_is waits running && [ ! -s /tmp/waits.log ] &&
+		gmem-qmp "$GMEM_RUN/waits.qmp" query-status | grep -q '"running": false'
 }
 
 # paused_again: start brings it back, if there is no QEMU, and it is paused
@@ -580,6 +595,71 @@ refuse)
 	sed -i 's#/gmem/dimm,discard-data=on,#/tmp/dimm,#' "$GMEM_CONF/vm.conf"
 	check "memory that this kernel will take with it: refused" run 1 start vm
 	check "for a reason" says "its memory /tmp/dimm is not on gmemfs and would be lost"
+	;;
+waits)
+	require "a kernel is loaded" load_stage
+	ticker a=b
+	check "a name like a setting" run 0 start a=b
+	check "is one" ticks_more a=b
+	kill_qemu a=b
+
+	# A guest that has not been started
+	# shellcheck disable=SC2016	# by the shell that reads the settings
+	ticker waits 'QEMU_ARGS="$QEMU_ARGS -S"'
+	check "with -S a new guest is there" run 0 start waits
+	check "and waits" waits
+	ticker waits
+	check "by settings without -S, too" run 0 check waits
+	check "to ask for it starts nobody" waits
+	echo "fi" > "$GMEM_CONF/waits.conf"
+	check "nor by settings that cannot be read" run 0 check waits
+	check "starts it" waits
+	ticker waits
+	check "it is running" run 1 start waits
+	check "but nobody has let it run" waits
+	# A file system that cannot promise room
+	mkdir -p /tmp/small
+	mount -t ramfs none /tmp/small
+	check "saving it is called off" exits 1 sh -c "trap '' XFSZ; ulimit -f 16
+		GMEM_STATE=/tmp/small exec gmem-vm save waits > /tmp/said 2>&1"
+	check "in the middle" says "cannot write /tmp/small/waits.room after "
+	check "and it waits" waits
+	kill_qemu waits
+	# shellcheck disable=SC2016	# by the shell that reads the settings
+	ticker waits 'QEMU_ARGS="$QEMU_ARGS -S"'
+	require "another one" run 0 start waits
+	ticker waits
+	check "it is saved" run 0 save waits
+	check "and is there again" run 0 start waits
+	check "as it was" says "is as it was, paused"
+	check "and waits" waits
+	check "it is saved again" run 0 save waits
+	check "and is there again" run 0 start waits
+	check "and waits" waits
+	require "it is let run" gmem-qmp "$GMEM_RUN/waits.qmp" cont
+	check "from its beginning" ticks_more waits
+	check "without a gap" one_life waits
+	kill_qemu waits
+	# As when start is killed before it lets it run
+	ticker waits QEMU=/tmp/lost-qemu
+	cat > /tmp/lost-qemu <<-EOF
+		#!/bin/sh
+		/qemu/$qemu/qemu-system-x86_64 "\$@"
+		if mv /tmp/start /tmp/started; then kill -9 "\$(cat /tmp/started)"; fi
+	EOF
+	chmod +x /tmp/lost-qemu
+	rm /tmp/waits.log
+	sh -c 'echo $$ > /tmp/start; exec gmem-vm start waits' > /tmp/said 2>&1
+	check "a start was killed: its guest does not run" waits
+	check "to save it does not start it" run 0 save waits
+	check "but it was to run" run 0 start waits
+	check "and does" ticks_more waits
+	kill_qemu waits
+	rm /tmp/waits.log
+	sh -c 'echo $$ > /tmp/start; exec gmem-vm start waits' > /tmp/said 2>&1
+	check "another one was killed" waits
+	check "start brings it to its end" run 0 start waits
+	check "it runs" ticks_more waits
 	;;
 stop)
 	check "it does not run: nothing to do" run 0 stop vm

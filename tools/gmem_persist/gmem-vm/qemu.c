@@ -182,6 +182,31 @@ bool qemu_may_have_assigned(pid_t pid)
 }
 
 /**
+ * qemu_is_to_wait - shall its guest, which has not run yet, wait until somebody lets it run
+ * @pid: its process
+ *
+ * It has -S from us. With -S of QEMU_ARGS a new guest waits, and with -incoming one that waited when
+ * it was saved. The settings may be others by now.
+ *
+ * Return: true also if that cannot be told.
+ */
+bool qemu_is_to_wait(pid_t pid)
+{
+	char *path = text("/proc/%d/cmdline", (int)pid), *word = NULL;
+	FILE *file = fopen(path, "re");
+	size_t size = 0;
+	int nr = 0;
+
+	while (file && getdelim(&word, &size, '\0', file) >= 0)
+		nr += !strcmp(word, "-S") || !strcmp(word, "-incoming");
+	if (file)
+		fclose(file);
+	free(word);
+	free(path);
+	return nr != 1;
+}
+
+/**
  * qemu_ends_early - will systemd end it before its guest is saved, when the host goes down
  * @pid: its process
  *

@@ -185,8 +185,10 @@ static bool get_ready(struct vm *vm, struct scene *scene, bool save, struct note
 		*why = qmp->why;
 		return false;
 	}
-	/* A paused one is in the latter if saving it was called off. */
-	note->paused = !strcmp(scene->status, "paused") || !strcmp(scene->status, "postmigrate");
+	/* A paused one is in the second if saving it was called off. */
+	note->paused = !strcmp(scene->status, "paused") ||
+		       !strcmp(scene->status, "postmigrate") ||
+		       (!strcmp(scene->status, "prelaunch") && qemu_is_to_wait(scene->pid));
 	return note_fits(vm, note, why) && file_reserve(vm, bytes, why);
 }
 

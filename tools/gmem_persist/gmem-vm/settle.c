@@ -29,12 +29,15 @@
  *	the guest goes on		resuming	running			it is running
  *	NAME.state is NAME.room		-		running
  *   start anew
- *	QEMU starts			-		prelaunch		it starts
+ *	QEMU starts			-		prelaunch		start lets it run
  *
  * To load a guest may change its memory: KVM writes a clock to where the guest has told it to. So
  * the memory's tokens are noted anew when it is marked. With "resuming" and no QEMU, they tell
  * whether the guest has run: if nobody has written to its memory, it has not, and what was saved is
  * good. Else it has run, and has died with QEMU as any guest does whose QEMU is killed.
+ *
+ * A guest that waits (-S, or paused) is saved as one that does. No other call than start lets one run
+ * that has not run yet.
  *
  * So a guest runs in one place only, and there is always one from which it can go on.
  */
@@ -156,10 +159,6 @@ static void settle_running(struct vm *vm, struct scene *scene, const char *statu
 		scene->finished = guest_call_off(qmp, !paused);
 		if (!scene->finished)
 			unclear(scene, qmp->why.text);
-	} else if (!strcmp(status, "prelaunch") && !conf_has_word(&vm->conf, "-S")) {
-		scene->finished = guest_cont(qmp);
-		if (!scene->finished)
-			unclear(scene, qmp->why.text);
 	}
 }
 
@@ -173,6 +172,12 @@ static void end_and_judge(struct vm *vm, struct scene *scene)
 	scene->pid = 0;
 	scene->finished = true;
 	judge_saved(vm, scene);
+}
+
+/* It has been loaded, and does not run. */
+static bool is_loaded(const char *status)
+{
+	return !strcmp(status, "paused") || !strcmp(status, "prelaunch");
 }
 
 /* QEMU runs, and what was saved is there: complete, so the guest does not run on from it. */
@@ -189,7 +194,7 @@ static void settle_complete(struct vm *vm, struct scene *scene, const char *stat
 	}
 	parts = memory_compare(&scene->note, &scene->why);
 	/* To load it may have written to its memory. That it has not run since, who can tell? */
-	loaded = parts == PARTS_WRITTEN && !strcmp(status, "paused");
+	loaded = parts == PARTS_WRITTEN && is_loaded(status);
 	if (parts != PARTS_FRESH && !(loaded && vm->override)) {
 		char why[1100];
 
@@ -210,7 +215,7 @@ static void settle_resuming(struct vm *vm, struct scene *scene, const char *stat
 		return;
 	}
 	if (!scene->note.paused && !guest_cont(&scene->qmp)) {
-		if (!scene->qmp.refused || strcmp(status, "paused")) {
+		if (!scene->qmp.refused || !is_loaded(status)) {
 			unclear(scene, scene->qmp.why.text);
 			return;
 		}

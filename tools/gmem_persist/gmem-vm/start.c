@@ -332,6 +332,13 @@ static int start_what_is_there(struct vm *vm, struct scene *scene)
 
 	switch (scene->there) {
 	case THERE_RUNNING:
+		/* An earlier start did not come to its end. */
+		if (!scene->finished && !strcmp(scene->status, "prelaunch") &&
+		    !qemu_is_to_wait(scene->pid)) {
+			scene->finished = guest_cont(&scene->qmp);
+			if (!scene->finished)
+				complain(vm, "%s", scene->qmp.why.text);
+		}
 		if (!scene->finished) {
 			complain(vm, "it is running");
 			return STATUS_FAILED;

@@ -158,6 +158,7 @@ bool guest_can_be_saved(struct qmp *qmp);
 pid_t qemu_pid(const struct vm *vm, struct why *why);
 int qemu_launch(struct vm *vm, const char *machine, bool incoming);
 bool qemu_may_have_assigned(pid_t pid);
+bool qemu_is_to_wait(pid_t pid);
 bool qemu_ends_early(pid_t pid);
 bool qemu_wait(pid_t pid, int seconds);
 bool qemu_end(struct vm *vm, struct qmp *qmp, pid_t pid);
