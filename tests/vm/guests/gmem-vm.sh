@@ -393,13 +393,23 @@ refuse)
 		check "for a reason" says "whether there is a QEMU cannot be told: $GMEM_RUN/vm2.pid: "
 	done
 	rm "$GMEM_RUN/vm2.pid"
-	: > "$GMEM_RUN/vm2.pid"
-	gmem-file "$GMEM_RUN/vm2.pid" rw lock hold > /tmp/holding & holder=$!
-	until grep -q holding /tmp/holding; do sleep 0.05; done
+	locked vm2.pid lock
 	check "a lock that is no process's is no QEMU's" run 1 status vm2
 	check "for a reason" says "who has locked $GMEM_RUN/vm2.pid is none"
 	kill $holder
 	rm "$GMEM_RUN/vm2.pid"
+
+	locked vm.lock flock
+	gmem-vm save vm > /tmp/one 2>&1 & one=$!
+	sleep 0.3
+	kill $holder
+	check "who only looks is in nobody's way for long" wait $one
+	locked vm.lock flock
+	check "who stays is" run 1 start vm
+	check "for a reason" says "somebody else is starting or stopping it"
+	kill $holder
+	require "goes on" run 0 start vm
+	check "its status cannot be written" exits 1 sh -c "gmem-vm status vm > /dev/full"
 
 	gmem-vm save vm > /tmp/one 2>&1 & one=$!
 	gmem-vm save vm > /tmp/two 2>&1 & two=$!

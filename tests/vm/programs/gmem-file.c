@@ -19,7 +19,7 @@
  *   mapat=SKEW      map it so much behind an address that is a multiple of 1 GiB
  *   unmap           munmap() that
  *   share           say that other writers do no harm
- *   lock            take an open file's lock of it (F_OFD_SETLK)
+ *   lock flock      take an open file's lock of it (F_OFD_SETLK), or a shared flock()
  *   settle          let all writers take another token before they write again
  *   token           print uuid, token and own token
  *   put=N poke=N  write the number N to its beginning, by pwrite(), or by the mapping
@@ -67,6 +67,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -440,6 +441,8 @@ static bool act(const char *action)
 		return !ioctl(file, GMEM_PERSIST_SHARE);
 	if (IS("lock"))
 		return !fcntl(file, F_OFD_SETLK, &(struct flock){ .l_type = F_WRLCK });
+	if (IS("flock"))
+		return !flock(file, LOCK_SH);
 	if (IS("settle"))
 		return !ioctl(file, GMEM_PERSIST_SETTLE);
 	if (IS("token"))

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "vm.h"
@@ -35,20 +36,22 @@ static void interrupt(int signal)
 }
 
 /**
- * say - tell the caller
- * @vm: about which VM
+ * say - tell the caller what was done
+ * @vm: with which VM
  * @format: what
+ *
+ * That it was done is not changed by nobody's hearing of it: else a unit whose journal has gone would
+ * fail, and be stopped.
  */
 void say(const struct vm *vm, const char *format, ...)
 {
+	char line[2048];
 	va_list args;
 
-	printf("gmem-vm: %s: ", vm->name);
 	va_start(args, format);
-	vprintf(format, args);
+	vsnprintf(line, sizeof(line), format, args);
 	va_end(args);
-	putchar('\n');
-	fflush(stdout);
+	dprintf(STDOUT_FILENO, "gmem-vm: %s: %s\n", vm->name, line);
 }
 
 /**
@@ -120,13 +123,22 @@ void wake_each_second(bool on)
 	setitimer(ITIMER_REAL, &timer, NULL);
 }
 
-/* Get the lock; wait for it until a signal says that it is enough. */
+/*
+ * Get the lock; wait for it until a signal says that it is enough, or for a second, since also
+ * "status" has it for a moment.
+ */
 static int lock(struct vm *vm, bool wait)
 {
+	const struct timespec moment = { .tv_nsec = 10 * 1000 * 1000 };
+	const int64_t deadline = now_ms() + 1000;
 	int error;
 
-	if (!wait)
-		return flock(vm->lock_fd, LOCK_EX | LOCK_NB);
+	while (!wait) {
+		error = flock(vm->lock_fd, LOCK_EX | LOCK_NB);
+		if (!error || errno != EWOULDBLOCK || now_ms() > deadline)
+			return error;
+		nanosleep(&moment, NULL);
+	}
 	wake_each_second(true);
 	do {
 		error = flock(vm->lock_fd, LOCK_EX);
@@ -499,6 +511,7 @@ int main(int argc, char **argv)
 	const struct sigaction action = { .sa_handler = interrupt, .sa_flags = SA_RESTART };
 	struct vm vm = { .lock_fd = -1 };
 	const struct command *command = parse_command(argc, argv, &vm);
+	int status;
 
 	if (argc == 2 && !strcmp(argv[1], "check"))
 		return check_all(folder("GMEM_RUN", "/run/gmem"), folder("GMEM_DIR", "/gmem"));
@@ -517,5 +530,11 @@ int main(int argc, char **argv)
 		sigaction(signals[i], &action, NULL);
 	if (!configure(&vm) && command->run == start)
 		return STATUS_USAGE;
-	return command->run(&vm);
+	status = command->run(&vm);
+	/* What was asked for, but cannot be told */
+	if (fflush(stdout) || ferror(stdout)) {
+		complain(&vm, "cannot write: %m");
+		return STATUS_FAILED;
+	}
+	return status;
 }
