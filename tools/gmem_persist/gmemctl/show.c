@@ -515,6 +515,9 @@ static void list_directory(int dir, const char *path)
 	int nr = scandirat(dir, ".", &entries, no_dots, alphasort);
 	char *at;
 
+	/* It has gone since, as an entry may have; the root cannot. */
+	if (nr < 0 && path[0] && (errno == ENOENT || errno == ESTALE))
+		return;
 	if (nr < 0)
 		err(STATUS_FAILED, "%s", path);
 	for (int i = 0; i < nr; i++) {
