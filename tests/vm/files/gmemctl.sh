@@ -64,8 +64,26 @@ case $STAGE in
 	check "on a node" exits 0 create --nodes 1 vm3 2M
 	check "a name that is taken" exits 1 create vm0 2M
 	check "is said to be" says "File exists"
-	check "no size" exits 2 create vm4 2Q
-	check "no mask of nodes" exits 2 create --nodes 1,2 vm4 2M
+	for size in 2Q 2MM "" " 2M" +2M 16777216T 18446744073709551616; do
+		check "no size: '$size'" exits 2 create vm4 "$size"
+	done
+	for mask in 1,2 "" -1 0x10000000000000000; do
+		check "no mask of nodes: '$mask'" exits 2 create --nodes "$mask" vm4 2M
+	done
+	for slot in "" x17 17x -1 99999999999; do
+		check "no slot: '$slot'" exits 2 attach /tmp/slot --slot "$slot" 0x0-0x1fffff
+	done
+	for range in 0-1fffff -0x1-0x1fffff 0x0-0xffffffffffffffff 0x0-0x10000000000000000; do
+		check "no range: $range" exits 2 attach /tmp/slot -- "$range"
+	done
+	check "private data" exits 2 attach /tmp/slot --private --data 5 0x0-0x1fffff
+	for command in show token quota decode discard attach; do
+		check "no name: $command" exits 2 $command ""
+	done
+	check "nor a new one" exits 2 create "" 2M
+	for command in --help status list; do
+		check "$command cannot be written" sh -c "gmemctl $command > /dev/full; [ \$? = 1 ]"
+	done
 	check "no room" exits 1 create vm4 1T
 	check "list" exits 0 list
 	check "has each" test "$(grep -c -E ' vm[0-3]$' /tmp/said)" = 4
@@ -140,7 +158,10 @@ $((2 * M))"
 	check "it is said" says "^max_bytes *1073741824$"
 	check "the other, too" says "^max_names *7$"
 	check "no limit of a file" exits 1 quota tenant/dir/vm0
-	check "no such limit" exits 2 quota tenant --bytes many
+	for limit in many -1 16777216T; do
+		check "no such limit: $limit" exits 2 quota tenant --bytes "$limit"
+	done
+	check "it is as it was" test "$(gmemctl quota tenant | sed -n 's/^max_bytes *//p')" = 1073741824
 	chown 1000:1000 /gmem/tenant
 	chmod 700 /gmem/tenant
 	mkdir -p /etc

@@ -45,10 +45,12 @@ static const char *reason(int error)
  */
 bool parse_range(const char *text, struct piece *range)
 {
-	unsigned long long first, last;
-	char end;
+	uint64_t first, last;
+	const char *end;
 
-	if (sscanf(text, "%llx-%llx%c", &first, &last, &end) != 2 || last <= first)
+	if (strncmp(text, "0x", 2) || !parse_number(text, &end, &first) ||
+	    strncmp(end, "-0x", 3) || !parse_number(end + 1, &end, &last) ||
+	    *end || last <= first || last - first == UINT64_MAX)
 		return false;
 	*range = (struct piece){ .base = first, .size = last - first + 1 };
 	return true;

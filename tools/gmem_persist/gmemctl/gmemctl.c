@@ -3,6 +3,7 @@
  * gmemctl: look at the pool of persistent guest memory, and say what shall be done with it.
  * See gmemctl.8.
  */
+#include <ctype.h>
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -155,36 +156,60 @@ static int status(void)
 }
 
 /**
- * parse_size - read a number
- * @text: decimal or hexadecimal, perhaps with K, M, G or T behind it
+ * parse_number - read a number, which has no sign
+ * @text: decimal, or hexadecimal with 0x before it
+ * @end: is set to what is behind it
+ * @n: is set
+ *
+ * Return: false if it is none, or has more than 64 bits.
+ */
+bool parse_number(const char *text, const char **end, uint64_t *n)
+{
+	const bool hex = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
+
+	if (hex ? !isxdigit((unsigned char)text[2]) : !isdigit((unsigned char)text[0]))
+		return false;
+	errno = 0;
+	*n = strtoull(text, (char **)end, hex ? 16 : 10);
+	return !errno;
+}
+
+/**
+ * parse_size - read a size
+ * @text: a number, perhaps with K, M, G or T behind it
  *
  * Return: the number. What is none ends the program.
  */
 uint64_t parse_size(const char *text)
 {
 	static const char units[] = "KMGT";
-	char *end;
-	uint64_t n = strtoull(text, &end, 0);
-	const char *unit = *end ? strchr(units, *end) : NULL;
+	const char *end, *unit;
+	unsigned int shift;
+	uint64_t n;
 
-	if (end == text || (*end && (!unit || end[1])))
+	if (!parse_number(text, &end, &n))
 		errx(STATUS_USAGE, "%s: not a size", text);
-	return unit ? n << (10 * (unit - units + 1)) : n;
+	unit = *end ? strchr(units, *end) : NULL;
+	shift = unit ? 10 * (unit - units + 1) : 0;
+	if (end[!!unit] || n > UINT64_MAX >> shift)
+		errx(STATUS_USAGE, "%s: not a size", text);
+	return n << shift;
 }
 
-static uint64_t parse_mask(const char *text)
+/* A number of at most that much, of which there is nothing else */
+static uint64_t parse_whole(const char *text, uint64_t most, const char *what)
 {
-	char *end;
-	uint64_t mask = strtoull(text, &end, 0);
+	const char *end;
+	uint64_t n;
 
-	if (end == text || *end)
-		errx(STATUS_USAGE, "%s: not a mask of nodes", text);
-	return mask;
+	if (!parse_number(text, &end, &n) || *end || n > most)
+		errx(STATUS_USAGE, "%s: not %s", text, what);
+	return n;
 }
 
 static int create(const char *name, const char *size)
 {
-	uint64_t mask = nodes ? parse_mask(nodes) : 0;
+	uint64_t mask = nodes ? parse_whole(nodes, UINT64_MAX, "a mask of nodes") : 0;
 	struct kvm_gmem_persist gmem = {
 		.op = KVM_GMEM_PERSIST_CREATE,
 		.size = parse_size(size),
@@ -256,12 +281,15 @@ static int attach_file(const char *path, char * const *ranges, int nr)
 		.flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED,
 		.vm_class = KVM_X86_DEFAULT_VM,
 	};
+	const long nr_slot = slot ? (long)parse_whole(slot, INT32_MAX, "the number of a slot") : -1;
 	size_t size;
 	char *bytes;
 
+	if (private && length)
+		bad_usage();
 	if (slot) {
 		bytes = read_file(RECORD, &size);
-		suggest(bytes, size, strtoul(slot, NULL, 0), &s);
+		suggest(bytes, size, nr_slot, &s);
 	}
 	if (granule)
 		s.granule = parse_size(granule);
@@ -287,10 +315,10 @@ static int attach_file(const char *path, char * const *ranges, int nr)
 			errx(STATUS_USAGE, "%s: not a range (0xfirst-0xlast)", ranges[i]);
 	if (!s.nr)
 		errx(STATUS_FAILED, "%s: nobody says of which ranges", path);
-	return attach(path, &s, slot ? strtol(slot, NULL, 0) : -1);
+	return attach(path, &s, nr_slot);
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "json", no_argument, NULL, 'j' },
@@ -353,6 +381,10 @@ int main(int argc, char **argv)
 		bad_usage();
 	command = argv[optind];
 	argv += optind;
+	/* The kernel would take it for nothing to be done. */
+	for (int i = 1; i < nr; i++)
+		if (!*argv[i])
+			errx(STATUS_USAGE, "%s: a name that is empty", command);
 #define IS(name, words)	(!strcmp(command, name) && nr == 1 + (words))
 	if (IS("decode", 1))
 		return decode_file(argv[1]);
@@ -382,4 +414,15 @@ int main(int argc, char **argv)
 	if (IS("thaw", 0))
 		return freeze(false);
 	bad_usage();
+}
+
+int main(int argc, char **argv)
+{
+	const int status = run(argc, argv);
+
+	if (fflush(stdout))
+		err(STATUS_FAILED, "cannot write");
+	if (ferror(stdout))
+		errx(STATUS_FAILED, "cannot write all of it");
+	return status;
 }

@@ -61,6 +61,7 @@ int list(void);
 int show_token(const char *path);
 int quota(const char *path, const char *bytes, const char *names);
 int open_root(bool change);
+bool parse_number(const char *text, const char **end, uint64_t *n);
 uint64_t parse_size(const char *text);
 const char *uuid_text(char text[UUID_TEXT_SIZE], const uint8_t uuid[16]);
 const char *token_text(char text[TOKEN_TEXT_SIZE], const uint8_t token[16]);
