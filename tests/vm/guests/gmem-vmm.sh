@@ -177,6 +177,24 @@ case $STAGE in
 	spoiled wrong-size 4 "of a guest with 100663296 bytes of memory"
 	spoiled wrong-version 4 "has format 3"
 	spoiled damaged 4 "is damaged"
+	spoiled wrong-record 4 "is damaged"
+
+	mkdir -p /tmp/disk
+	mount -t tmpfs -o size=4K none /tmp/disk
+	tick_alone vm1 --state /tmp/disk/vm1.state
+	check "another guest runs" runs vm1 1
+	kill -USR1 "$(own_pid vm1)"
+	until grep -q "not saved" /tmp/vm1.said; do sleep 0.1; done
+	check "on a full disk it is not saved" grep -q "/tmp/disk/vm1.state: No space left on device" /tmp/vm1.said
+	check "and runs on" runs vm1
+	mount -o remount,size=4M /tmp/disk
+	kill -USR1 "$(own_pid vm1)"
+	check "with room it is saved" own_ended vm1 0
+	own_vmm vm1 --resume --state /tmp/disk/vm1.state
+	check "and goes on" runs vm1
+	kill -9 "$(own_pid vm1)"
+	check "to its end" own_ended vm1 137
+	write discard vm1
 
 	listen tenant
 	tenant_vmm tenant --memory 48M --kernel /bin/ticker.flat

@@ -48,8 +48,9 @@ static const char *usage =
 "  --resume           go on from there\n"
 "  --sum              show a checksum of all memory when the guest is paused or resumed\n"
 "  --fault WHAT       for tests: do something wrong. Of what is saved: stale-token,\n"
-"                     wrong-name, wrong-size, wrong-version, damaged, kill-before-save (do\n"
-"                     not save, die); of what is restored: no-msrs, no-attributes\n"
+"                     wrong-name, wrong-size, wrong-version, wrong-record, damaged,\n"
+"                     kill-before-save (do not save, die); of what is restored: no-msrs,\n"
+"                     no-attributes\n"
 "\n"
 "The guest's console is standard output. Exit status: 0 the guest ended, or was saved; 1\n"
 "this host cannot do it; 2 usage; 3 the memory was refused; 4 the state file is damaged, or\n"
@@ -59,7 +60,8 @@ static const char *usage =
 static const char * const faults[] = {
 	[FAULT_STALE_TOKEN] = "stale-token", [FAULT_WRONG_NAME] = "wrong-name",
 	[FAULT_WRONG_SIZE] = "wrong-size", [FAULT_WRONG_VERSION] = "wrong-version",
-	[FAULT_DAMAGED] = "damaged", [FAULT_KILL_BEFORE_SAVE] = "kill-before-save",
+	[FAULT_WRONG_RECORD] = "wrong-record", [FAULT_DAMAGED] = "damaged",
+	[FAULT_KILL_BEFORE_SAVE] = "kill-before-save",
 	[FAULT_NO_MSRS] = "no-msrs", [FAULT_NO_ATTRIBUTES] = "no-attributes",
 };
 
@@ -84,17 +86,20 @@ static uint64_t parse_size(const char *text)
 {
 	static const char units[] = "KMGT";
 	const char *unit;
+	unsigned int shift = 0;
+	uint64_t size;
 	char *end;
-	uint64_t size = strtoull(text, &end, 0);
 
+	errno = 0;
+	size = strtoull(text, &end, 0);
 	unit = *end ? strchr(units, *end) : NULL;
 	if (unit) {
-		size <<= 10 * (unit - units + 1);
+		shift = 10 * (unit - units + 1);
 		end++;
 	}
-	if (*end || !size)
+	if (errno || *end || !size || strchr(text, '-') || size > UINT64_MAX >> shift)
 		errx(STATUS_USAGE, "%s is no size", text);
-	return size;
+	return size << shift;
 }
 
 static enum fault parse_fault(const char *text)
@@ -239,7 +244,8 @@ static void resume(struct vm *vm, const struct options *options)
 	warnx("%s: resumed, in %.1f ms", vm->name, milliseconds() - start);
 }
 
-static void save(struct vm *vm, const struct options *options, double start)
+/* False: it cannot be saved, which was said, and goes on. */
+static bool save(struct vm *vm, const struct options *options, double start)
 {
 	size_t size;
 
@@ -249,14 +255,21 @@ static void save(struct vm *vm, const struct options *options, double start)
 	}
 	if (!options->state) {
 		warnx("%s: stopped, not saved: no --state", vm->name);
-		return;
+		return true;
 	}
-	if (vm->staged)
-		errx(STATUS_FAILED, "%s has not yet filled its private memory", vm->name);
+	if (vm->staged) {
+		warnx("%s has not yet filled its private memory, and goes on", vm->name);
+		return false;
+	}
 	memory_note_token(vm);
 	size = state_save(vm, options->state);
+	if (!size) {
+		warnx("%s: not saved, and goes on", vm->name);
+		return false;
+	}
 	show_sum(vm, options);
 	warnx("%s: saved, %zu bytes in %.1f ms", vm->name, size, milliseconds() - start);
+	return true;
 }
 
 int main(int argc, char **argv)
@@ -288,16 +301,16 @@ int main(int argc, char **argv)
 		show_sum(&vm, &options);
 		return STATUS_OK;
 	}
-	cpu_start_all(&vm);
-
-	/* SIGUSR2 is our own: a vCPU ended the guest. */
-	sigwait(&signals, &number);
-	start = milliseconds();
-	cpu_pause_all(&vm);
-	if (vm.ended >= 0) {
-		warnx("%s: %s", vm.name, vm.reason);
-		return vm.ended;
-	}
-	save(&vm, &options, start);
+	do {
+		cpu_start_all(&vm);
+		/* SIGUSR2 is our own: a vCPU ended the guest. */
+		sigwait(&signals, &number);
+		start = milliseconds();
+		cpu_pause_all(&vm);
+		if (vm.ended >= 0) {
+			warnx("%s: %s", vm.name, vm.reason);
+			return vm.ended;
+		}
+	} while (!save(&vm, &options, start));
 	return STATUS_OK;
 }

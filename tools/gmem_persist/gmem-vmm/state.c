@@ -8,13 +8,14 @@
  * uuid and token are the same when the guest is to go on, memory and file are of one moment.
  * The guest's own first write is the end of that: the file is stale then.
  *
- * The file is written through a mapping, so it may be a file of gmemfs and survive a kexec
- * beside the memory.
+ * The file is written as any other, and may be one of gmemfs, which survives a kexec beside the
+ * memory.
  */
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -252,24 +253,24 @@ static void save_records(struct state *state, struct vm *vm)
 	}
 }
 
-static void write_file(const char *path, const struct state *state)
+static bool write_file(const char *path, const struct state *state)
 {
 	const size_t size = sizeof(state->header) + state->header.size;
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 	size_t done = 0;
+	ssize_t n = 0;
 
-	if (fd < 0)
-		err(STATUS_FAILED, "%s", path);
-	while (done < size) {
-		ssize_t n = write(fd, (const char *)state + done, size - done);
-
-		if (n < 0)
-			err(STATUS_FAILED, "%s", path);
-		done += n;
+	while (fd >= 0 && done < size && n >= 0) {
+		n = write(fd, (const char *)state + done, size - done);
+		done += n > 0 ? n : 0;
 	}
-	if (fsync(fd))
-		err(STATUS_FAILED, "%s", path);
-	close(fd);
+	if (fd < 0 || n < 0 || fsync(fd)) {
+		warn("%s", path);
+		done = 0;
+	}
+	if (fd >= 0)
+		close(fd);
+	return done;
 }
 
 static void spoil_header(struct header *header, enum fault fault)
@@ -297,7 +298,7 @@ static void spoil_header(struct header *header, enum fault fault)
  * @vm: the VM, paused
  * @path: the file, which is made, or overwritten
  *
- * Return: how many bytes that were.
+ * Return: how many bytes that were, or 0 if they could not be written, which was said.
  */
 size_t state_save(struct vm *vm, const char *path)
 {
@@ -316,13 +317,30 @@ size_t state_save(struct vm *vm, const char *path)
 	header->private = vm->private;
 	save_records(state, vm);
 	spoil_header(header, vm->fault);
+	if (vm->fault == FAULT_WRONG_RECORD)
+		((struct record *)state->records)->size = -(uint32_t)sizeof(struct record);
 	header->sum = sum_of(state);
 	if (vm->fault == FAULT_DAMAGED)
 		state->records[header->size / 2] ^= 1;
-	write_file(path, state);
-	size = sizeof(*header) + header->size;
+	size = write_file(path, state) ? sizeof(*header) + header->size : 0;
 	free(state);
 	return size;
+}
+
+/* Does each record end where the next one begins, and the last one with all of them? */
+static bool records_fit(const struct state *state)
+{
+	uint32_t at = 0, left;
+
+	while ((left = state->header.size - at)) {
+		const struct record *record = (const struct record *)(state->records + at);
+
+		if (left < sizeof(*record) || record->size > left - sizeof(*record) ||
+		    record->size % 8)
+			return false;
+		at += sizeof(*record) + record->size;
+	}
+	return true;
 }
 
 /**
@@ -359,7 +377,7 @@ struct state *state_read(const struct vm *vm, const char *path, uint64_t size)
 		errx(STATUS_NOT_OURS, "%s has format %u, this program knows %u", path,
 		     header->version, VERSION);
 	if (header->size > length - sizeof(*header) || header->sum != sum_of(state) ||
-	    header->nr_cpus > MAX_CPUS)
+	    header->nr_cpus > MAX_CPUS || !records_fit(state))
 		errx(STATUS_NOT_OURS, "%s is damaged", path);
 	header->name[sizeof(header->name) - 1] = 0;
 	if (strcmp(header->name, vm->name))

@@ -43,6 +43,7 @@ enum fault {
 	FAULT_WRONG_NAME,	/* save another name, size, or version */
 	FAULT_WRONG_SIZE,
 	FAULT_WRONG_VERSION,
+	FAULT_WRONG_RECORD,	/* save a record that does not end */
 	FAULT_DAMAGED,		/* change a byte of the state after it was summed up */
 	FAULT_KILL_BEFORE_SAVE,	/* die when the guest is paused */
 	FAULT_NO_MSRS,		/* do not restore them */
