@@ -40,12 +40,16 @@ static char *next(char **at, const char *end)
 	return found;
 }
 
+/* One that fits into 64 bits: a unit is worth three digits and a bit. */
 static bool is_size(const char *text)
 {
+	static const char units[] = "kmgt";
 	const size_t digits = strspn(text, "0123456789");
+	const char *unit = strchr(units, tolower((unsigned char)text[digits]));
 
-	return digits && digits < 16 &&
-	       (!text[digits] || (strchr("kKmMgGtT", text[digits]) && !text[digits + 1]));
+	if (!digits || !unit)
+		return false;
+	return *unit ? !text[digits + 1] && digits + 3 * (unit - units + 1) < 17 : digits < 17;
 }
 
 /**

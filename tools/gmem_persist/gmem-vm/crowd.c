@@ -29,13 +29,23 @@
 static int slot = -1;
 
 /* As many as there are CPUs: more would only keep each guest away for longer. */
-static long nr_slots(void)
+static long nr_slots(const struct vm *vm)
 {
 	const char *set = getenv("GMEM_PARALLEL");
-	long nr = set && *set ? strtol(set, NULL, 10) : sysconf(_SC_NPROCESSORS_ONLN);
+	static long nr;
+	char *end;
 
+	if (!nr && set && *set) {
+		nr = strtol(set, &end, 10);
+		if (*end || nr < 1) {
+			complain(vm, "GMEM_PARALLEL=%s is no number of VMs", set);
+			nr = 0;
+		}
+	}
 	if (nr < 1)
-		return 1;
+		nr = sysconf(_SC_NPROCESSORS_ONLN);
+	if (nr < 1)
+		nr = 1;
 	return nr < SLOTS_MAX ? nr : SLOTS_MAX;
 }
 
@@ -50,9 +60,9 @@ static int take(const char *path, int how)
 	return -1;
 }
 
-static bool take_slot(const char *folder)
+static bool take_slot(const struct vm *vm, const char *folder)
 {
-	const long nr = nr_slots();
+	const long nr = nr_slots(vm);
 
 	/* No VM's name begins with a dot. */
 	for (long i = 0; i < nr && slot < 0; i++) {
@@ -124,7 +134,7 @@ static void queue(const struct vm *vm, const char *folder)
 			wait_for(before);
 			continue;
 		}
-		if (take_slot(folder))
+		if (take_slot(vm, folder))
 			break;
 		if (notify < 0) {
 			/* One may have been given back before we listen. */

@@ -114,7 +114,8 @@ static void conf_values(void)
 	CHECK(conf_of("512M", "1") && conf_of("1024", "86400") && conf_of("1T", "60"));
 	CHECK(!conf_of("", "60") && !strcmp(why, "has no MEMORY="));
 	CHECK(!conf_of("4GiB", "60") && !conf_of("G", "60") && !conf_of("4G,slots=2", "60"));
-	CHECK(!conf_of("4\nG", "60"));
+	CHECK(!conf_of("4\nG", "60") && conf_of("9999T", "60") && !conf_of("16777216T", "60"));
+	CHECK(conf_of("9999999999999K", "60") && !conf_of("99999999999999999", "60"));
 	CHECK(!conf_of("4G", "0") && !conf_of("4G", "") && !conf_of("4G", "-1"));
 	CHECK(!conf_of("4G", "1.5") && !conf_of("4G", "99999999999999"));
 }
