@@ -62,7 +62,7 @@ static char **command_line(const struct vm *vm, const char *machine, bool incomi
 		"-machine", text("%s,memory-backend=ram0", machine),
 		"-object", text("memory-backend-file,id=ram0,size=%s,mem-path=%s,share=on,align=%s",
 				conf->memory, vm->memory, conf->granule),
-		"-qmp", text("unix:%s,server=on,wait=off", vm->socket), "-S",
+		"-qmp", text("unix:path=%s,server=on,wait=off", vm->socket), "-S",
 	};
 	const size_t nr = sizeof(fixed) / sizeof(*fixed);
 	const char **words = calloc(nr + conf->nr_args + 3, sizeof(*words));
