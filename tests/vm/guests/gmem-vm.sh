@@ -129,6 +129,9 @@ is_paused() {
 		grep -q '"status": "\(paused\|postmigrate\)"'
 }
 
+# few_files COMMAND...: gmem-vm with as many files as it takes to get the lock
+few_files() { sh -c 'ulimit -n 4; exec gmem-vm "$@"' sh "$@" > /tmp/said 2>&1; }
+
 # locked FILE HOW: let a process have it locked; its pid is in $holder
 locked() {
 	: > /tmp/holding
@@ -383,7 +386,7 @@ refuse)
 	check "it runs on" runs
 
 	check "to look for its QEMU takes a file: it is not taken for one that has none" \
-		exits 1 sh -c "ulimit -n 4; gmem-vm stop vm > /tmp/said 2>&1"
+		exits 1 few_files stop vm
 	check "for a reason" says "whether there is a QEMU cannot be told: $GMEM_RUN/vm.pid: Too many open files"
 	check "it runs on" runs
 	check "what has neither settings nor a QEMU is none" run 1 check vm2
