@@ -91,7 +91,7 @@ static int gmem_data_copy_in(u64 phys, u64 size, void *arg)
 		const size_t len = min(size, writing->size);
 		size_t got;
 
-		/* What is written now would not be newer in the record. A view has said so before. */
+		/* It would not be newer in the record. A view has looked before. */
 		if (!writing->view && gmem_pool_frozen())
 			return -EBUSY;
 		pagefault_disable();

@@ -26,7 +26,7 @@
  *    last view. The operator's ``discard`` differs: it refuses while there are views.
  *
  * 5. mkdir() makes a directory, and chown() makes it a tenant's. With mode 0700, nobody else
- *    can look into it then. Only root lists the root directory. What is in a directory is claimed by a handle only.
+ *    can look into it then. What is in a directory is claimed by a handle only.
  *
  * Names, owners and modes survive a kexec, and so does the time of the last change. To write
  * to mapped memory does not change its time.
@@ -136,8 +136,7 @@ static int gmem_fs_fill_super(struct super_block *sb, struct fs_context *fc)
 	if (!root)
 		return -ENOMEM;
 	root->i_ino = ROOT_INO;
-	/* Tenants pass through, and do not see each other. */
-	root->i_mode = S_IFDIR | 0711;
+	root->i_mode = S_IFDIR | 0755;
 	root->i_op = &gmem_root_iops;
 	root->i_fop = &gmem_dir_fops;
 	simple_inode_init_ts(root);
