@@ -192,7 +192,7 @@ $((2 * M))"
 	check "without a problem" says '"problem":null,.*"state":"open"'
 	check "of a file" sh -c "cat $debugfs/record > /tmp/record"
 	check "is the same" exits 0 decode /tmp/record
-	check "root only" test "$(stat -c %a $debugfs/record)" = 400
+	check "root only" test "$(stat -c %a "$debugfs/record")" = 400
 	head -c 300 /tmp/record > /tmp/short
 	check "half a record" exits 4 decode /tmp/short
 	check "is none" says "PROBLEM: it is no header"

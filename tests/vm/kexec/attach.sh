@@ -134,7 +134,7 @@ case $STAGE in
 	check "freeze" write frozen 1
 	check "nor in a frozen pool" sh -c "! gmemctl attach thief $bad 2> /tmp/said && grep -i -E 'frozen|busy' /tmp/said"
 	check "thaw" write frozen 0
-	[ ! -e $stop ] || attach_while_writing "${bad%-*}"
+	[ ! -e "$stop" ] || attach_while_writing "${bad%-*}"
 	check "nothing has changed by that" is quarantined_bytes $(((32 + 30 + 16 + 16 + 2) * M))
 
 	# bad: its slot says where it was.

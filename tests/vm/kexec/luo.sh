@@ -48,7 +48,7 @@ case $STAGE in
 	check "nothing has become of it" used 66
 
 	# Nobody waits for who uses it: there are locks of LUO that a kexec waits for.
-	if [ -e $stop ]; then
+	if [ -e "$stop" ]; then
 		check "slow: data" file slow create write=1
 		: > /tmp/slow
 		gmem-file $fs/slow rw wait=/tmp/write write=1 > /tmp/slow &
@@ -135,12 +135,12 @@ case $STAGE in
 		rw=$fs/vm0 keep=2 ro=$fs/text keep=3
 	three=$holder
 	require "load the next kernel" load_stage
-	if [ -e $debugfs/refuse_kexec ]; then
-		echo 1 > $debugfs/refuse_kexec
+	if [ -e "$debugfs/refuse_kexec" ]; then
+		echo 1 > "$debugfs/refuse_kexec"
 		check "the kexec fails before LUO is asked" no_kexec "Input/output error"
-		echo 0 > $debugfs/refuse_kexec
+		echo 0 > "$debugfs/refuse_kexec"
 		for n in 1 2 3 4 5 6; do
-			echo $n > $debugfs/refuse_luo
+			echo $n > "$debugfs/refuse_luo"
 			check "LUO is asked, and handle $n refuses" no_kexec "Input/output error"
 			check "not frozen" is frozen 0
 		done

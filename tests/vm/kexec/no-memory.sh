@@ -24,12 +24,12 @@ bad=0x3000
 
 # again: try again, by the file for that if it is there
 again() {
-	if [ -e "$pool/restore" ]; then echo 1 > "$pool/restore"; else echo 1 > $debugfs/again; fi 2> /tmp/why
+	if [ -e "$pool/restore" ]; then echo 1 > "$pool/restore"; else echo 1 > "$debugfs/again"; fi 2> /tmp/why
 }
 
 # prepare_failing: see gmem_persist_fail_nth.c; and nobody panics of what others warn of
 prepare_failing() {
-	[ -e $debugfs/fail_start ] || skip_all "the kernel makes no allocation fail"
+	[ -e "$debugfs/fail_start" ] || skip_all "the kernel makes no allocation fail"
 	echo 0 > /proc/sys/kernel/panic_on_warn
 	echo N > /sys/kernel/debug/failslab/ignore-gfp-wait
 	echo N > /sys/kernel/debug/failslab/cache-filter
@@ -53,19 +53,19 @@ complaints() {
 # to come of it), or "wrong"
 attempt() {
 	local status=0
-	echo "$1" > $debugfs/fail_start
+	echo "$1" > "$debugfs/fail_start"
 	again || status=$?
-	if [ "$(cat $debugfs/fail_start)" != 0 ]; then
+	if [ "$(cat "$debugfs/fail_start")" != 0 ]; then
 		[ $status = 0 ] && echo complete || echo wrong
 	else
 		[ $status = 0 ] && echo complete-all-the-same || echo failed
 	fi
-	echo 0 > $debugfs/fail_start
+	echo 0 > "$debugfs/fail_start"
 }
 
 # progress: how far it has come
 progress() {
-	cat $debugfs/steps
+	cat "$debugfs/steps"
 	[ ! -e "$pool/restore" ] || cat "$pool/restore"
 }
 
@@ -173,7 +173,7 @@ replace() {
 
 case $CASE-$STAGE in
 *-1)
-	[ -e $debugfs/fail_start ] || skip_all "the kernel makes no allocation fail"
+	[ -e "$debugfs/fail_start" ] || skip_all "the kernel makes no allocation fail"
 	make_all
 	next_stage gmem_persist.later=1 gmem.nth=1 gmem.hit="$hit"
 	;;
@@ -215,7 +215,7 @@ kexec-*|every-*)
 		if [ "$CASE" = every ]; then next=$((n + 1)); else next=$((n == 1 ? 2 : n * 10)); fi
 		if [ "$n" = 2 ]; then
 			require "load the next kernel" load_same
-			echo 1 > $debugfs/fail_start
+			echo 1 > "$debugfs/fail_start"
 			check "a kexec that would lose all is refused" not kexec -e
 			check "and says why" logged "kexec refused: no-memory"
 		fi

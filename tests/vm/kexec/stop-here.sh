@@ -237,7 +237,7 @@ lead_to() {
 	session) gmem-luo create=session tmp=$fs keep=1 truncate=16 ;;
 	session-unlink) rm $fs/goes ;;
 	session-keep) gmem-luo create=session tmp=$fs truncate=16 fill=37 keep=1 ;;
-	restore) echo 1 > $debugfs/again ;;
+	restore) echo 1 > "$debugfs/again" ;;
 	attach)	attach two --slot "$(slot_of two)" "$(word gmem.two | tr -d ' ')" ;;
 	release) write release all ;;
 	esac
@@ -369,7 +369,7 @@ leave() {
 	drain
 	lead_to "$1"
 	# Whoever came there is held, or gone, and another task leaves. The VM's limit ends that.
-	until grep -q '^armed:' $stop; do sleep 0.1; done
+	until grep -q '^armed:' "$stop"; do sleep 0.1; done
 	fail "stopped at $2"
 }
 
@@ -390,7 +390,7 @@ if [ ! -e "$pool" ]; then
 	as_it_was
 	exit 0
 fi
-[ -e $stop ] || skip_all "a kernel without points to stop at"
+[ -e "$stop" ] || skip_all "a kernel without points to stop at"
 
 if [ -n "$last" ]; then
 	echo "# stopped at ${last#* }, found:"

@@ -24,9 +24,9 @@ EOPNOTSUPP" ]
 check "nor a page behind one of ordinary memory, which is let go of" \
 	[ "$(gmem-vfio "$edu" mixed)" = EOPNOTSUPP ]
 file untouched create truncate=2
-before=$(gmemctl token $fs/untouched)
-check "nor a file's" [ "$(gmem-vfio "$edu" file $fs/untouched)" = EOPNOTSUPP ]
-check "which nobody is taken to have written to" [ "$(gmemctl token $fs/untouched)" = "$before" ]
+before=$(gmemctl token "$fs/untouched")
+check "nor a file's" [ "$(gmem-vfio "$edu" file "$fs/untouched")" = EOPNOTSUPP ]
+check "which nobody is taken to have written to" [ "$(gmemctl token "$fs/untouched")" = "$before" ]
 file untouched rw unlink
 check "the log tells what to use instead" sh -c \
 	"dmesg | grep -q 'gmem-vfio.*memory without struct page: use iommufd'"

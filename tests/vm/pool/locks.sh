@@ -166,7 +166,7 @@ late() {
 
 case $CASE in
 held)
-	[ -e $stop ] || skip_all "a kernel without points to stop at"
+	[ -e "$stop" ] || skip_all "a kernel without points to stop at"
 	require "errors can be injected" test -w $hard_offline
 	mkdir $fs/t
 	require "the tenant's object" gmem-file $fs/t/mine create truncate=8 map fill=1

@@ -75,7 +75,7 @@ alone_again() {
 	let_on
 	wait $creating
 }
-if [ -e $stop ]; then
+if [ -e "$stop" ]; then
 	check "its thread ends before the creation does" alone_again
 	rm $fs/again
 else
@@ -120,7 +120,7 @@ ended_by() {
 }
 
 for way in KILL TERM STOP freeze; do
-	if [ -e $stop ]; then
+	if [ -e "$stop" ]; then
 		check "ended by $way" ended_by $way
 	else
 		skip "ended by $way" "no points to stop at"

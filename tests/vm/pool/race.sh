@@ -74,7 +74,7 @@ pay)
 	mkdir $cg/a $cg/b
 	check "open, grow and shrink" gmem-race pay $fs/file 2000 $cg/a $cg/b
 	check "together they pay for what it has" paid
-	[ ! -e $stop ] || shrink_in_between
+	[ ! -e "$stop" ] || shrink_in_between
 	check "no more is used" is used_bytes "$(object file size)"
 	check "it goes" rm $fs/file
 	check "and nobody pays for anything" [ "$(charged a) $(charged b)" = "0 0" ]
