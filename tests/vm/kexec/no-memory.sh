@@ -18,7 +18,6 @@
 . /tests/lib/pool.sh
 . /tests/lib/stop.sh
 
-
 # The pages of hit that have errors
 bad=0x3000
 

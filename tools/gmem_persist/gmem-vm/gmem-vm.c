@@ -290,6 +290,17 @@ static bool guest_runs(struct scene *scene)
 	       !strcmp(scene->status, "running");
 }
 
+/* As qemu_pid() */
+static pid_t pid_or_complain(const struct vm *vm)
+{
+	struct why why;
+	const pid_t pid = qemu_pid(vm, &why);
+
+	if (pid < 0)
+		complain(vm, "%s", why.text);
+	return pid;
+}
+
 /**
  * stop_locked - save it, or shut it down, whatever there is of it
  * @vm: the VM, whose lock is held
@@ -301,13 +312,10 @@ int stop_locked(struct vm *vm)
 	const int64_t since = now_ms();
 	int status = STATUS_OK;
 	struct scene scene;
-	struct why why;
 	pid_t pid;
 
 	/* What was saved of it need not be read for that. */
-	pid = qemu_pid(vm, &why);
-	if (pid < 0)
-		complain(vm, "%s", why.text);
+	pid = pid_or_complain(vm);
 	if (pid <= 0)
 		return pid ? STATUS_FAILED : STATUS_OK;
 	/* It runs on meanwhile. */
@@ -343,12 +351,8 @@ static int stop(struct vm *vm)
 static int check(struct vm *vm)
 {
 	char line[HANDOVER_MAX];
-	struct why why;
-	pid_t pid;
+	const pid_t pid = pid_or_complain(vm);
 
-	pid = qemu_pid(vm, &why);
-	if (pid < 0)
-		complain(vm, "%s", why.text);
 	/* Without settings there is nothing of that name. */
 	if (pid <= 0)
 		return !pid && *vm->conf.memory ? STATUS_OK : STATUS_FAILED;
