@@ -404,7 +404,9 @@ refuse)
 
 	locked vm.lock flock
 	gmem-vm save vm > /tmp/one 2>&1 & one=$!
-	sleep 0.3
+	# It has opened it, and will try for a second.
+	# shellcheck disable=SC2010	# what the links are to
+	until ls -l /proc/$one/fd 2>/dev/null | grep -q "/vm.lock$"; do kill -0 $one || break; done
 	kill $holder
 	check "who only looks is in nobody's way for long" wait $one
 	locked vm.lock flock
