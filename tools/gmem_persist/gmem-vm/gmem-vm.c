@@ -468,11 +468,21 @@ static const struct command *parse_command(int argc, char **argv, struct vm *vm)
 	return argv[0] && !argv[1] ? command : NULL;
 }
 
+/*
+ * It stands in QEMU's words, where a comma ends a path, and QEMU's own folder is "/" once it is a
+ * daemon. No VM can have been started with another one, so nobody's guest is left alone.
+ */
 static const char *folder(const char *variable, const char *usual)
 {
 	const char *set = getenv(variable);
 
-	return set && *set ? set : usual;
+	if (!set || !*set)
+		return usual;
+	if (*set != '/' || strchr(set, ',')) {
+		fprintf(stderr, "gmem-vm: %s must be an absolute path without a comma\n", variable);
+		exit(STATUS_USAGE);
+	}
+	return set;
 }
 
 /* What a guest that runs needs of its settings, if they cannot be read */
