@@ -19,6 +19,6 @@ case $STAGE in
 	;;
 2)	require "nested paging is off" grep -q '[N0]' $npt
 	selftest gmem_persist_nested_test "the guest maps"
-	selftest gmem_persist_test "memslots"
+	selftest gmem_persist_use_test "memslots"
 	;;
 esac

@@ -66,6 +66,7 @@ check "its memory type is write-back" all_write_back
 check "all of it is dirty" [ "$(cat $sysfs/dirty_bytes)" = $pool ]
 
 selftest gmem_persist_test
+selftest gmem_persist_use_test
 selftest gmem_persist_leaf_test
 selftest gmem_persist_dirty_test
 selftest gmem_persist_life_test
