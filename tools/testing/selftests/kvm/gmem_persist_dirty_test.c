@@ -136,6 +136,59 @@ static void test_log(void)
 	kvm_vm_free(vm);
 }
 
+static void clear_log(struct kvm_vm *vm, unsigned long *map)
+{
+	kvm_vm_clear_dirty_log(vm, GUEST_SLOT, map, 0, NR_PAGES);
+}
+
+/* As VMMs migrate: all is in the log at first, and what is told stays there until it is cleared. */
+static void test_manual(void)
+{
+	const u64 wanted = KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET;
+	unsigned long map[BITS_TO_LONGS(NR_PAGES)];
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm;
+	u64 i, nr_2m;
+	void *mem;
+	int fd;
+
+	SKIP_UNLESS((kvm_check_cap(KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2) & wanted) == wanted,
+		    "no KVM_CLEAR_DIRTY_LOG");
+	vm = create(&vcpu, PREFIX "manual", &fd, &mem);
+	vm_enable_cap(vm, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, wanted);
+	log_dirty(vm, false, mem, fd);
+	gmem_run_guest(vcpu, GUEST_FILL, OBJECT_SIZE);
+	nr_2m = vm_get_stat(vm, pages_2m);
+
+	log_dirty(vm, true, mem, fd);
+	get_log(vm, map);
+	for (i = 0; i < NR_PAGES; i++)
+		TEST_ASSERT(test_bit(i, map), "page %lu is not in the log", i);
+	clear_log(vm, map);
+	get_log(vm, map);
+	assert_none(map);
+
+	for (i = 0; i < 2; i++) {
+		write_some(vcpu, i ? SEED_GUEST : SEED_HOST);
+		get_log(vm, map);
+		assert_written(map);
+		get_log(vm, map);
+		assert_written(map);
+		clear_log(vm, map);
+		get_log(vm, map);
+		assert_none(map);
+	}
+	gmem_check(mem, 0, OBJECT_SIZE, SZ_4K, SEED_GUEST);
+
+	log_dirty(vm, false, mem, fd);
+	gmem_run_job(vcpu, &(struct gmem_guest_job){ GUEST_CHECK, GUEST_BASE, 0, OBJECT_SIZE,
+		     SZ_4K, SEED_GUEST });
+	if (kvm_is_tdp_enabled())
+		TEST_ASSERT_EQ(vm_get_stat(vm, pages_2m), nr_2m);
+	close(fd);
+	kvm_vm_free(vm);
+}
+
 /* Logging from the beginning, and a slot that is deleted with its log */
 static void test_new_slot(void)
 {
@@ -254,6 +307,7 @@ static void test_refused(void)
 
 static const struct gmem_test tests[] = {
 	{ "what the guest writes is in the log", test_log },
+	{ "the same, if it is cleared by hand", test_manual },
 	{ "a slot that begins with it", test_new_slot },
 	{ "logging on and off under a running guest", test_running },
 	{ "what is refused", test_refused },
