@@ -8,7 +8,7 @@
  *
  * The record is there and right at all times (tables.c), but a next kernel believes it only
  * if it is *sealed*: then nothing has changed since its checksums were made. The way into
- * kexec (leave.c) does that and nothing else.
+ * kexec (leave.c) does that, after what others had begun is undone (keep.c).
  *
  * The record is sealed while somebody holds the pool *frozen*: the operator, or the kernel
  * itself once a kexec is under way. Who would change the record then is told -EBUSY, and what
@@ -19,6 +19,7 @@
 #include "internal.h"
 
 #include <linux/kexec_handover.h>
+#include <linux/sched.h>
 #include <linux/timekeeping.h>
 
 #include <trace/events/gmem_persist.h>
@@ -42,7 +43,8 @@ int gmem_handover_check(void)
 	return READ_ONCE(gmem_pool.nr_awaited) ? -EAGAIN : image;
 }
 
-static int gmem_handover_do_freeze(enum gmem_holder holder, bool anyway)
+/* From now on nobody begins anything. */
+static int gmem_handover_hold(enum gmem_holder holder, bool anyway)
 {
 	int err;
 
@@ -56,12 +58,37 @@ static int gmem_handover_do_freeze(enum gmem_holder holder, bool anyway)
 	if (err && err != -ENOENT && !anyway)
 		return err;
 
-	gmem_stop_here("before-seal");	/* gmem_pool.lock is held */
-	if (!gmem_pool.holders) {
-		gmem_keep_stop_all();
-		gmem_tables_set_state(GMEM_PERSIST_STATE_SEALED);
-	}
 	WRITE_ONCE(gmem_pool.holders, gmem_pool.holders | BIT(holder));
+	return 0;
+}
+
+/*
+ * Take a step of what others had begun, or seal the record if nothing of it is left. Returns
+ * true if there is more to do. Somebody else may seal it, too, or let go meanwhile.
+ */
+static bool gmem_handover_seal_some(enum gmem_holder holder)
+{
+	guard(spinlock)(&gmem_pool.lock);
+
+	if (!(gmem_pool.holders & BIT(holder)))
+		return false;
+	if (gmem_keep_stop_any())
+		return true;
+	gmem_stop_here("before-seal");	/* gmem_pool.lock is held */
+	gmem_tables_set_state(GMEM_PERSIST_STATE_SEALED);
+	return false;
+}
+
+static int gmem_handover_do_freeze(enum gmem_holder holder, bool anyway)
+{
+	int err = gmem_handover_hold(holder, anyway);
+
+	if (err)
+		return err;
+	while (gmem_handover_seal_some(holder)) {
+		gmem_stop_here("freeze-step");
+		cond_resched();
+	}
 	return 0;
 }
 
@@ -84,20 +111,32 @@ int gmem_handover_freeze(enum gmem_holder holder, bool anyway)
 	return err;
 }
 
-static int gmem_handover_do_thaw(enum gmem_holder holder)
+/* Returns true, if it is to be repeated: what a freeze has begun is done first. */
+static bool gmem_handover_thaw_some(enum gmem_holder holder, int *err)
 {
 	guard(spinlock)(&gmem_pool.lock);
 
-	if (!(gmem_pool.holders & BIT(holder)))
-		return -EINVAL;
-
+	*err = gmem_pool.holders & BIT(holder) ? 0 : -EINVAL;
+	if (*err)
+		return false;
+	if (gmem_keep_stop_any())
+		return true;
 	WRITE_ONCE(gmem_pool.holders, gmem_pool.holders & ~BIT(holder));
 	if (gmem_pool.holders)
-		return 0;
+		return false;
 	gmem_tables_set_state(GMEM_PERSIST_STATE_OPEN);
 	if (gmem_pool.retire_later)
 		gmem_badpages_retire_all();
-	return 0;
+	return false;
+}
+
+static int gmem_handover_do_thaw(enum gmem_holder holder)
+{
+	int err;
+
+	while (gmem_handover_thaw_some(holder, &err))
+		cond_resched();
+	return err;
 }
 
 /**

@@ -19,7 +19,7 @@
  *            mapping->invalidate_lock	(who maps an object, bad pages of it)
  *              writers_lock of an object	(view.c: who writes to it)
  *                gmem_pool.lock
- *                  xa_lock of gmem_pool.objects
+ *                  xa_lock of gmem_pool.objects, or of bad pages of an object
  *                  the lock of a waitqueue
  *              KVM's mmu_lock
  *          the object's charge_lock		(who pays for it)
@@ -27,9 +27,11 @@
  *
  * gmem_pool.lock is a spinlock: what is done under it allocates nothing and prints nothing, and
  * cannot be preempted by anybody. It is bounded, however much memory an object has (keep.c), but
- * for three things. Taking memory is one step, so that of two who want the last memory one gets
- * it (backing.c). Sealing adds up the pages of blocks, of which there are as many as the pool has
- * GiB (tables.c). And root's copy of the record in debugfs is all of it at one moment.
+ * for these. Taking memory is one step, so that of two who want the last memory one gets it
+ * (backing.c). Sealing adds up the pages of blocks, of which there are as many as the pool has
+ * GiB (tables.c). And what root asks for is done at one moment: that refused memory be attached
+ * (grow.c) or released (quarantine.c), range by range, and copies of the record and of quotas in
+ * debugfs.
  *
  * All others are an object's own. Who holds one may be a tenant of the lowest priority, who is
  * preempted then and does not run for long, or who clears some MiB. So freezing, thawing and
@@ -460,7 +462,7 @@ bool gmem_keep_is_begun(const struct gmem_keeping *k);
 int gmem_keep_all(struct gmem_keeping *k);
 void gmem_keep_done(struct gmem_keeping *k);
 void gmem_keep_stop(struct gmem_keeping *k);
-void gmem_keep_stop_all(void);
+bool gmem_keep_stop_any(void);
 void gmem_keep_free_range(const struct gmem_range *r, bool all_dirty);
 bool gmem_keep_free_some(const struct gmem_ranges *x, struct gmem_cursor *c, bool all_dirty);
 

@@ -18,7 +18,7 @@
  * Between the first step and the last of the first two, there is memory that is kept and that
  * no valid slot has, which the next kernel would quarantine. So it is noted in
  * gmem_pool.keeping. The record is believed only if it was sealed, and a freeze takes all steps
- * that are left before it seals (gmem_keep_stop_all()): what is noted there is kept no more,
+ * that are left before it seals (gmem_keep_stop_any()): what is noted there is kept no more,
  * so that for the next kernel an object has all of its memory or never was. Whoever was in the
  * middle finds that out and begins again, if the pool is not frozen any more.
  */
@@ -199,18 +199,23 @@ void gmem_keep_stop(struct gmem_keeping *k)
 }
 
 /**
- * gmem_keep_stop_all - keep nothing that no valid slot has
+ * gmem_keep_stop_any - keep some memory no more that no valid slot has
  *
- * Costs what others had begun.
+ * Repeated until nothing is left, it costs what others had begun.
  *
- * Context: gmem_pool.lock is held; the record is not sealed yet.
+ * Context: gmem_pool.lock is held; the pool is frozen, so nobody begins anything.
+ * Return: true if something may be left.
  */
-void gmem_keep_stop_all(void)
+bool gmem_keep_stop_any(void)
 {
-	struct gmem_keeping *k, *next;
+	struct gmem_keeping *k;
 
-	list_for_each_entry_safe(k, next, &gmem_pool.keeping, node)
-		gmem_keep_stop_some(k, UINT_MAX);
+	lockdep_assert_held(&gmem_pool.lock);
+
+	k = list_first_entry_or_null(&gmem_pool.keeping, struct gmem_keeping, node);
+	if (k)
+		gmem_keep_stop_some(k, GMEM_KEEP_PIECES);
+	return k;
 }
 
 /**

@@ -89,9 +89,11 @@ static struct {
 	enum gmem_stop_mode mode;
 } armed;
 
-/* Where somebody is held; NULL: nobody is; under @lock, read without. */
+/* Where somebody is held, the last one; NULL: nobody is; under @lock. */
 static const char *held;
 static pid_t held_pid;
+/* How often those who are held, however many, were told to go; under @lock, read without */
+static unsigned int goes;
 static DECLARE_WAIT_QUEUE_HEAD(held_wait);
 
 static DECLARE_COMPLETION(came_back);
@@ -126,7 +128,7 @@ STACK_FRAME_NON_STANDARD(gmem_stop_now);
 static DEFINE_PER_CPU(call_single_data_t, leave_csd) = CSD_INIT(gmem_stop_now, NULL);
 
 /* Count, and say whether this is the moment. */
-static bool gmem_stop_is_time(const char *name, enum gmem_stop_mode *mode)
+static bool gmem_stop_is_time(const char *name, enum gmem_stop_mode *mode, unsigned int *before)
 {
 	unsigned int i;
 
@@ -146,14 +148,15 @@ static bool gmem_stop_is_time(const char *name, enum gmem_stop_mode *mode)
 	*mode = armed.mode;
 	if (armed.mode == GMEM_STOP_HOLD) {
 		held_pid = task_tgid_nr(current);
-		WRITE_ONCE(held, name);
+		held = name;
 	}
+	*before = goes;
 	return true;
 }
 
-static void gmem_stop_hold(const char *name)
+static void gmem_stop_hold(const char *name, unsigned int before)
 {
-	wait_event_killable(held_wait, READ_ONCE(held) != name);
+	wait_event_killable(held_wait, READ_ONCE(goes) != before);
 
 	guard(raw_spinlock_irqsave)(&lock);
 	/* Killed */
@@ -163,8 +166,10 @@ static void gmem_stop_hold(const char *name)
 
 static void gmem_stop_go(void)
 {
-	scoped_guard(raw_spinlock_irqsave, &lock)
-		WRITE_ONCE(held, NULL);
+	scoped_guard(raw_spinlock_irqsave, &lock) {
+		held = NULL;
+		WRITE_ONCE(goes, goes + 1);
+	}
 	wake_up_all(&held_wait);
 }
 
@@ -177,12 +182,13 @@ static void gmem_stop_go(void)
 void gmem_stop_here(const char *name)
 {
 	enum gmem_stop_mode mode;
+	unsigned int before;
 
-	if (!gmem_stop_is_time(name, &mode))
+	if (!gmem_stop_is_time(name, &mode, &before))
 		return;
 	pr_notice("stop: at %s, %s\n", name, modes[mode]);
 	if (mode == GMEM_STOP_HOLD) {
-		gmem_stop_hold(name);
+		gmem_stop_hold(name, before);
 		return;
 	}
 	if (WARN_ON(!kexec_image))

@@ -146,6 +146,36 @@ beside() {
 	clean_up "$1"
 }
 
+# freezer: while a freeze undoes what a tenant has begun, nobody waits for either of them, and
+# who takes the freeze back meanwhile finds all of that undone
+freezer() {
+	local tenant freezer
+	hold_at ready-step
+	lead_to pieces > /tmp/tenant &
+	tenant=$!
+	check "a tenant has kept some of his memory" until_held_at ready-step $tenant
+	hold_at freeze-step
+	write frozen 1 &
+	freezer=$!
+	check "who freezes the pool is in the middle of undoing that" until_held_at freeze-step $freezer
+	check "the pool is frozen already" refused frozen 1
+	check "another one cannot create anything" not vmm create late size=2M
+	check "but look at his" test "$(object other bad_pages | wc -w)" = 0
+	check "an error in his memory is dealt with" hit $((other + 4 * M))
+	check "and one in a tenant's" hit $((mine + 4 * M))
+	check "thaw" write frozen 0
+	let_on
+	wait $freezer
+	check "who froze it comes back" [ $? = 0 ]
+	wait $tenant
+	check "the tenant did what he wanted" [ $? = 0 ]
+	check "a next kernel would believe all of that" gmemctl decode > /tmp/record
+	check "it can be frozen" write frozen 1
+	check "and thawed" write frozen 0
+	rm $fs/t/pieces
+	check "the pool adds up" adds_up
+}
+
 # token NAME: of who has written to it last
 token() { gmem-file "$fs/$1" ro token | sed -n 's/^token=//p'; }
 
@@ -174,7 +204,8 @@ held)
 	late
 	require "free memory in pieces" fill_with_holes
 	mine=$(physical t/mine) other=$(physical other)
-	n=0
+	freezer
+	n=1
 	points > /tmp/points
 	while read -r what point; do
 		n=$((n + 1))
@@ -192,6 +223,9 @@ idle)
 	require "another's object" vmm create other size=8M
 	check "measured" gmem-beside 100 "$free" > /tmp/beside
 	cat /tmp/beside
+	for what in memory data end names; do
+		check "the tenant has done that meanwhile: $what" [ "$(sed -n "s/^tenant_$what=//p" /tmp/beside)" -gt 0 ]
+	done
 	for what in freeze claim error; do
 		alone=$(sed -n "s/^${what}_ns_alone=//p" /tmp/beside)
 		beside=$(sed -n "s/^${what}_ns_beside=//p" /tmp/beside)
