@@ -15,8 +15,8 @@
  * wait for him.
  *
  * Prints freeze_ns_alone, claim_ns_alone, error_ns_alone: the longest of all rounds; the same
- * with _beside; and tenant_steps, how many things the tenant did. Exit status: 0, or 1 with a
- * message.
+ * with _beside; and tenant_memory, tenant_data, tenant_end and tenant_names, how often the tenant did
+ * each of these things and nothing of it was refused. Exit status: 0, or 1 with a message.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -49,7 +49,24 @@
 #define M		(1UL << 20)
 #define MINE		(32 * M)
 
-static volatile uint64_t *steps;
+static bool use_memory(void);
+static bool use_data(void);
+static bool use_and_lose(void);
+static bool use_names(void);
+
+/* What the tenant does */
+static const struct {
+	const char *name;
+	bool (*run)(void);
+} things[] = {
+	{ "memory", use_memory }, { "data", use_data }, { "end", use_and_lose },
+	{ "names", use_names },
+};
+
+#define NR_THINGS	(sizeof(things) / sizeof(*things))
+
+/* How often he did each */
+static volatile uint64_t *done;
 
 static uint64_t now(void)
 {
@@ -78,7 +95,7 @@ static void on_bus_error(int signal)
 }
 
 /* His VMM, that claims his file; and what is mapped of it is written to. */
-static void run_vm(int file)
+static bool run_vm(int file)
 {
 	struct kvm_gmem_persist gmem = {
 		.op = KVM_GMEM_PERSIST_CREATE_OR_RECLAIM | KVM_GMEM_PERSIST_HANDLE,
@@ -91,108 +108,108 @@ static void run_vm(int file)
 	if (fd >= 0)
 		close(fd);
 	close(vm);
+	return fd >= 0;
 }
 
-static void map_and_write(int file, uint64_t size)
+static bool map_and_write(int file, uint64_t size)
 {
 	char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
 
 	if (memory == MAP_FAILED)
-		return;
+		return false;
 	for (uint64_t off = 0; off < size; off += M)
 		memory[off] = 1;
 	munmap(memory, size);
+	return true;
 }
 
-static void use_memory(void)
+/* All is tried, also after something was refused. */
+static bool use_memory(void)
 {
 	int file = open(HOME "mine", O_RDWR | O_CREAT, 0600);
+	struct gmem_persist_list list = {};
 	struct gmem_persist_info info = {};
+	struct gmem_persist_view view = {};
 	char bytes[100] = {};
+	bool good;
 
 	if (file < 0)
-		return;
-	(void)!ftruncate(file, MINE);
-	(void)!ioctl(file, GMEM_PERSIST_SHARE);
-	map_and_write(file, MINE);
+		return false;
+	good = !ftruncate(file, MINE);
+	good &= !ioctl(file, GMEM_PERSIST_SHARE);
+	good &= map_and_write(file, MINE);
+	/* On his bad page it does not succeed. */
 	(void)!pwrite(file, bytes, sizeof(bytes), M);
 	(void)!pread(file, bytes, sizeof(bytes), 2 * M);
-	(void)!ioctl(file, GMEM_PERSIST_GET_INFO, &info);
-	fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, MINE);
+	good &= !ioctl(file, GMEM_PERSIST_GET_INFO, &info);
+	good &= !ioctl(file, GMEM_PERSIST_GET_NODES, &list);
+	good &= !ioctl(file, GMEM_PERSIST_GET_BAD_PAGES, &list);
+	good &= !ioctl(file, GMEM_PERSIST_GET_VIEW, &view);
+	good &= !ioctl(file, GMEM_PERSIST_SETTLE);
+	good &= !fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, MINE);
 	close(file);
+	return good;
 }
 
-static void use_data(void)
+static bool use_data(void)
 {
 	static char bytes[3 * M];
 	int file = open(HOME "data", O_RDWR | O_CREAT, 0600);
+	bool good;
 
 	if (file < 0)
-		return;
-	fallocate(file, FALLOC_FL_KEEP_SIZE, 0, 4 * M);
-	(void)!write(file, bytes, sizeof(bytes));
-	(void)!ftruncate(file, 5 * M);
-	(void)!pread(file, bytes, sizeof(bytes), 0);
-	fsync(file);
-	(void)!ftruncate(file, 0);
+		return false;
+	good = !fallocate(file, FALLOC_FL_KEEP_SIZE, 0, 4 * M);
+	good &= write(file, bytes, sizeof(bytes)) == sizeof(bytes);
+	good &= !ftruncate(file, 5 * M);
+	good &= pread(file, bytes, sizeof(bytes), 0) == sizeof(bytes);
+	good &= !fsync(file);
+	good &= !ftruncate(file, 0);
 	close(file);
-	rename(HOME "data", HOME "moved");
-	unlink(HOME "moved");
+	good &= !rename(HOME "data", HOME "moved");
+	good &= !unlink(HOME "moved");
+	return good;
 }
 
 /* Memory that comes and goes, also with its last user */
-static void use_and_lose(void)
+static bool use_and_lose(void)
 {
 	int file = open(HOME "goes", O_RDWR | O_CREAT, 0600);
+	bool good;
 
 	if (file < 0)
-		return;
-	(void)!ftruncate(file, 8 * M);
-	run_vm(file);
-	map_and_write(file, 8 * M);
-	unlink(HOME "goes");
-	map_and_write(file, 8 * M);
+		return false;
+	good = !ftruncate(file, 8 * M);
+	good &= run_vm(file);
+	good &= map_and_write(file, 8 * M);
+	good &= !unlink(HOME "goes");
+	good &= map_and_write(file, 8 * M);
 	close(file);
+	return good;
 }
 
-static void use_names(void)
+static bool use_names(void)
 {
 	struct statfs fs;
 	struct stat st;
+	bool good;
 	DIR *dir;
 
-	mkdir(HOME "dir", 0700);
+	good = !mkdir(HOME "dir", 0700);
 	close(open(HOME "dir/file", O_RDWR | O_CREAT, 0600));
-	chmod(HOME "dir/file", 0640);
-	rename(HOME "dir/file", HOME "file");
+	good &= !chmod(HOME "dir/file", 0640);
+	good &= !rename(HOME "dir/file", HOME "file");
 	dir = opendir(HOME);
 	while (dir && readdir(dir))
 		;
 	if (dir)
 		closedir(dir);
-	statfs(HOME, &fs);
-	stat(HOME "file", &st);
-	truncate(HOME "file", 2 * M);
-	unlink(HOME "file");
-	rmdir(HOME "dir");
-}
-
-static void do_one_thing(uint64_t step)
-{
-	switch (step % 4) {
-	case 0:
-		use_memory();
-		break;
-	case 1:
-		use_data();
-		break;
-	case 2:
-		use_and_lose();
-		break;
-	case 3:
-		use_names();
-		break;
-	}
+	good &= !statfs(HOME, &fs);
+	good &= !stat(HOME "file", &st);
+	good &= !truncate(HOME "file", 2 * M);
+	good &= !unlink(HOME "file");
+	good &= !rmdir(HOME "dir");
+	return good;
 }
 
 static pid_t start(void (*work)(void))
@@ -216,8 +233,8 @@ static void be_tenant(void)
 
 		if (!pid) {
 			signal(SIGBUS, on_bus_error);
-			for (int i = 0; i < 8; i++)
-				do_one_thing((*steps)++);
+			for (unsigned int i = 0; i < 8; i++)
+				done[i % NR_THINGS] += things[i % NR_THINGS].run();
 			_exit(0);
 		}
 		waitpid(pid, NULL, 0);
@@ -357,10 +374,10 @@ int main(int argc, char **argv)
 
 	if (!rounds || rounds > 200 || !addr)
 		errx(1, "usage: gmem-beside ROUNDS ADDRESS");
-	steps = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	done = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	frozen = open(POOL "frozen", O_WRONLY);
 	offline = open(HARD_OFFLINE, O_WRONLY);
-	if (steps == MAP_FAILED || frozen < 0 || offline < 0)
+	if (done == MAP_FAILED || frozen < 0 || offline < 0)
 		err(1, "cannot begin");
 	vm = create_vm(open_kvm(), KVM_X86_DEFAULT_VM);
 	set_policy(SCHED_FIFO, 50);
@@ -371,6 +388,7 @@ int main(int argc, char **argv)
 	memset(longest, 0, sizeof(longest));
 	beside(longest, rounds, addr + rounds * PAGE);
 	print("beside", longest);
-	printf("tenant_steps=%lu\n", *steps);
+	for (unsigned int i = 0; i < NR_THINGS; i++)
+		printf("tenant_%s=%lu\n", things[i].name, done[i]);
 	return 0;
 }

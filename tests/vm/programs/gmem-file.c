@@ -84,6 +84,7 @@ static int file = -1;
 static char *memory;
 static uint64_t size;
 
+/* In MiB, or in bytes with a B: for tests, and not what users may write */
 static uint64_t parse_size(const char *text)
 {
 	char *end;
