@@ -11,11 +11,12 @@ is() { [ "$(cat "$pool/$1")" = "$2" ]; }
 # quotas_add_up: what each directory says is used below it is the sum of what is there
 quotas_add_up() { grep -q -x "wrong 0" /sys/kernel/debug/gmem_persist/quota; }
 
-# adds_up: every byte of the pool is in exactly one of the five states. Of one moment: a
-# worker may be cleaning. So do quotas.
+# adds_up: every byte of the pool is in exactly one of the five states, and what is used is what
+# all objects have together. Of one moment: a worker may be cleaning. So do quotas.
 adds_up() {
-	quotas_add_up && awk '{ v[$1] = $2 } END { exit v["pool"] != v["clean"] + v["dirty"] + v["used"] +
-		v["quarantined"] + v["poisoned"] }' "$pool/stat"
+	quotas_add_up && awk '{ v[$1] = $2 } END { exit v["used"] != v["bytes"] - v["pending"] ||
+		v["pool"] != v["clean"] + v["dirty"] + v["used"] + v["quarantined"] + v["poisoned"] }' \
+		"$pool/stat" /sys/kernel/debug/gmem_persist/quota
 }
 
 # free_is BYTES: so much is free, clean or dirty
