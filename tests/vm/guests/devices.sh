@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
-# vm: mem=7G virtual=1 smp=1 timeout=900 append="gmem_persist=1G,zeroed kho=on" disk="guest suites" scratch=512 flavours="release"
+# vm: mem=8G virtual=1 smp=1 timeout=900 append="gmem_persist=2G,zeroed kho=on" disk="guest suites" scratch=512 flavours="release"
 #
 # Stock QEMU with a Linux guest in memory of the pool, as people run it: disks with cache=none,
 # by each of QEMU's ways to do I/O, on a block device, ext4 and xfs; a balloon and free page
@@ -59,13 +59,13 @@ image /mnt/xfs/device
 loop=$(losetup -f)
 losetup "$loop" /mnt/xfs/device
 
-truncate -s 256M "$fs/vm0"
+truncate -s 1G "$fs/vm0"
 truncate -s 256M "$fs/plug"
 console vm0
 "/qemu/$qemu/qemu-system-x86_64" -name vm0 -accel kvm -cpu max \
 	-nodefaults -no-user-config -display none -vga none -nic none -smp 1 -L /usr/share/qemu \
-	-machine pc,memory-backend=ram0 -m 256M,maxmem=1G,slots=1 \
-	-object memory-backend-file,id=ram0,size=256M,mem-path="$fs/vm0",share=on,align=2M \
+	-machine pc,memory-backend=ram0 -m 1G,maxmem=2G,slots=1 \
+	-object memory-backend-file,id=ram0,size=1G,mem-path="$fs/vm0",share=on,align=2M \
 	-object memory-backend-file,id=ram1,size=256M,mem-path="$fs/plug",share=on,align=2M \
 	-device virtio-mem-pci,id=plug0,memdev=ram1,requested-size=0 \
 	-device virtio-balloon-pci,free-page-reporting=on \
@@ -95,13 +95,13 @@ check "large leaves" test "$(leaves)" -ge 95
 check "QEMU discards what the guest reports as free" discarded '[2-9a-f]00000'
 
 before=$(last mem)
-monitor "balloon 192" > /dev/null
-check "the balloon takes 64 MiB" says "info balloon" "actual=192"
+monitor "balloon 960" > /dev/null
+check "the balloon takes 64 MiB" says "info balloon" "actual=960"
 check "page by page" discarded 1000
 check "of the guest" reaches mem -lt "$((before - 60))"
 check "which is fine" guest_fine vm0
-monitor "balloon 256" > /dev/null
-check "the balloon gives it back" says "info balloon" "actual=256"
+monitor "balloon 1024" > /dev/null
+check "the balloon gives it back" says "info balloon" "actual=1024"
 check "to the guest" reaches mem -gt "$((before - 4))"
 require "which goes on" swept vm0
 check "and is fine" guest_fine vm0

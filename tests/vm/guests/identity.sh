@@ -31,6 +31,7 @@ renamed_back fresh
 exchanged_back fresh
 idle_handle fresh
 idle_mapping fresh
+namesake fresh
 refused fresh
 sharer fresh
 late_write stale
@@ -104,6 +105,14 @@ after_idle_handle() { go; }
 
 # Reading all of it by a mapping that could be written to; of course it is not zero.
 after_idle_mapping() { exits 1 does rw map zero; }
+
+# A tenant's file of that name, in a directory of his
+after_namesake() {
+	local his
+	his=$fs/dir/${mem##*/}
+	mkdir "$fs/dir" && truncate -s "$size" "$his" && chown -R 1000 "$fs/dir" &&
+		gmem-file "$his" rw map poke=1 put=2 > /dev/null && rm -r "$fs/dir"
+}
 
 # What is refused changes nothing.
 while_refused() {

@@ -1,30 +1,31 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
-# vm: mem=6G virtual=1 smp=1 timeout=600 append="gmem_persist=1G,zeroed kho=on" disk=guest flavours="release"
+# vm: mem=6G virtual=1 smp=1 timeout=900 append="gmem_persist=1G,zeroed kho=on" disk=guest flavours="release"
 #
-# Live migration by stock QEMU, out of memory of the pool and into other memory of it, while
-# the guest writes.
+# Live migration by stock QEMU, out of ordinary memory into memory of the pool and out of that again,
+# while the guest writes.
 . /tests/lib/test.sh
 . /tests/lib/pool.sh
 . /tests/lib/guest.sh
 
-# start NAME WORD...: a QEMU with memory of that name, on the guest's one console
+# start NAME MEMORY WORD...: a QEMU with memory by that backend, on the guest's one console
 start() {
-	local name=$1
-	shift
-	truncate -s 128M "$fs/$name"
+	local name=$1 memory=$2
+	shift 2
+	rm -f /tmp/way
 	"/qemu/$qemu/qemu-system-x86_64" -name "$name" -accel kvm -cpu max \
 		-nodefaults -no-user-config -display none -vga none -nic none -smp 1 \
 		-L /usr/share/qemu -machine pc,memory-backend=ram0 -m 128M \
-		-object memory-backend-file,id=ram0,size=128M,mem-path="$fs/$name",share=on,align=2M \
+		-object "$memory,id=ram0,size=128M" \
 		-serial file:/tmp/vm0.console -qmp "unix:/tmp/$name.qmp,server=on,wait=off" \
 		-kernel /guest/bzImage -initrd /guest/initrd \
 		-append "$(guest_words 16)" "$@" 2> "/tmp/$name.said" &
-	eval "pid_$name=$!"
+	pid=$!
+	echo $pid > "/tmp/$name.pid"
 	# It listens to the one before it does to the other.
-	until [ -S "/tmp/$name.qmp" ] && { [ "$name" = here ] || [ -S /tmp/way ]; }; do
-		[ -d "/proc/$!" ] || return 1
+	until [ -S "/tmp/$name.qmp" ] && { [ $# = 0 ] || [ -S /tmp/way ]; }; do
+		[ -d "/proc/$pid" ] || return 1
 	done
 }
 
@@ -45,38 +46,49 @@ refused() {
 		\"capabilities\":[{\"capability\":\"$2\",\"state\":true}]}}"
 }
 
+# quit NAME: that QEMU has had nothing to complain of, and ends
+quit() {
+	gmem-qmp "/tmp/$1.qmp" quit > /tmp/quit
+	wait "$(cat "/tmp/$1.pid")"
+	cat "/tmp/$1.said"
+	check "$1 has nothing to complain of" not grep . "/tmp/$1.said"
+}
+
+# migrate FROM TO
+migrate() {
+	local before
+	check "the way is fast enough for what the guest writes" gmem-qmp "/tmp/$1.qmp" \
+		'{"execute":"migrate-set-parameters","arguments":{"max-bandwidth":1073741824,"downtime-limit":2000}}'
+	before=$(tick vm0)
+	check "it begins" gmem-qmp "/tmp/$1.qmp" \
+		'{"execute":"migrate","arguments":{"uri":"unix:/tmp/way"}}'
+	require "it ends" status "$1" query-migrate completed
+	require "the guest runs there" status "$2" query-status running
+	require "and works" swept vm0
+	check "from where it was" test "$(tick vm0)" -gt "$before"
+	check "and is fine" guest_fine vm0
+	gmem-qmp "/tmp/$1.qmp" query-migrate > /tmp/migrated
+	tr ',' '\n' < /tmp/migrated | grep -E 'dirty-sync-count|downtime|"transferred'
+	check "the memory was gone through more than once" grep -q '"dirty-sync-count": [2-9]' /tmp/migrated
+	quit "$1"
+	require "it needs nothing of the old one any more" swept vm0
+	check "and is still fine" guest_fine vm0
+}
+
 guest_setup
 console vm0
-require "QEMU starts" start here
+ordinary="memory-backend-memfd,share=on"
+require "QEMU starts, with ordinary memory" start first "$ordinary"
 require "the guest works" swept vm0
-check "a snapshot in the background is refused" refused here background-snapshot
-require "another QEMU waits for it" start there -incoming unix:/tmp/way
-check "it refuses postcopy" refused there postcopy-ram
-check "the way is fast enough for what the guest writes" gmem-qmp /tmp/here.qmp \
-	'{"execute":"migrate-set-parameters","arguments":{"max-bandwidth":1073741824,"downtime-limit":2000}}'
-before=$(tick vm0)
-check "it begins" gmem-qmp /tmp/here.qmp \
-	'{"execute":"migrate","arguments":{"uri":"unix:/tmp/way"}}'
-require "it ends" status here query-migrate completed
-require "the guest runs there" status there query-status running
-require "and works" swept vm0
-check "from where it was" test "$(tick vm0)" -gt "$before"
-check "and is fine" guest_fine vm0
-gmem-qmp /tmp/here.qmp query-migrate | tr ',' '\n' | grep -E 'dirty-sync-count|downtime|"transferred'
-check "the memory was gone through more than once" sh -c "gmem-qmp /tmp/here.qmp query-migrate |
-	grep -q '\"dirty-sync-count\": [2-9]'"
-
-gmem-qmp /tmp/here.qmp quit > /tmp/quit
-# shellcheck disable=SC2154
-wait "$pid_here"
-rm "$fs/here"
-require "it needs nothing of the old one any more" swept vm0
-check "and is still fine" guest_fine vm0
-cat /tmp/here.said /tmp/there.said
-check "QEMU has nothing to complain of" sh -c '! grep . /tmp/here.said /tmp/there.said'
-gmem-qmp /tmp/there.qmp quit > /tmp/quit
-# shellcheck disable=SC2154
-wait "$pid_there"
-rm "$fs/there"
+truncate -s 128M "$fs/vm0"
+require "a QEMU with memory of the pool waits for it" \
+	start second "memory-backend-file,mem-path=$fs/vm0,share=on,align=2M" -incoming unix:/tmp/way
+check "it refuses postcopy" refused second postcopy-ram
+migrate first second
+check "a snapshot in the background is refused" refused second background-snapshot
+require "one with ordinary memory waits for it" start third "$ordinary" -incoming unix:/tmp/way
+migrate second third
+rm "$fs/vm0"
+quit third
 check "all memory is free" sh -c "until [ \$(cat $pool/used_bytes) = 0 ]; do :; done"
 check "the pool adds up" adds_up

@@ -60,6 +60,7 @@ plug_both() {
 # All that the guest's kernel leaves, or, as that takes longer, a part of it, in MiB
 set=64
 [ "$CASE" != iommufd ] || set=160
+! grep -qw panic_on_warn=1 /proc/cmdline || set=4
 
 guest_setup
 find_scratch

@@ -1,10 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
-# vm: mem=7G timeout=120 append="gmem_persist=2G kho=on kho_scratch=128M,128M,128M intel_iommu=on vfio_iommu_type1.allow_unsafe_interrupts=1 iommufd.allow_unsafe_interrupts=1" qemu="-machine q35 -device intel-iommu -device edu"
+# vm: mem=7G timeout=180 append="gmem_persist=2G kho=on kho_scratch=128M,128M,128M intel_iommu=on vfio_iommu_type1.allow_unsafe_interrupts=1 iommufd.allow_unsafe_interrupts=1" qemu="-machine q35 -device intel-iommu -device edu"
 #
 # A device behind an IOMMU gets at ordinary memory by VFIO type1, and not at persistent
 # memory, which nobody could take away from it. By iommufd it gets at both.
+#
+# The next kernel comes while the device writes to a file's memory, and finds a device that writes
+# nowhere.
 . /tests/lib/test.sh
 . /tests/lib/pool.sh
 . /tests/lib/files.sh
@@ -13,6 +16,24 @@
 require "QEMU has an edu device" find_edu
 edu=$(find_edu)
 require "there is an IOMMU in front of it" [ -e "/sys/bus/pci/devices/$edu/iommu_group" ]
+
+# bus_master: the device may write to memory
+bus_master() {
+	local command
+	command=$(hexdump -s 4 -n 1 -e '1/1 "%d"' "/sys/bus/pci/devices/$edu/config")
+	[ $((command & 4)) != 0 ]
+}
+
+if [ "$STAGE" = 2 ]; then
+	check "the device writes to memory no more" not bus_master
+	require "vfio-pci drives it" bind "$edu"
+	check "of its file it wrote what it was told, or nothing" gmem-iommufd "$edu" "$fs/mine" streamed
+	check "what it had no access to is as it was" file beside ro map verify=9
+	file mine rw unlink
+	check "its memory is free" is used_bytes $((4 << 20))
+	check "somebody else gets zeroes" file other create truncate="$(free_mib)" map zero
+	exit
+fi
 require "vfio-pci drives it" bind "$edu"
 
 check "it copies ordinary memory" gmem-vfio "$edu" dma
@@ -97,3 +118,12 @@ check "by one leaf" tables_at_most 0
 file large rw unlink
 check "all of the pool is free again, but for what is bad" \
 	[ "$(awk '$1 == "used" { print $2 }' "$pool/stat")" = 0 ]
+
+require "load kernel 2" load_stage
+check "two files" file mine create truncate=4
+check "one of which the device has no access to" file beside create truncate=4 map fill=9
+require "the device writes to the other" device_waits mine attach file=32M:0:4M stream=32M:4M
+check "by itself" bus_master
+require "freeze" write frozen 1
+enter_stage
+fail "kexec"
