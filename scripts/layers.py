@@ -6,7 +6,9 @@
   in a stack trace it says where it is.
 - The kernel's files of ours that are elsewhere (ELSEWHERE) are held to the same.
 - A file uses only functions and variables, and so tables of functions, of files that come
-  before it in ORDER. So who reads a file need know nothing of those behind it.
+  before it in ORDER. So who reads a file need know nothing of those behind it. What cannot be
+  so is a pointer: gmem_pool.again, by which leave and luo, of which start knows, have it try
+  once more what there was no memory for.
 """
 import os
 import re

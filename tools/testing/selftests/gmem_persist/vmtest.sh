@@ -54,7 +54,10 @@ build_kernel() {
 	while read -r option; do
 		grep -qx "$option" "$1/.config" || skip "$1/.config: no $option"
 	done < "$test_dir/config"
-	"${make[@]}" bzImage || skip "the kernel cannot be built"
+	if ! "${make[@]}" bzImage; then
+		echo "Bail out! the kernel cannot be built"
+		exit "$KSFT_FAIL"
+	fi
 }
 
 # make_initrds: two.cpio for the second kernel; one.cpio has that and the kernel, too
