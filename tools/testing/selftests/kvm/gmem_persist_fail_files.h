@@ -168,7 +168,7 @@ static void have_file_of(const char *name, u64 size)
 	close(file);
 }
 
-static const char *piece(int i)
+static const char *piece_name(int i)
 {
 	static char name[64];
 
@@ -181,10 +181,10 @@ static void leave_pieces(void)
 	int i;
 
 	for (i = 0; i < 2 * PIECES; i++)
-		have_file_of(piece(i), SIZE);
+		have_file_of(piece_name(i), SIZE);
 	have_file_of(TARGET, gmem_pool_attr("clean_bytes") + gmem_pool_attr("dirty_bytes"));
 	for (i = 0; i < 2 * PIECES; i += 2)
-		TEST_ASSERT(!unlink(piece(i)), "unlink");
+		TEST_ASSERT(!unlink(piece_name(i)), "unlink");
 	new_file();
 }
 
@@ -194,7 +194,7 @@ static void fill_pieces(void)
 
 	remove_file();
 	for (i = 1; i < 2 * PIECES; i += 2)
-		TEST_ASSERT(!unlink(piece(i)), "unlink");
+		TEST_ASSERT(!unlink(piece_name(i)), "unlink");
 	TEST_ASSERT(!unlink(TARGET), "unlink");
 }
 
