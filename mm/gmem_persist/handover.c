@@ -74,8 +74,12 @@ static bool gmem_handover_seal_some(enum gmem_holder holder)
 		return false;
 	if (gmem_keep_stop_any())
 		return true;
+	/* Once: who seals it again vouches for what has been damaged meanwhile. */
+	if (gmem_pool.sealed)
+		return false;
 	gmem_stop_here("before-seal");	/* gmem_pool.lock is held */
 	gmem_tables_set_state(GMEM_PERSIST_STATE_SEALED);
+	gmem_pool.sealed = true;
 	return false;
 }
 
@@ -124,6 +128,7 @@ static bool gmem_handover_thaw_some(enum gmem_holder holder, int *err)
 	WRITE_ONCE(gmem_pool.holders, gmem_pool.holders & ~BIT(holder));
 	if (gmem_pool.holders)
 		return false;
+	gmem_pool.sealed = false;
 	gmem_tables_set_state(GMEM_PERSIST_STATE_OPEN);
 	if (gmem_pool.retire_later)
 		gmem_badpages_retire_all();
