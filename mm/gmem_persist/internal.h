@@ -103,7 +103,7 @@ enum gmem_holder {
  * @nr_awaited: how many of @objects are being created such that a freeze should wait
  * @nr_named: how many of them have, or had, a name, or are, or were, held by a session
  * @holders: bits of enum gmem_holder; while there is one, the layout stands still
- * @sealed: the record is; then there is a holder
+ * @sealed: the record is, and there is a holder; the record itself may be damaged since
  * @image: what the kernel that is loaded for kexec gets: 0, the record; -ENOEXEC, nothing;
  *	-ENOENT if none is loaded; without @lock
  * @generation: how many handovers the pool has seen

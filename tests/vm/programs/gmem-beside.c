@@ -49,25 +49,6 @@
 #define M		(1UL << 20)
 #define MINE		(32 * M)
 
-static bool use_memory(void);
-static bool use_data(void);
-static bool use_and_lose(void);
-static bool use_names(void);
-
-/* What the tenant does */
-static const struct {
-	const char *name;
-	bool (*run)(void);
-} things[] = {
-	{ "memory", use_memory }, { "data", use_data }, { "end", use_and_lose },
-	{ "names", use_names },
-};
-
-#define NR_THINGS	(sizeof(things) / sizeof(*things))
-
-/* How often he did each */
-static volatile uint64_t *done;
-
 static uint64_t now(void)
 {
 	struct timespec t;
@@ -211,6 +192,20 @@ static bool use_names(void)
 	good &= !rmdir(HOME "dir");
 	return good;
 }
+
+/* What the tenant does */
+static const struct {
+	const char *name;
+	bool (*run)(void);
+} things[] = {
+	{ "memory", use_memory }, { "data", use_data }, { "end", use_and_lose },
+	{ "names", use_names },
+};
+
+#define NR_THINGS	(sizeof(things) / sizeof(*things))
+
+/* How often he did each */
+static volatile uint64_t *done;
 
 static pid_t start(void (*work)(void))
 {

@@ -469,8 +469,8 @@ static const struct command *parse_command(int argc, char **argv, struct vm *vm)
 }
 
 /*
- * It stands in QEMU's words, where a comma ends a path, and QEMU's own folder is "/" once it is a
- * daemon. No VM can have been started with another one, so nobody's guest is left alone.
+ * QEMU's words have such folders, where a comma ends a path, and QEMU's own folder is "/" once it is
+ * a daemon. GMEM_CONF, which QEMU does not see, is held to the same.
  */
 static const char *folder(const char *variable, const char *usual)
 {

@@ -5,7 +5,6 @@
  *
  * Needs a kernel booted with gmem_persist=3G or more, and root.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -18,7 +17,6 @@
 #include <linux/capability.h>
 #include <linux/falloc.h>
 #include <linux/sizes.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/time.h>
