@@ -114,6 +114,10 @@ def _tests_of(path):
 BESIDE_POOL = 5
 
 
+def _mib(size):
+    return int(size[:-1]) * {"G": 1024, "M": 1}[size[-1]]
+
+
 def _pool_may_not_fit(words):
     """Does it depend on where KASLR puts the kernel whether the pool is had whole?"""
     append = words["append"]
@@ -121,15 +125,23 @@ def _pool_may_not_fit(words):
     if not sizes or "nokaslr" in append.split():
         return False
     pool = sum(int(size) for size in re.findall(r"(?:^|,)(\d+)G", sizes[-1]))
-    memory = words["big"] or words["mem"]
-    mib = int(memory[:-1]) * {"G": 1024, "M": 1}[memory[-1]]
-    return pool << 10 < mib < (pool + BESIDE_POOL) << 10
+    return pool << 10 < _mib(words["big"] or words["mem"]) < (pool + BESIDE_POOL) << 10
+
+
+def _next_kernel_may_not_fit(words, text):
+    """Does the script replace the debug kernel, and declare scratch areas of which none holds the
+    shadow of KASAN, an eighth of a node's memory? The next kernel ends before it can say so."""
+    sizes = re.findall(r"kho_scratch=(\S+)", words["append"])
+    if not sizes or "debug" not in words["flavours"] or not re.search(r"\b(load|next)_stage\b", text):
+        return False
+    nodes = max(words["qemu"].count("-numa node"), 1)
+    return max(map(_mib, sizes[-1].split(","))) * nodes * 8 < _mib(words["big"] or words["mem"])
 
 
 class Test:
     """One test: name, topic, script, case, and its words, also those that are a default."""
 
-    def __init__(self, topic, name, found):
+    def __init__(self, topic, name, found, text):
         self.topic = topic
         self.name = name
         self.script, self.case, self.declared = found
@@ -140,6 +152,9 @@ class Test:
             raise BadTest(f"{name}: no such flavours: {' '.join(wrong)}")
         if _pool_may_not_fit(self.words):
             raise BadTest(f"{name}: needs {BESIDE_POOL}G beside the pool, or nokaslr")
+        if _next_kernel_may_not_fit(self.words, text):
+            raise BadTest(f"{name}: the debug kernel's successor needs a larger kho_scratch, or none "
+                          "declared, which sizes it")
 
     def runs_on(self, flavour):
         return flavour in self.words["flavours"].split()
@@ -157,10 +172,13 @@ def all_tests():
                 continue
             if scripts.setdefault(file, topic) != topic:
                 raise BadTest(f"{file} is in {topic}/ and in {scripts[file]}/")
-            for name, found in _tests_of(os.path.join(folder, file)).items():
+            path = os.path.join(folder, file)
+            with open(path, encoding="utf-8") as script:
+                text = script.read()
+            for name, found in _tests_of(path).items():
                 if name in tests:
                     raise BadTest(f"two tests are called {name}")
-                tests[name] = Test(topic, name, found)
+                tests[name] = Test(topic, name, found, text)
     return tests
 
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
-# vm: mem=7G timeout=180 append="gmem_persist=2G kho=on kho_scratch=128M,128M,128M intel_iommu=on vfio_iommu_type1.allow_unsafe_interrupts=1 iommufd.allow_unsafe_interrupts=1" qemu="-machine q35 -device intel-iommu -device edu"
+# vm: mem=7G timeout=180 append="gmem_persist=2G kho=on intel_iommu=on vfio_iommu_type1.allow_unsafe_interrupts=1 iommufd.allow_unsafe_interrupts=1" qemu="-machine q35 -device intel-iommu -device edu"
 #
 # A device behind an IOMMU gets at ordinary memory by VFIO type1, and not at persistent
 # memory, which nobody could take away from it. By iommufd it gets at both.
