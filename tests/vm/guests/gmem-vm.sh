@@ -377,6 +377,9 @@ room)
 	check "without a gap" one_life vm2
 	;;
 refuse)
+	check "who asks for help is told, on standard output" \
+		sh -c "gmem-vm --help > /tmp/help && grep -q '^usage: ' /tmp/help"
+	check "without a command it fails" exits 2 gmem-vm
 	for name in .x vm.state vm.room a,b a/b ''; do
 		check "\"$name\" is no name" run 2 start "$name"
 	done

@@ -529,6 +529,10 @@ int main(int argc, char **argv)
 
 	if (argc == 2 && !strcmp(argv[1], "check"))
 		return check_all(folder("GMEM_RUN", "/run/gmem"), folder("GMEM_DIR", "/gmem"));
+	if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
+		fputs(usage, stdout);
+		return STATUS_OK;
+	}
 	if (!command) {
 		fputs(usage, stderr);
 		return STATUS_USAGE;
