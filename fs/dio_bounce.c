@@ -26,7 +26,9 @@
  *   there is not memory enough at once.
  *
  * A write of more than a piece, or of more than %DIO_BOUNCE_ASYNC at the end of a file that is
- * open with O_APPEND, is none as a whole to others who write there.
+ * open with O_APPEND, is none as a whole to others who write there. If a later piece fails, so does
+ * the transfer, as it would with ordinary memory. It is short only where a file or a device ends,
+ * and if pieces have been appended.
  *
  * The pages are accounted to the caller's memory cgroup, but for that of a synchronous transfer of
  * a page or less, which is taken from a place where the last one has left it. Their alignment is
@@ -564,10 +566,22 @@ static bool dio_bounce_at_limit(const struct kiocb *iocb, const struct iov_iter 
 	       (u64)iocb->ki_pos >= rlimit(RLIMIT_FSIZE);
 }
 
+/*
+ * After other pieces: many take a short read for the end of the file, and a short write for that of
+ * the device. What has been appended must be told, as it would be appended once more.
+ */
+static bool dio_bounce_is_short(const struct kiocb *iocb, const struct iov_iter *iter, ssize_t ret)
+{
+	if (iov_iter_rw(iter) == ITER_DEST)
+		return !ret;
+	return !ret || ret == -ENOSPC || ret == -EFBIG || (iocb->ki_flags & IOCB_APPEND);
+}
+
 static ssize_t dio_bounce_sync(struct kiocb *iocb, struct iov_iter *iter)
 {
 	/* What is appended is to be in one piece, if it can be. */
 	const size_t most = iocb->ki_flags & IOCB_APPEND ? DIO_BOUNCE_ASYNC : DIO_BOUNCE_PIECE;
+	const loff_t pos = iocb->ki_pos;
 	const int flags = iocb->ki_flags;
 	ssize_t done = 0;
 
@@ -578,8 +592,12 @@ static ssize_t dio_bounce_sync(struct kiocb *iocb, struct iov_iter *iter)
 		/* By clearing IOCB_DIRECT, a file system decides of one piece only. */
 		iocb->ki_flags = flags;
 		ret = dio_bounce_piece(iocb, iter, size);
-		if (ret <= 0)
-			return done ?: ret;
+		if (ret <= 0 && done && dio_bounce_is_short(iocb, iter, ret))
+			break;
+		if (ret <= 0) {
+			iocb->ki_pos = pos;
+			return ret;
+		}
 		done += ret;
 		if (ret < size)
 			break;
