@@ -6,8 +6,8 @@
 #
 # Direct I/O into and out of memory of the pool, on a block device, ext4, xfs and btrfs (with
 # checksums, for which it writes by its page cache, and without): fio with verification, and
-# vectors of all kinds beside what ordinary memory gives; errors; processes that die in the
-# middle of it.
+# vectors of all kinds beside what ordinary memory gives; errors, also of the disk; processes that
+# die in the middle of it.
 . /tests/lib/test.sh
 . /tests/lib/pool.sh
 fs=/gmem
@@ -101,6 +101,14 @@ fi
 require "a broken disk" test -b "$broken"
 truncate -s 16M $fs/mem
 check "an error of the disk is one of the transfer" gmem-dio "$broken" $fs/mem eio
+
+# A disk with a bad sector: what fails, and what becomes of all the other bytes
+faulty=/sys/kernel/config/nullb/faulty
+require "configfs" mount -t configfs none /sys/kernel/config
+require "a disk that can be made bad" sh -c "mkdir $faulty && echo 16 > $faulty/size &&
+	echo 1 > $faulty/memory_backed && echo 1 > $faulty/power && [ -b /dev/faulty ]"
+check "transfers across a bad sector" gmem-dio /dev/faulty $fs/mem faults=$faulty/badblocks
+check "that disk goes" sh -c "echo 0 > $faulty/power && rmdir $faulty"
 rm $fs/mem
 
 # shellcheck disable=SC2034

@@ -24,6 +24,8 @@
  *                   of it with ordinary memory
  *   unmapped        memory that is mapped no more when a read ends
  *   eio             TARGET gives EIO for each write
+ *   faults=CONTROL  TARGET is a null_blk with memory of its own, which CONTROL gives bad sectors
+ *                   (configfs: badblocks): results, the file's position, and which bytes change
  *   stream          read from TARGET into the pool without an end
  *   cost            print what transfers of 1 MiB and 4 KiB cost, in ns, in either memory; with -
  *                   for MEMORY, in ordinary memory only, by a process that never had any other
@@ -605,6 +607,153 @@ static int eio(void)
 	return bad;
 }
 
+/*
+ * A disk with bad sectors
+ */
+
+#define FAULT_AREA	(8 * MIB)
+#define BAD_AT		(3 * MIB)
+#define BAD_SIZE	4096UL
+
+static const struct fault {
+	size_t at;
+	size_t size;
+	bool fails;
+} faults[] = {
+	{ BAD_AT - 8192, 8192, false },
+	{ BAD_AT + BAD_SIZE, 8192, false },
+	{ BAD_AT, BAD_SIZE, true },
+	{ BAD_AT - 4096, 8192, true },
+	{ BAD_AT + BAD_SIZE - SECTOR, 1024, true },
+	{ BAD_AT - MIB / 2, MIB, true },
+	/* The third piece of four; what is asynchronous has no pieces */
+	{ MIB, 4 * MIB, true },
+	/* The second one, which is the last */
+	{ BAD_AT - MIB, MIB + BAD_SIZE, true },
+	/* More than what is asynchronous: the first piece, the fourth, and the last one */
+	{ BAD_AT, 5 * MIB, true },
+	{ 0, 5 * MIB, true },
+	{ 0, BAD_AT, false },
+	{ BAD_AT + BAD_SIZE, 9 * MIB / 2, false },
+};
+
+static void set_bad(const char *control, char sign)
+{
+	const int fd = open(control, O_WRONLY);
+
+	if (fd < 0 || dprintf(fd, "%c%lu-%lu", sign, BAD_AT / SECTOR,
+			      (BAD_AT + BAD_SIZE) / SECTOR - 1) < 0)
+		err(1, "%s", control);
+	close(fd);
+}
+
+/* Of what is read, nothing comes of the piece that fails, and nothing of those behind it. */
+static bool read_is_right(const struct fault *f, long r, char *const *half, bool bounced)
+{
+	const size_t piece = f->at < BAD_AT ? (BAD_AT - f->at) / MIB * MIB : 0;
+
+	for (size_t i = 0; i < FAULT_AREA; i += SECTOR) {
+		const bool second = i >= f->size / 2;
+		const char *at = half[second] + i, *beside = half[!second] + i;
+		const bool old = !memcmp(at, oracle + i, SECTOR);
+		const bool new = i < f->size && !memcmp(at, wanted + f->at + i, SECTOR);
+
+		if (i >= f->size || (r < 0 && bounced && i >= piece) ? !old :
+		    r < 0 ? !old && !new : !new)
+			return false;
+		if (beside != at && memcmp(beside, oracle + i, SECTOR))
+			return false;
+	}
+	return true;
+}
+
+/* Nothing is written to pieces behind the one that fails, and memory stays what it was. */
+static bool write_is_right(const struct fault *f, long r, char *const *half, bool pieces)
+{
+	const size_t piece = f->at < BAD_AT ? (BAD_AT - f->at) / MIB * MIB : 0;
+
+	if (memcmp(half[0], oracle, FAULT_AREA) || memcmp(half[1], oracle, FAULT_AREA))
+		return false;
+	if (pread(target, found, FAULT_AREA, 0) != (ssize_t)FAULT_AREA)
+		err(1, "pread");
+	for (size_t at = 0; at < FAULT_AREA; at += SECTOR) {
+		const bool in = at >= f->at && at < f->at + f->size;
+		const bool bad = at >= BAD_AT && at < BAD_AT + BAD_SIZE;
+		const bool behind = pieces && in && at - f->at >= piece + MIB;
+		const bool old = !memcmp(found + at, wanted + at, SECTOR);
+		const bool new = in && !memcmp(found + at, oracle + at - f->at, SECTOR);
+
+		if (!in || (r < 0 && (bad || behind)) ? !old : r < 0 ? !old && !new : !new)
+			return false;
+	}
+	return true;
+}
+
+/* By readv() and writev(), it is also a matter of the position, which is returned. */
+static long at_position(bool write, const struct iovec *iov, int nr, off_t at, long *r)
+{
+	if (lseek(target, at, SEEK_SET) != at)
+		err(1, "lseek");
+	*r = write ? writev(target, iov, nr) : readv(target, iov, nr);
+	*r = *r < 0 ? -errno : *r;
+	return lseek(target, 0, SEEK_CUR);
+}
+
+/* Once with both halves of the buffer in ordinary memory, then with one or both in the pool */
+static int one_fault(const char *control, const struct fault *f, enum way how, bool write,
+		     bool mixed)
+{
+	const bool pieces = how == SYNC || f->size > 4 * MIB;
+	long r[2], again[2], position[2];
+	bool right = true;
+
+	for (int pooled = 0; pooled < 2; pooled++) {
+		char *half[2] = { pooled ? pool : plain, pooled && !mixed ? pool : plain };
+		struct iovec iov[] = { { half[0], f->size / 2 },
+				       { half[1] + f->size / 2, f->size / 2 } };
+
+		memcpy(half[0], oracle, FAULT_AREA);
+		memcpy(half[1], oracle, FAULT_AREA);
+		if (write && pwrite(target, wanted, FAULT_AREA, 0) != (ssize_t)FAULT_AREA)
+			err(1, "pwrite");
+		set_bad(control, '+');
+		r[pooled] = transfer(how, write, iov, 2, f->at);
+		set_bad(control, '-');
+		right &= write ? write_is_right(f, r[pooled], half, pieces && pooled) :
+				 read_is_right(f, r[pooled], half, pooled);
+		set_bad(control, '+');
+		if (how == SYNC)
+			position[pooled] = at_position(write, iov, 2, f->at, &again[pooled]);
+		set_bad(control, '-');
+	}
+	right &= r[0] == r[1] && r[0] == (f->fails ? -EIO : (long)f->size);
+	if (how == SYNC)
+		right &= again[0] == again[1] && position[0] == position[1];
+	if (right)
+		return 0;
+	printf("%s of %zu at %zu by %s, %s memory: %ld, ordinary memory %ld, or its bytes\n",
+	       write ? "write" : "read", f->size, f->at, way_name[how], mixed ? "mixed" : "the pool's",
+	       r[1], r[0]);
+	return 1;
+}
+
+static int try_faults(const char *control)
+{
+	int bad = 0;
+
+	fill(wanted, FAULT_AREA);
+	fill(oracle, FAULT_AREA);
+	for (int write = 0; write < 2; write++) {
+		if (pwrite(target, wanted, FAULT_AREA, 0) != (ssize_t)FAULT_AREA)
+			err(1, "pwrite");
+		for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+			for (enum way way = SYNC; way < nr_ways; way++)
+				for (int mixed = 0; mixed < 2; mixed++)
+					bad += one_fault(control, &faults[i], way, write, mixed);
+	}
+	return bad;
+}
+
 /* Reads in flight, for who ends the process in the middle of it */
 static int stream(void)
 {
@@ -709,6 +858,8 @@ static int act(const char *path, const char *action)
 		return try_atomic();
 	if (!strcmp(action, "eio"))
 		return eio();
+	if (!strncmp(action, "faults=", 7))
+		return try_faults(action + 7);
 	if (!strcmp(action, "cost"))
 		return cost();
 	if (!strcmp(action, "stream"))
