@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Direct I/O between a disk and a file of the pool, while that is punched, loses pages to memory
- * errors and its leaves to MADV_DONTNEED, is unmapped, unlinked and frozen, and its process dies.
+ * Direct I/O between a disk and a file of the pool, by preadv() and pwritev(), libaio and io_uring,
+ * while that is punched, loses pages to memory errors and its leaves to MADV_DONTNEED, is unmapped,
+ * unlinked and frozen, and its process dies.
  *
  *   gmem-dio-race TARGET FOLDER ROUNDS SEED
  *
@@ -12,6 +13,8 @@
  * punched to zeros, and is read from the same offset of TARGET, which has another pattern. It is
  * written to that offset of the second half of TARGET. So each byte can have three values.
  *
+ * What io_uring leaves to a worker may come when its buffer is mapped no more, and fail by that.
+ *
  * Exit status: 0; 1 if something is not as it should be, which is said; 2 for a usage error.
  */
 #define _GNU_SOURCE
@@ -20,6 +23,7 @@
 #include <fcntl.h>
 #include <linux/aio_abi.h>
 #include <linux/gmem_persist.h>
+#include <linux/io_uring.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -49,6 +53,7 @@
 #define PATIENCE_S	100
 
 enum end { NOT_YET, WAIT, LET_GO, DIE, NR_ENDS };
+enum way { AIO, URING, SYNC, NR_WAYS };
 enum deed { PUNCH, DONTNEED, UNMAP, UNLINK, FREEZE, HIT, NR_DEEDS };
 
 /* What both processes see */
@@ -58,11 +63,15 @@ static struct {
 	atomic_int wish;	/* what the one with the mapping shall do */
 	atomic_int stop;	/* how to end: enum end */
 	atomic_ulong outlived;	/* so many transfers were in flight when the file was closed */
+	atomic_ulong late;	/* so many came when their buffer was mapped no more */
+	atomic_ulong by[NR_WAYS];	/* so many have ended well, by each way */
 } *shared;
+
+static const char * const way_name[] = { "libaio", "io_uring", "preadv or pwritev" };
 
 static int target;
 static char path[256];
-static uint64_t seed, outlived, tally[NR_DEEDS];
+static uint64_t seed, outlived, late, by[NR_WAYS], tally[NR_DEEDS];
 static unsigned int errors;
 
 static uint64_t random_number(uint64_t below)
@@ -143,19 +152,67 @@ static char *map(int fd, size_t size)
  * Who does the I/O
  */
 
-struct worker {
-	aio_context_t aio;
-	int fd, in_flight;
+struct ring {
+	int fd;
+	unsigned int *sq_tail, *sq_array, sq_mask, *cq_head, *cq_tail, cq_mask;
+	struct io_uring_sqe *sqes;
+	struct io_uring_cqe *cqes;
+};
+
+/* What one way has in flight */
+struct queue {
+	int in_flight;
 	size_t size[IN_FLIGHT];
 	bool busy[IN_FLIGHT];
+	bool unmapped[IN_FLIGHT];	/* perhaps a part of its buffer */
+};
+
+struct worker {
+	aio_context_t aio;
+	struct ring ring;
+	struct queue queue[SYNC];
+	int fd;
 	char *first, *second;
 };
 
-static void judge(long r, size_t size)
+static void open_ring(struct ring *ring)
 {
-	if (r == (long)size || (r == -EFAULT && atomic_load(&shared->excused)))
+	struct io_uring_params p = { };
+	char *sq, *cq;
+
+	ring->fd = syscall(SYS_io_uring_setup, IN_FLIGHT, &p);
+	if (ring->fd < 0)
+		err(1, "io_uring_setup");
+	sq = mmap(NULL, p.sq_off.array + p.sq_entries * sizeof(*ring->sq_array),
+		  PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd, IORING_OFF_SQ_RING);
+	cq = mmap(NULL, p.cq_off.cqes + p.cq_entries * sizeof(*ring->cqes),
+		  PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd, IORING_OFF_CQ_RING);
+	ring->sqes = mmap(NULL, p.sq_entries * sizeof(*ring->sqes), PROT_READ | PROT_WRITE,
+			  MAP_SHARED, ring->fd, IORING_OFF_SQES);
+	if (sq == MAP_FAILED || cq == MAP_FAILED || ring->sqes == MAP_FAILED)
+		err(1, "mmap of io_uring");
+	ring->sq_tail = (void *)(sq + p.sq_off.tail);
+	ring->sq_array = (void *)(sq + p.sq_off.array);
+	ring->sq_mask = *(unsigned int *)(sq + p.sq_off.ring_mask);
+	ring->cq_head = (void *)(cq + p.cq_off.head);
+	ring->cq_tail = (void *)(cq + p.cq_off.tail);
+	ring->cq_mask = *(unsigned int *)(cq + p.cq_off.ring_mask);
+	ring->cqes = (void *)(cq + p.cq_off.cqes);
+}
+
+static void judge(enum way way, long r, size_t size, bool unmapped)
+{
+	if (r == (long)size) {
+		atomic_fetch_add(&shared->by[way], 1);
 		return;
-	printf("a transfer of %zu: %ld\n", size, r);
+	}
+	if (r == -EFAULT && way == URING && unmapped) {
+		atomic_fetch_add(&shared->late, 1);
+		return;
+	}
+	if (r == -EFAULT && atomic_load(&shared->excused))
+		return;
+	printf("a transfer of %zu by %s: %ld\n", size, way_name[way], r);
 	exit(1);
 }
 
@@ -176,58 +233,137 @@ static int make_vector(struct worker *w, struct iovec *iov, size_t at, size_t si
 	return nr;
 }
 
-static void reap(struct worker *w, long at_least)
+static void ended(struct worker *w, enum way how, int i, long r)
+{
+	struct queue *q = &w->queue[how];
+
+	judge(how, r, q->size[i], q->unmapped[i]);
+	q->busy[i] = false;
+	q->in_flight--;
+}
+
+static void reap_aio(struct worker *w, long at_least)
 {
 	struct io_event events[IN_FLIGHT];
 	const long got = syscall(SYS_io_getevents, w->aio, at_least, IN_FLIGHT, events, NULL);
 
+	/* A transfer of io_uring has ended. */
+	if (got < 0 && errno == EINTR)
+		return;
 	if (got < 0)
 		err(1, "io_getevents");
-	for (long i = 0; i < got; i++) {
-		judge(events[i].res, w->size[events[i].data]);
-		w->busy[events[i].data] = false;
-	}
-	w->in_flight -= got;
+	for (long i = 0; i < got; i++)
+		ended(w, AIO, events[i].data, events[i].res);
 }
 
-static void submit(struct worker *w, bool write, struct iovec *iov, int nr, size_t at, size_t size)
+static void reap_uring(struct worker *w, long at_least)
+{
+	struct ring *ring = &w->ring;
+	unsigned int head = *ring->cq_head;
+
+	if (syscall(SYS_io_uring_enter, ring->fd, 0, at_least, IORING_ENTER_GETEVENTS, NULL,
+		    0) < 0 && errno != EINTR)
+		err(1, "io_uring_enter");
+	for (; head != __atomic_load_n(ring->cq_tail, __ATOMIC_ACQUIRE); head++) {
+		const struct io_uring_cqe *cqe = &ring->cqes[head & ring->cq_mask];
+
+		ended(w, URING, cqe->user_data, cqe->res);
+	}
+	__atomic_store_n(ring->cq_head, head, __ATOMIC_RELEASE);
+}
+
+/* It may be none, after all: who waits for one asks again. */
+static void reap(struct worker *w, enum way how, long at_least)
+{
+	if (how == AIO)
+		reap_aio(w, at_least);
+	else
+		reap_uring(w, at_least);
+}
+
+static void reap_all(struct worker *w)
+{
+	for (enum way way = 0; way < SYNC; way++)
+		while (w->queue[way].in_flight)
+			reap(w, way, 1);
+}
+
+static long submit_aio(struct worker *w, bool write, struct iovec *iov, int nr, off_t at, int i)
 {
 	struct iocb cb = {
 		.aio_lio_opcode = write ? IOCB_CMD_PWRITEV : IOCB_CMD_PREADV,
 		.aio_fildes = target, .aio_buf = (uintptr_t)iov, .aio_nbytes = nr,
-		.aio_offset = write ? SIZE + at : at,
+		.aio_offset = at, .aio_data = i,
 	}, *list = &cb;
-	int i = 0;
 
-	while (w->in_flight == IN_FLIGHT)
-		reap(w, 1);
-	while (w->busy[i])
+	return syscall(SYS_io_submit, w->aio, 1L, &list) == 1 ? 0 : -errno;
+}
+
+static long submit_uring(struct worker *w, bool write, struct iovec *iov, int nr, off_t at, int i)
+{
+	struct ring *ring = &w->ring;
+	const unsigned int tail = *ring->sq_tail, index = tail & ring->sq_mask;
+
+	ring->sqes[index] = (struct io_uring_sqe) {
+		.opcode = write ? IORING_OP_WRITEV : IORING_OP_READV,
+		.fd = target, .addr = (uintptr_t)iov, .len = nr, .off = at, .user_data = i,
+	};
+	ring->sq_array[index] = index;
+	__atomic_store_n(ring->sq_tail, tail + 1, __ATOMIC_RELEASE);
+	if (syscall(SYS_io_uring_enter, ring->fd, 1, 0, 0, NULL, 0) != 1)
+		err(1, "io_uring_enter");
+	return 0;
+}
+
+static void submit(struct worker *w, enum way how, bool write, struct iovec *iov, int nr, size_t at,
+		   size_t size)
+{
+	struct queue *q = &w->queue[how];
+	const off_t there = write ? SIZE + at : at;
+	int i = 0;
+	long r;
+
+	while (q->in_flight == IN_FLIGHT)
+		reap(w, how, 1);
+	while (q->busy[i])
 		i++;
-	cb.aio_data = i;
-	w->size[i] = size;
-	if (syscall(SYS_io_submit, w->aio, 1L, &list) != 1) {
-		judge(-errno, size);
+	r = how == AIO ? submit_aio(w, write, iov, nr, there, i) :
+			 submit_uring(w, write, iov, nr, there, i);
+	if (r) {
+		judge(how, r, size, false);
 		return;
 	}
-	w->busy[i] = true;
-	w->in_flight++;
+	q->size[i] = size;
+	q->busy[i] = true;
+	q->unmapped[i] = false;
+	q->in_flight++;
 }
 
 static void transfer(struct worker *w)
 {
 	const size_t size = (1 + random_number(random_number(4) ? 16 : MAX_TRANSFER / SECTOR)) * SECTOR;
 	const size_t at = random_number((SIZE - size) / SECTOR + 1) * SECTOR;
+	const enum way way = random_number(NR_WAYS);
 	const bool write = random_number(2);
 	struct iovec iov[4];
 	const int nr = make_vector(w, iov, at, size);
 	long r;
 
-	if (random_number(3)) {
-		submit(w, write, iov, nr, at, size);
+	if (way != SYNC) {
+		submit(w, way, write, iov, nr, at, size);
 		return;
 	}
 	r = write ? pwritev(target, iov, nr, SIZE + at) : preadv(target, iov, nr, at);
-	judge(r < 0 ? -errno : r, size);
+	judge(SYNC, r < 0 ? -errno : r, size, false);
+}
+
+/* A worker of io_uring may not have looked at the buffers of these. */
+static void unmap(struct worker *w, char *at)
+{
+	struct queue *q = &w->queue[URING];
+
+	memcpy(q->unmapped, q->busy, sizeof(q->unmapped));
+	munmap(at, SIZE);
 }
 
 /* What only a process with the mapping can do, in the middle of its transfers */
@@ -239,7 +375,7 @@ static void fulfil(struct worker *w, int wish)
 		if (madvise(w->first + at, SIZE - at, MADV_DONTNEED))
 			err(1, "MADV_DONTNEED");
 	} else if (wish == UNMAP) {
-		munmap(w->second, SIZE);
+		unmap(w, w->second);
 		w->second = map(w->fd, SIZE);
 	}
 }
@@ -247,17 +383,19 @@ static void fulfil(struct worker *w, int wish)
 /* With reads in flight, which keep the memory what it is, and nothing else does */
 static void let_go(struct worker *w)
 {
+	const enum way way = random_number(SYNC);
+
 	for (int i = 0; i < IN_FLIGHT; i++) {
 		const size_t at = i * MAX_TRANSFER % SIZE;
 		struct iovec iov = { w->first + at, MAX_TRANSFER };
 
-		submit(w, false, &iov, 1, at, MAX_TRANSFER);
+		submit(w, way, false, &iov, 1, at, MAX_TRANSFER);
 	}
-	munmap(w->first, SIZE);
-	munmap(w->second, SIZE);
+	unmap(w, w->first);
+	unmap(w, w->second);
 	close(w->fd);
-	reap(w, 0);
-	atomic_fetch_add(&shared->outlived, w->in_flight);
+	reap(w, way, 0);
+	atomic_fetch_add(&shared->outlived, w->queue[way].in_flight);
 }
 
 static void work(int fd)
@@ -269,17 +407,17 @@ static void work(int fd)
 	signal(SIGBUS, SIG_DFL);
 	if (syscall(SYS_io_setup, IN_FLIGHT, &w.aio))
 		err(1, "io_setup");
+	open_ring(&w.ring);
 	while (!atomic_load(&shared->stop)) {
 		transfer(&w);
 		atomic_fetch_add(&shared->transfers, 1);
 		fulfil(&w, atomic_exchange(&shared->wish, NR_DEEDS));
 		if (!random_number(4))
-			reap(&w, 0);
+			reap(&w, random_number(SYNC), 0);
 	}
 	if (atomic_load(&shared->stop) == LET_GO)
 		let_go(&w);
-	while (w.in_flight)
-		reap(&w, 1);
+	reap_all(&w);
 	exit(0);
 }
 
@@ -467,6 +605,9 @@ static int one_round(char *buffer)
 		kill(pid, SIGKILL);
 	bad += inherit(&room);
 	outlived += atomic_load(&shared->outlived);
+	late += atomic_load(&shared->late);
+	for (enum way way = 0; way < NR_WAYS; way++)
+		by[way] += atomic_load(&shared->by[way]);
 	if (pread(target, buffer, SIZE, SIZE) != (ssize_t)SIZE)
 		err(1, "pread");
 	return bad + look("the disk", buffer, SIZE, false);
@@ -500,8 +641,16 @@ int main(int argc, char **argv)
 		err(1, "pwrite");
 	for (int i = 0; i < rounds && !bad; i++)
 		bad = one_round(buffer);
+	printf("libaio %lu, io_uring %lu and %lu late, preadv or pwritev %lu\n", by[AIO], by[URING],
+	       late, by[SYNC]);
 	printf("punched %lu, dropped %lu, unmapped %lu, unlinked %lu, frozen %lu, errors %u, outlived %lu\n",
 	       tally[PUNCH], tally[DONTNEED], tally[UNMAP], tally[UNLINK], tally[FREEZE], errors,
 	       outlived);
+	for (enum way way = 0; way < NR_WAYS && rounds && !bad; way++) {
+		if (!by[way]) {
+			printf("no transfer has ended well by %s\n", way_name[way]);
+			bad = 1;
+		}
+	}
 	return !!bad;
 }
