@@ -614,6 +614,8 @@ static int eio(void)
 #define FAULT_AREA	(8 * MIB)
 #define BAD_AT		(3 * MIB)
 #define BAD_SIZE	4096UL
+/* What is looked at beside a transfer, in memory and on the disk */
+#define BESIDE		(64UL << 10)
 
 static const struct fault {
 	size_t at;
@@ -637,6 +639,11 @@ static const struct fault {
 	{ BAD_AT + BAD_SIZE, 9 * MIB / 2, false },
 };
 
+static size_t disk_from(const struct fault *f)
+{
+	return f->at - (f->at < BESIDE ? f->at : BESIDE);
+}
+
 static void set_bad(const char *control, char sign)
 {
 	const int fd = open(control, O_WRONLY);
@@ -652,7 +659,7 @@ static bool read_is_right(const struct fault *f, long r, char *const *half, bool
 {
 	const size_t piece = f->at < BAD_AT ? (BAD_AT - f->at) / MIB * MIB : 0;
 
-	for (size_t i = 0; i < FAULT_AREA; i += SECTOR) {
+	for (size_t i = 0; i < f->size + BESIDE; i += SECTOR) {
 		const bool second = i >= f->size / 2;
 		const char *at = half[second] + i, *beside = half[!second] + i;
 		const bool old = !memcmp(at, oracle + i, SECTOR);
@@ -671,12 +678,13 @@ static bool read_is_right(const struct fault *f, long r, char *const *half, bool
 static bool write_is_right(const struct fault *f, long r, char *const *half, bool pieces)
 {
 	const size_t piece = f->at < BAD_AT ? (BAD_AT - f->at) / MIB * MIB : 0;
+	const size_t from = disk_from(f), to = f->at + f->size + BESIDE;
 
-	if (memcmp(half[0], oracle, FAULT_AREA) || memcmp(half[1], oracle, FAULT_AREA))
+	if (memcmp(half[0], oracle, f->size + BESIDE) || memcmp(half[1], oracle, f->size + BESIDE))
 		return false;
-	if (pread(target, found, FAULT_AREA, 0) != (ssize_t)FAULT_AREA)
+	if (pread(target, found + from, to - from, from) != (ssize_t)(to - from))
 		err(1, "pread");
-	for (size_t at = 0; at < FAULT_AREA; at += SECTOR) {
+	for (size_t at = from; at < to; at += SECTOR) {
 		const bool in = at >= f->at && at < f->at + f->size;
 		const bool bad = at >= BAD_AT && at < BAD_AT + BAD_SIZE;
 		const bool behind = pieces && in && at - f->at >= piece + MIB;
@@ -704,6 +712,7 @@ static int one_fault(const char *control, const struct fault *f, enum way how, b
 		     bool mixed)
 {
 	const bool pieces = how == SYNC || f->size > 4 * MIB;
+	const size_t from = disk_from(f), on_disk = f->at + f->size + BESIDE - from;
 	long r[2], again[2], position[2];
 	bool right = true;
 
@@ -712,9 +721,9 @@ static int one_fault(const char *control, const struct fault *f, enum way how, b
 		struct iovec iov[] = { { half[0], f->size / 2 },
 				       { half[1] + f->size / 2, f->size / 2 } };
 
-		memcpy(half[0], oracle, FAULT_AREA);
-		memcpy(half[1], oracle, FAULT_AREA);
-		if (write && pwrite(target, wanted, FAULT_AREA, 0) != (ssize_t)FAULT_AREA)
+		memcpy(half[0], oracle, f->size + BESIDE);
+		memcpy(half[1], oracle, f->size + BESIDE);
+		if (write && pwrite(target, wanted + from, on_disk, from) != (ssize_t)on_disk)
 			err(1, "pwrite");
 		set_bad(control, '+');
 		r[pooled] = transfer(how, write, iov, 2, f->at);
