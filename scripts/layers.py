@@ -19,9 +19,9 @@ MAX_FILE_LINES = 700
 # From the bottom to the top
 ORDER = """
 	stop trace
-	ranges param arena arena_find place record judge quota
+	ranges param arena arena_find place record chunks judge quota
 	pool reserve window
-	chunks tables slots left
+	tables slots left
 	charge clean
 	badpages quarantine mapping keep backing poison
 	inode quotactl object name grow use session create

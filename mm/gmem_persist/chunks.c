@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Which slot of the record is in which chunk.
+ *
+ * Pure logic, but that its state is here: there is one record. It is compiled in user space, too.
  */
-#include "internal.h"
-
 #include <linux/mm.h>
+#include <linux/types.h>
+#include <asm/barrier.h>
+#include <asm/rwonce.h>
+
+#include "record.h"
 
 /* Slots are only added, under gmem_pool.lock; then nr_slots tells of them. */
 static struct {

@@ -60,16 +60,6 @@
 #include "stop.h"
 
 /**
- * struct gmem_cursor - where somebody is who goes through a list of ranges
- * @i: at which range
- * @offset: how much of that is done, in bytes
- */
-struct gmem_cursor {
-	unsigned int i;
-	u64 offset;
-};
-
-/**
  * struct gmem_keeping - memory that is kept, or in part, while no valid slot has it
  * @node: in gmem_pool.keeping, while that is so; under gmem_pool.lock, as @at
  * @ranges: the memory
@@ -380,13 +370,6 @@ void gmem_clean_leave(const struct gmem_ranges *x);
 extern bool gmem_clean_background;
 extern unsigned int gmem_clean_rate;
 extern unsigned int gmem_clean_threads;
-
-/* chunks.c */
-unsigned int gmem_slot_count(void);
-unsigned int gmem_chunks_count(void);
-struct gmem_object_ser *gmem_slot(u32 id);
-void gmem_chunks_add(void *slots, unsigned int order);
-void gmem_chunks_forget(void);
 
 /* tables.c */
 const char *gmem_tables_find(void);

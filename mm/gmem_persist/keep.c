@@ -24,7 +24,6 @@
  */
 #include "internal.h"
 
-#include <linux/minmax.h>
 #include <linux/sched.h>
 #include <linux/sizes.h>
 
@@ -42,20 +41,8 @@
 bool gmem_keep_next(struct gmem_cursor *c, const struct gmem_ranges *x,
 		    struct gmem_range *piece)
 {
-	const struct gmem_range *r;
-
 	/* A list of data may have become shorter. */
-	if (c->i < x->nr && c->offset >= x->r[c->i].size)
-		*c = (struct gmem_cursor){ .i = c->i + 1 };
-	if (c->i >= x->nr)
-		return false;
-	r = &x->r[c->i];
-	piece->base = r->base + c->offset;
-	piece->size = min(r->size - c->offset, GMEM_KEEP_PIECE_SIZE);
-	c->offset += piece->size;
-	if (c->offset == r->size)
-		*c = (struct gmem_cursor){ .i = c->i + 1 };
-	return true;
+	return gmem_ranges_next(x, c, GMEM_KEEP_PIECE_SIZE, piece);
 }
 
 /**

@@ -221,3 +221,33 @@ int gmem_ranges_append(struct gmem_ranges *list, u64 base, u64 size)
 	list->r[list->nr++] = (struct gmem_range){ .base = base, .size = size };
 	return 0;
 }
+
+/**
+ * gmem_ranges_next - the next piece of a list
+ * @list: the list
+ * @c: where somebody is in it, and is moved on; all 0 at its beginning
+ * @most: a piece is no larger than this, in bytes; not 0
+ * @piece: set to a range, or to a part of one, unless there is none
+ *
+ * Between two pieces the list may lose its end, be it in the middle of a range, and may grow.
+ *
+ * Return: true if there was one.
+ */
+bool gmem_ranges_next(const struct gmem_ranges *list, struct gmem_cursor *c, u64 most,
+		      struct gmem_range *piece)
+{
+	const struct gmem_range *r;
+
+	/* What was left of this range may be gone. */
+	if (c->i < list->nr && c->offset >= list->r[c->i].size)
+		*c = (struct gmem_cursor){ .i = c->i + 1 };
+	if (c->i >= list->nr)
+		return false;
+	r = &list->r[c->i];
+	piece->base = r->base + c->offset;
+	piece->size = min(r->size - c->offset, most);
+	c->offset += piece->size;
+	if (c->offset == r->size)
+		*c = (struct gmem_cursor){ .i = c->i + 1 };
+	return true;
+}

@@ -30,6 +30,16 @@ struct gmem_ranges {
 	unsigned int cap;
 };
 
+/**
+ * struct gmem_cursor - where somebody is who goes through a list of ranges
+ * @i: at which range
+ * @offset: how much of that is done, in bytes
+ */
+struct gmem_cursor {
+	unsigned int i;
+	u64 offset;
+};
+
 static inline u64 gmem_range_end(const struct gmem_range *r)
 {
 	return r->base + r->size;
@@ -44,5 +54,7 @@ bool gmem_ranges_overlap(const struct gmem_ranges *set, u64 base, u64 size,
 int gmem_ranges_add(struct gmem_ranges *set, u64 base, u64 size);
 int gmem_ranges_remove(struct gmem_ranges *set, u64 base, u64 size);
 int gmem_ranges_append(struct gmem_ranges *list, u64 base, u64 size);
+bool gmem_ranges_next(const struct gmem_ranges *list, struct gmem_cursor *c, u64 most,
+		      struct gmem_range *piece);
 
 #endif /* _MM_GMEM_PERSIST_RANGES_H */

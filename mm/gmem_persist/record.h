@@ -45,6 +45,13 @@ const char *gmem_slot_check_ranges(const struct gmem_object_ser *slot,
 				   const struct gmem_range_ser *ranges,
 				   const struct gmem_ranges *pool);
 
+/* Which slot is in which chunk: chunks.c */
+unsigned int gmem_slot_count(void);
+unsigned int gmem_chunks_count(void);
+struct gmem_object_ser *gmem_slot(u32 id);
+void gmem_chunks_add(void *slots, unsigned int order);
+void gmem_chunks_forget(void);
+
 /**
  * struct gmem_found - a slot of a record that is being read
  * @slot: the slot; not unused and not hidden

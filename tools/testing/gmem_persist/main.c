@@ -36,6 +36,7 @@ static const struct {
 	{ "record", record_tests },
 	{ "record_refuse", record_refuse_tests },
 	{ "record_fuzz", record_fuzz_tests },
+	{ "chunks", chunks_tests },
 	{ "judge", judge_tests },
 	{ "param", param_tests },
 	{ "quota", quota_tests },

@@ -31,6 +31,7 @@ extern const struct test ranges_model_tests[];
 extern const struct test record_tests[];
 extern const struct test record_refuse_tests[];
 extern const struct test record_fuzz_tests[];
+extern const struct test chunks_tests[];
 extern const struct test judge_tests[];
 extern const struct test param_tests[];
 extern const struct test quota_tests[];

@@ -7,4 +7,10 @@
 /* Tests run on one thread: the order matters to those that look on, see stores.h. */
 #define smp_wmb()	test_barrier()
 
+#define smp_load_acquire(p)	(*(p))	/* by the same thread */
+#define smp_store_release(p, value)	do {	/* likewise */	\
+	test_barrier();						\
+	*(p) = (value);						\
+} while (0)
+
 #endif /* GMEM_TEST_ASM_BARRIER_H */
