@@ -175,6 +175,7 @@ static int gmem_grow_take(const struct gmem_attach *a, struct gmem_backing *b,
 	if (err)
 		return err;
 	err = gmem_badpages_mark(a->obj, &b->ranges);
+	gmem_stop_here("attach-ready");
 	if (!err) {
 		filemap_invalidate_lock(mapping);
 		err = gmem_grow_take_over(a, b, &room, rest);

@@ -90,6 +90,7 @@ int gmem_refused_release(u64 base, u64 size)
 		gmem_refused_forget_all();
 	if (err)
 		return err;
+	gmem_stop_here("release-marked");
 	return gmem_quarantine_release(base, size);
 }
 
@@ -120,6 +121,7 @@ int gmem_refused_attach(const struct gmem_attach *attach, u64 slot)
 		kvfree(attach->ranges.r);
 		return err;
 	}
+	gmem_stop_here("attach-marked");
 	err = gmem_object_attach_memory(attach);
 	if (err)
 		return err;
@@ -127,5 +129,6 @@ int gmem_refused_attach(const struct gmem_attach *attach, u64 slot)
 	/* In a pool that has just been frozen it stays, and is refused again. */
 	if (slot)
 		gmem_left_forget(slot - 1);
+	gmem_stop_here("attach-ended");
 	return 0;
 }

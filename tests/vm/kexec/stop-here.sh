@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # vm: mem=8G timeout=500 append="kho=on kho_scratch=512M,1G,512M gmem_persist=1G gmem_persist.clean=0" flavours="release"
 # vm kexec: timeout=700 append="liveupdate=on"
-# vm now: append="liveupdate=on"
+# vm given: timeout=700 append="liveupdate=on"
+# vm now: timeout=700 append="liveupdate=on"
 #
 # The host is replaced in the middle of something, at the points that the kernel names
 # (mm/gmem_persist/stop.c): at one in each kernel, and the next one looks at what it found.
@@ -13,6 +14,9 @@
 #
 # A word in each page of most of the pool, and all that else is in use, is compared in each kernel,
 # and nobody has memory who should not.
+#
+# given: the same, while memory is given by a handle, by the root directory, and to a file out of
+# quarantine; and while it is released from there.
 #
 # now: as in a crash, with the record not sealed. The next kernel believes nothing of
 # it, so all is quarantined, as it is, until the operator says so. The last kernel but one
@@ -59,14 +63,34 @@ points() {
 		clean clean-cleared
 		clean clean-marked
 		unnamed alloc-taken
-		root populate-recorded
-		handle populate-recorded
 		punch punch-cleared
 		session populate-recorded
 		session-unlink unlink-recorded
+		END
+	given)	cat <<-'END' ;;
+		handle alloc-taken
+		handle-dirty alloc-clear:3
+		handle extend-cleared
+		handle-pieces ready-step
+		handle extend-recorded
+		handle populate-recorded
+		root alloc-taken
+		root-dirty alloc-clear:3
+		root extend-cleared
+		root-pieces ready-step
+		root extend-recorded
+		root populate-recorded
+		root last-use-freed
+		root-pieces free-step
 		unnamed-lost object-cleared
 		restore restore-step:2
+		attach attach-marked
+		attach attach-ready
 		attach attach-recorded
+		attach-more attach-ended
+		release-some release-marked
+		release-some quarantine-released
+		release release-marked
 		release quarantine-released
 		END
 	now)	cat <<-'END' ;;
@@ -74,6 +98,10 @@ points() {
 		create object-recorded
 		grow extend-cleared
 		grow extend-recorded
+		handle-dirty alloc-clear:3
+		handle extend-recorded
+		root-dirty alloc-clear:3
+		root extend-recorded
 		discard unlink-recorded
 		clean clean-clear:3
 		session-keep session-kept
@@ -161,13 +189,37 @@ in_pieces() {
 # record_is_right: whoever reads it finds nothing wrong in it
 record_is_right() { gmemctl decode > /tmp/decoded; }
 
-# lose: no kernel to come can know whose one, two and three are, but the memory is kept
+# lose: no kernel to come can know whose one to five are, but the memory is kept
 lose() {
-	write frozen 1 && gmem-corrupt overlap one two && gmem-corrupt object three && write frozen 0
+	write frozen 1 && gmem-corrupt overlap one two && gmem-corrupt object three &&
+		gmem-corrupt object four && gmem-corrupt object five && write frozen 0
 }
 
 # attach NAME RANGE [WORD...]: a file gets it, out of quarantine
 attach() { gmemctl attach "$@" > /tmp/attached; }
+
+# lost NAME: where that was, as the kernel that lost it had it
+lost() { word "gmem.$1" | tr -d ' '; }
+
+# granules RANGE...: where each granule of these is
+granules() {
+	local range at
+	for range in "$@"; do
+		at=$((${range%-*}))
+		while [ $at -lt $((${range#*-})) ]; do
+			echo $at
+			at=$((at + 2 * M))
+		done
+	done | sort
+}
+
+# quarantined_are NAME...: their memory is, and no other
+quarantined_are() {
+	# shellcheck disable=SC2046	# words
+	granules $(for name in "$@"; do lost "$name"; done) > /tmp/lost
+	# shellcheck disable=SC2046	# words
+	granules $(cat "$pool/quarantined") | cmp -s - /tmp/lost
+}
 
 # token_of NAME: of its uuid and its token, the latter
 token_of() { gmemctl token "$fs/$1" | cut -d ' ' -f 2; }
@@ -176,7 +228,7 @@ token_of() { gmemctl token "$fs/$1" | cut -d ' ' -f 2; }
 note() {
 	local name names=
 	case $1 in
-	unnamed-lost)	names="one two three" ;;
+	unnamed-lost)	names="one two three four five" ;;
 	freeze)		names="most memory data" ;;
 	punch)		echo "gmem.token=$(token_of goes)" ;;
 	restore)	echo "gmem_persist.later=0" ;;
@@ -199,7 +251,7 @@ prepare() {
 		check "free memory in pieces" in_pieces ;;
 	esac
 	case $1 in
-	clear|clean|grow-dirty)
+	clear|clean|*-dirty)
 		check "dirty memory" dirty_but 8 ;;
 	unlink-pieces)
 		check "goes: an object of all that" gmem-file $fs/goes new "truncate=$(nearly_all)" map fill=32 ;;
@@ -211,9 +263,13 @@ prepare() {
 		check "one, which will be lost" gmem-file $fs/one new truncate=4 map fill=41
 		check "two" gmem-file $fs/two new truncate=4 map fill=42
 		check "three" gmem-file $fs/three new truncate=4 map fill=43
+		check "four" gmem-file $fs/four new truncate=4 map fill=44
+		check "five" gmem-file $fs/five new truncate=4 map fill=45
 		;;
 	release)
-		check "what is quarantined is in two pieces" test "$(wc -l < "$pool/quarantined")" = 2 ;;
+		check "one and three are quarantined" quarantined_are one three
+		check "in two pieces" test "$(wc -l < "$pool/quarantined")" = 2
+		;;
 	esac
 }
 lead_to() {
@@ -231,26 +287,34 @@ lead_to() {
 	freeze)	write frozen 1 ;;
 	unnamed-lost) lose && vmm create "" size=16M ;;
 	unnamed) vmm create "" size=16M ;;
-	root)	gmem-file $fs path resource=16 ;;
-	handle)	gmem-file $fs/new new vm=16 ;;
+	root|root-dirty)
+		gmem-file $fs path resource=16 ;;
+	root-pieces)
+		gmem-file $fs path "resource=$(($(free_mib) - 4))" ;;
+	handle|handle-dirty)
+		gmem-file $fs/new new vm=16 ;;
+	handle-pieces)
+		gmem-file $fs/new new "vm=$(($(free_mib) - 4))" ;;
 	punch)	gmem-file $fs/goes rw map punch ;;
 	session) gmem-luo create=session tmp=$fs keep=1 truncate=16 ;;
 	session-unlink) rm $fs/goes ;;
 	session-keep) gmem-luo create=session tmp=$fs truncate=16 fill=37 keep=1 ;;
 	restore) echo 1 > "$debugfs/again" ;;
-	attach)	attach two --slot "$(slot_of two)" "$(word gmem.two | tr -d ' ')" ;;
+	attach)	attach two --slot "$(slot_of two)" "$(lost two)" ;;
+	attach-more) attach four --slot "$(slot_of four)" "$(lost four)" ;;
+	release-some) write release "$(lost five)" ;;
 	release) write release all ;;
 	esac
 }
 found() {
 	rm -f $fs/hole*
 	case $1 in
-	create|clear|populate|pieces|handle)
+	create|clear|populate|pieces|handle*)
 		if [ "${2%-recorded}" != "$2" ]; then
 			check "new: it is there, as it was made" object_is new size $((16 * M))
 			check "new: zero" zeroes new
 			rm $fs/new
-		elif [ "$1" = populate ] || [ "$1" = pieces ]; then
+		elif [ "$1" != create ] && [ "$1" != clear ]; then
 			check "new: it is as empty as it was" attr %s new 0
 			rm $fs/new
 		else
@@ -274,14 +338,36 @@ found() {
 		check "goes: the session has it" gmem-luo session=session get=1 verify=32 finish
 		;;
 	attach)
-		check "two: it is there, as it was" gmem-file $fs/two ro map verify=42
+		if [ "$2" = attach-recorded ]; then
+			check "two: it is there, as it was" gmem-file $fs/two ro map verify=42
+		else
+			check "two: it is as empty as it was" attr %s two 0
+		fi
 		check "two: nobody disputes it" not logged "overlaps"
 		rm $fs/two
 		;;
+	attach-more)
+		check "four: it is there, as it was" gmem-file $fs/four ro map verify=44
+		check "four: no other slot tells of it" test "$(gmemctl decode | grep -c '^object four$')" = 1
+		rm $fs/four
+		;;
+	release-some)
+		if [ "$2" = release-marked ]; then
+			check "nothing was released" quarantined_are one three five
+		else
+			check "nor was anything else released" quarantined_are one three
+			check "what was is dirty" is dirty_bytes $((4 * M))
+		fi
+		;;
 	release)
+		if [ "$2" = release-marked ]; then
+			check "nothing was released" quarantined_are one three
+			check "no slot tells of it any more" not logged "object .*: its memory is quarantined"
+			return
+		fi
 		check "what was released is dirty" is dirty_bytes $((4 * M))
 		left=$(cat "$pool/quarantined")
-		if [ "$left" = "$(word gmem.one | tr -d ' ')" ]; then seed=41; else seed=43; fi
+		if [ "$left" = "$(lost one)" ]; then seed=41; else seed=43; fi
 		check "left: what was not can be attached" attach left "$left"
 		check "left: it is as it was" gmem-file $fs/left ro map verify=$seed
 		rm $fs/left
@@ -299,12 +385,19 @@ found() {
 	esac
 }
 
-# quarantined_by LEAD: how many MiB are, in the kernel after that
+# quarantined_by LEAD POINT: how many MiB are, in the kernel after that
 quarantined_by() {
-	case $1 in
-	restore) echo 12 ;;
-	attach)	echo 8 ;;
-	release) echo 4 ;;
+	case "$1 $2" in
+	"restore "*|"attach attach-marked"|"attach attach-ready")
+		echo 20 ;;
+	"attach "*)
+		echo 16 ;;
+	"attach-more "*|"release-some release-marked")
+		echo 12 ;;
+	"release-some "*|"release release-marked")
+		echo 8 ;;
+	"release "*)
+		echo 4 ;;
 	*)	echo 0 ;;
 	esac
 }
@@ -312,7 +405,7 @@ quarantined_by() {
 # sealed LEAD POINT: what the next kernel finds after an ordinary kexec
 sealed() {
 	local quarantined
-	quarantined=$(quarantined_by "$1")
+	quarantined=$(quarantined_by "$1" "${2%:*}")
 	check "$quarantined MiB are quarantined" is quarantined_bytes $((quarantined * M))
 	check "the pool adds up" adds_up
 	check "the witnesses are there" witnesses_are_there
@@ -363,7 +456,7 @@ unsealed() {
 leave() {
 	# shellcheck disable=SC2046	# words
 	require "load the next kernel" load_stage $(note "$1")
-	require "arm $2" sh -c "echo '$2 $CASE' > $stop"
+	require "arm $2" sh -c "echo '$2 $mode' > $stop"
 	# It is refused while root creates something.
 	[ "$CASE" = now ] || [ ! -e "$pool" ] || write lossy_kexec 1
 	drain
@@ -372,6 +465,9 @@ leave() {
 	until grep -q '^armed:' "$stop"; do sleep 0.1; done
 	fail "stopped at $2"
 }
+
+mode=kexec
+[ "$CASE" != now ] || mode=now
 
 # What was in the last kernel, and what comes in this one, and in the next one
 points > /tmp/points
