@@ -7,36 +7,12 @@
 . /tests/lib/test.sh
 . /tests/lib/pool.sh
 . /tests/lib/stop.sh
+. /tests/lib/attach.sh
 
 M=$((1 << 20))
 
 mkdir -p /gmem
 mount -t gmemfs none /gmem
-
-# attach WORDS...: gmemctl attach; what it says stays in /tmp/said
-attach() { gmemctl attach "$@" > /tmp/said 2>&1; }
-
-# attach_fails TEXT FILE WORDS...: it must be refused for that reason, and leave no file
-attach_fails() {
-	local text="$1"
-	shift
-	! attach "$@" && grep -q "$text" /tmp/said && no_object "$1"
-}
-
-# ids NAME: uuid and token of an object
-ids() { gmemctl token "/gmem/$1"; }
-
-# noted NAME: the same, or where the object was, as kernel 1 had it: see note()
-noted() { word "gmem.$1" | sed 's/ *$//'; }
-
-# note: words of the command line for the next kernel
-note() {
-	local name
-	for name in bad pieces one; do
-		echo "gmem.$name=$(object "$name" ranges | tr '\n' ',')"
-		echo "gmem.$name-ids=$(ids "$name" | tr ' ' ',')"
-	done
-}
 
 # said_errno ERRNO: that was refused, for that reason
 said_errno() { grep -q -x "errno=$1" /tmp/other; }
@@ -89,7 +65,7 @@ case $STAGE in
 	check "hidden: 4 MiB of data" sh -c "yes | head -c 4194304 >&9"
 	check "without a name" rm /gmem/hidden
 	# shellcheck disable=SC2046	# words
-	require "load the next kernel" load_stage $(note)
+	require "load the next kernel" load_stage $(note bad pieces one)
 	require "freeze" write frozen 1
 	for what in "object bad" "list pieces" "overlap one two" "object data" "hidden" "inside outer inner"; do
 		# shellcheck disable=SC2086	# words

@@ -39,6 +39,7 @@
  *   bytes=N         N times, each by a call of its own, write a byte and read it back
  *   reserve=SIZE    fallocate() that keeps its length
  *   attach=ADDRESS  let it have the 2 MiB there, which are quarantined
+ *   attachvm=ADDRESS  the same with the guest_memfd of vm= or private= in its place
  *   limit=N         of a directory: N names may be below it
  *   info            ask what it is; ranges: where its memory is
  *   rename=PATH     call it that; exchange=PATH exchanges the two
@@ -81,6 +82,7 @@
 
 static const char *path;
 static int file = -1;
+static int guest_memfd = -1;
 static char *memory;
 static uint64_t size;
 
@@ -118,7 +120,7 @@ static bool empty_by_path(void)
 	return fd >= 0 && !close(fd);
 }
 
-static bool attach(uint64_t address)
+static bool attach(int fd, uint64_t address)
 {
 	struct gmem_persist_range_entry range = { .base = address, .size = 2 << 20 };
 	struct gmem_persist_attach args = {
@@ -128,7 +130,7 @@ static bool attach(uint64_t address)
 		.kind = GMEM_PERSIST_FILE_MEMORY,
 	};
 
-	return !ioctl(file, GMEM_PERSIST_ATTACH, &args);
+	return !ioctl(fd, GMEM_PERSIST_ATTACH, &args);
 }
 
 static bool get_info(void)
@@ -333,7 +335,8 @@ static bool use_in_vm(uint64_t bytes, unsigned long type)
 
 	if (type == KVM_X86_DEFAULT_VM)
 		gmem.flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED;
-	if (ioctl(vm, KVM_GMEM_PERSIST, &gmem) < 0)
+	guest_memfd = ioctl(vm, KVM_GMEM_PERSIST, &gmem);
+	if (guest_memfd < 0)
 		return false;
 	printf("size=%llu\n", gmem.size);
 	print_bytes("token", gmem.token, sizeof(gmem.token));
@@ -419,7 +422,9 @@ static bool act(const char *action)
 	if (IS("reserve="))
 		return !fallocate(file, FALLOC_FL_KEEP_SIZE, 0, parse_size(value));
 	if (IS("attach="))
-		return attach(n);
+		return attach(file, n);
+	if (IS("attachvm="))
+		return attach(guest_memfd, n);
 	if (IS("limit="))
 		return limit_names(n);
 	if (IS("punch"))
