@@ -37,6 +37,7 @@ static const struct {
 	{ "record_refuse", record_refuse_tests },
 	{ "record_fuzz", record_fuzz_tests },
 	{ "chunks", chunks_tests },
+	{ "slots_model", slots_model_tests },
 	{ "judge", judge_tests },
 	{ "param", param_tests },
 	{ "quota", quota_tests },

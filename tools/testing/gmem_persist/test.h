@@ -32,6 +32,7 @@ extern const struct test record_tests[];
 extern const struct test record_refuse_tests[];
 extern const struct test record_fuzz_tests[];
 extern const struct test chunks_tests[];
+extern const struct test slots_model_tests[];
 extern const struct test judge_tests[];
 extern const struct test param_tests[];
 extern const struct test quota_tests[];
