@@ -108,7 +108,6 @@ require "configfs" mount -t configfs none /sys/kernel/config
 require "a disk that can be made bad" sh -c "mkdir $faulty && echo 16 > $faulty/size &&
 	echo 1 > $faulty/memory_backed && echo 1 > $faulty/power && [ -b /dev/faulty ]"
 check "transfers across a bad sector" gmem-dio /dev/faulty $fs/mem faults=$faulty/badblocks
-check "that disk goes" sh -c "echo 0 > $faulty/power && rmdir $faulty"
 rm $fs/mem
 
 # shellcheck disable=SC2034
