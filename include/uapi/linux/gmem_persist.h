@@ -180,7 +180,8 @@ struct gmem_persist_view {
  * Whoever writes to the memory after this takes a token that nobody knows yet, also who has written
  * to it before. The token that stands now is told by GMEM_PERSIST_GET_VIEW of this file afterwards.
  * Whoever saves the state of a guest calls both when the guest has been stopped: if the guest goes
- * on, what was saved is stale. There is no argument. The file must be open for writing.
+ * on, what was saved is stale. A device writes without being noticed: before this, the memory must
+ * be mapped for none any more. There is no argument. The file must be open for writing.
  */
 #define GMEM_PERSIST_SETTLE	_IO(GMEM_PERSIST_IOCTL_TYPE, 0x22)
 
