@@ -201,6 +201,28 @@ TEST_F(leaf, mremap_part)
 	EXPECT_EQ(0, wrong(self, to, half, half));
 }
 
+/* Whoever is asked what memory a process has leaves it as it is. */
+TEST_F(leaf, smaps)
+{
+	static const char *const files[] = { "smaps", "smaps_rollup", "numa_maps" };
+	char path[32], text[4096];
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		int fd;
+
+		snprintf(path, sizeof(path), "/proc/self/%s", files[i]);
+		fd = open(path, O_RDONLY);
+		if (fd < 0 && errno == ENOENT)
+			continue;
+		ASSERT_LE(0, fd);
+		while (read(fd, text, sizeof(text)) > 0)
+			;
+		close(fd);
+		EXPECT_EQ(0, look(self, self->mem))
+			TH_LOG("%s", path);
+	}
+}
+
 /* There is no huge page that a process could do without. */
 TEST_F(leaf, thp_disabled)
 {
