@@ -12,6 +12,7 @@
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
+#include <linux/mutex.h>
 #include <linux/pageless.h>
 #include <linux/pagemap.h>
 #include <linux/rwsem.h>
@@ -26,14 +27,16 @@
 /**
  * struct test_pageless - the memory of an open file
  * @mem: the memory
- * @lock: of the following; page faults take it for reading
+ * @lock: of @bad; page faults take it for reading
  * @bad: number of the bad page; may be read without @lock
+ * @watch_lock: of the following
  * @watches: who is told of that
  */
 struct test_pageless {
 	struct test_pfnmap mem;
 	struct rw_semaphore lock;
 	unsigned long bad;
+	struct mutex watch_lock;
 	struct list_head watches;
 };
 
@@ -72,7 +75,7 @@ static void test_pageless_watch(const struct pageless_hold *hold, struct pageles
 {
 	struct test_pageless *test = hold->data;
 
-	guard(rwsem_write)(&test->lock);
+	guard(mutex)(&test->watch_lock);
 	list_add_tail(&watch->node, &test->watches);
 }
 
@@ -80,7 +83,7 @@ static void test_pageless_unwatch(const struct pageless_hold *hold, struct pagel
 {
 	struct test_pageless *test = hold->data;
 
-	guard(rwsem_write)(&test->lock);
+	guard(mutex)(&test->watch_lock);
 	list_del(&watch->node);
 }
 
@@ -156,6 +159,7 @@ static int test_pageless_dev_open(struct inode *inode, struct file *file)
 	if (!test)
 		return -ENOMEM;
 	init_rwsem(&test->lock);
+	mutex_init(&test->watch_lock);
 	INIT_LIST_HEAD(&test->watches);
 	test->bad = TEST_PAGELESS_ALL_GOOD;
 	file->private_data = test;
@@ -183,11 +187,14 @@ static long test_pageless_dev_ioctl(struct file *file, unsigned int cmd, unsigne
 		return -EFAULT;
 	if (!IS_ALIGNED(offset, PAGE_SIZE) || offset >= PFN_PHYS(test->mem.nr_pages))
 		return -EINVAL;
-	guard(rwsem_write)(&test->lock);
-	if (test->bad != TEST_PAGELESS_ALL_GOOD)
-		return -EBUSY;
-	WRITE_ONCE(test->bad, PHYS_PFN(offset));
-	unmap_mapping_range(file->f_mapping, offset, PAGE_SIZE, 1);
+	scoped_guard(rwsem_write, &test->lock) {
+		if (test->bad != TEST_PAGELESS_ALL_GOOD)
+			return -EBUSY;
+		WRITE_ONCE(test->bad, PHYS_PFN(offset));
+		unmap_mapping_range(file->f_mapping, offset, PAGE_SIZE, 1);
+	}
+	/* Who begins to watch after this finds that it is bad. */
+	guard(mutex)(&test->watch_lock);
 	list_for_each_entry(watch, &test->watches, node)
 		watch->revoke(watch, offset, PAGE_SIZE);
 	return 0;

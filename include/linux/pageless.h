@@ -27,8 +27,8 @@
  * belongs, whatever becomes of the mapping. It keeps nobody from changing the contents, as a
  * reference does not.
  *
- * Who maps what he holds, be it for a device, has to *watch* it: in case of a memory error he
- * is told to take it away.
+ * Who maps for a device what he holds has to *watch* it: in case of a memory error he is told to
+ * take it away.
  *
  * A process that has had such a mapping has MMF_PAGELESS, so that for all others a test of
  * that bit is all that they pay.
@@ -37,11 +37,10 @@
 struct pageless_hold;
 
 /**
- * struct pageless_watch - who maps what he holds where the owner cannot take it away
+ * struct pageless_watch - who maps what he holds for a device, where the owner cannot unmap it
  * @revoke: nobody may access @size bytes at @offset of the file any more: unmap them. Process
- *	context; may sleep, cannot fail. The owner has locks that page faults take, too, so
- *	neither mmap locks may be taken nor such that are held when something is held, watched
- *	or released
+ *	context; may sleep, cannot fail. The owner holds no lock that a page fault may want, so
+ *	mmap locks may be taken, but no lock that is held when something is watched or unwatched
  * @node: of the owner
  */
 struct pageless_watch {

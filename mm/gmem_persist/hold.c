@@ -87,21 +87,17 @@ static size_t gmem_hold_inode_range(const struct pageless_hold *hold, u64 offset
 static void gmem_hold_watch(const struct pageless_hold *hold, struct pageless_watch *watch)
 {
 	struct gmem_view *view = hold->data;
-	struct address_space *mapping = view->obj->inode->i_mapping;
 
-	filemap_invalidate_lock(mapping);
+	guard(mutex)(&view->obj->watches_lock);
 	list_add_tail(&watch->node, &view->obj->watches);
-	filemap_invalidate_unlock(mapping);
 }
 
 static void gmem_hold_unwatch(const struct pageless_hold *hold, struct pageless_watch *watch)
 {
 	struct gmem_view *view = hold->data;
-	struct address_space *mapping = view->obj->inode->i_mapping;
 
-	filemap_invalidate_lock(mapping);
+	guard(mutex)(&view->obj->watches_lock);
 	list_del(&watch->node);
-	filemap_invalidate_unlock(mapping);
 }
 
 static void gmem_hold_release_file(struct pageless_hold *hold)

@@ -125,6 +125,7 @@ static struct gmem_object *gmem_object_alloc(u32 id, const struct gmem_object_se
 	INIT_LIST_HEAD(&obj->ended);
 	INIT_LIST_HEAD(&obj->unsettled);
 	INIT_LIST_HEAD(&obj->consumers);
+	mutex_init(&obj->watches_lock);
 	INIT_LIST_HEAD(&obj->watches);
 	mutex_init(&obj->writers_lock);
 	INIT_LIST_HEAD(&obj->writers);

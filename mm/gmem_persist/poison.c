@@ -181,7 +181,6 @@ static void gmem_poison_take_away(struct gmem_object *obj, pgoff_t index)
 {
 	struct address_space *mapping = obj->inode->i_mapping;
 	struct gmem_consumer *consumer;
-	struct pageless_watch *watch;
 	pgoff_t start, end;
 	int order;
 
@@ -195,10 +194,18 @@ static void gmem_poison_take_away(struct gmem_object *obj, pgoff_t index)
 	/* Entries of an xarray are no larger than a page. */
 	xa_store(&obj->bad_pages, index, xa_mk_value(1), GFP_KERNEL | __GFP_NOFAIL);
 	unmap_mapping_range(mapping, (loff_t)index << PAGE_SHIFT, PAGE_SIZE, 1);
-	list_for_each_entry(watch, &obj->watches, node)
-		watch->revoke(watch, (u64)index << PAGE_SHIFT, PAGE_SIZE);
 	list_for_each_entry(consumer, &obj->consumers, node)
 		consumer->ops->invalidate_end(consumer, start, end);
+}
+
+/* Who begins to watch after the page has been taken away finds that it is bad. */
+static void gmem_poison_revoke(struct gmem_object *obj, pgoff_t index)
+{
+	struct pageless_watch *watch;
+
+	guard(mutex)(&obj->watches_lock);
+	list_for_each_entry(watch, &obj->watches, node)
+		watch->revoke(watch, (u64)index << PAGE_SHIFT, PAGE_SIZE);
 }
 
 /* Take one page away from everybody who maps it, for good: its address, or false. */
@@ -214,6 +221,8 @@ static bool gmem_poison_take_one(struct gmem_object *obj, u64 *addr)
 	if (found)
 		gmem_poison_take_away(obj, index);
 	filemap_invalidate_unlock(mapping);
+	if (found)
+		gmem_poison_revoke(obj, index);
 	return found;
 }
 

@@ -5,6 +5,7 @@
  */
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 
 #define __EXPORTED_HEADERS__
 #include <linux/vfio.h>
@@ -221,6 +222,90 @@ TEST_F(pageless, revoke_early)
 	EXPECT_TRUE(domain_has(self, high, HALF, HALF));
 	test_ioctl_ioas_unmap(low, HALF);
 	test_ioctl_ioas_unmap(high, HALF);
+}
+
+/* From @iova on, in a domain that knows what was written; returns an error of the ioctl. */
+static int get_dirty(struct _test_data_pageless *self, uint32_t hwpt_id, __u64 iova,
+		     __u64 *bitmap)
+{
+	memset(bitmap, 0, SIZE / PAGE_SIZE / BITS_PER_BYTE);
+	return _test_cmd_get_dirty_bitmap(self->fd, hwpt_id, SIZE, iova, PAGE_SIZE,
+					  bitmap, 0);
+}
+
+/* What was written there before it was taken away is not known any more: so all may have been. */
+TEST_F(pageless, revoke_dirty)
+{
+	const __u64 low = MOCK_APERTURE_START, high = low + HALF;
+	__u64 bitmap[SIZE / 4096 / 64], at = low, dirty;
+	uint32_t stdev_id, hwpt_id, idev_id;
+	size_t i;
+
+	test_cmd_mock_domain(self->ioas_id, &stdev_id, NULL, &idev_id);
+	test_cmd_hwpt_alloc(idev_id, self->ioas_id, IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
+			    &hwpt_id);
+	ASSERT_EQ(0, map(0, HALF, &at));
+	at = high;
+	ASSERT_EQ(0, map(HALF, HALF, &at));
+	test_cmd_set_dirty_tracking(hwpt_id, true);
+	memset(bitmap, 0, sizeof(bitmap));
+	bitmap[0] = 1;
+	test_cmd_mock_domain_set_dirty(self->fd, hwpt_id, SIZE, low, PAGE_SIZE, bitmap, &dirty);
+	ASSERT_EQ(1, dirty);
+	ASSERT_EQ(0, get_dirty(self, hwpt_id, low, bitmap));
+	ASSERT_TRUE(test_bit(0, (unsigned long *)bitmap));
+	ASSERT_FALSE(test_bit(HALF / PAGE_SIZE, (unsigned long *)bitmap));
+	ASSERT_EQ(0, poison(self, HALF + PAGE_SIZE));
+	for (int again = 0; again < 2; again++) {
+		ASSERT_EQ(0, get_dirty(self, hwpt_id, low, bitmap));
+		for (i = 0; i < SIZE / PAGE_SIZE; i++)
+			ASSERT_EQ(i >= HALF / PAGE_SIZE, test_bit(i, (unsigned long *)bitmap));
+		/* Nothing is in the way of another begin. */
+		test_cmd_set_dirty_tracking(hwpt_id, false);
+		test_cmd_set_dirty_tracking(hwpt_id, true);
+	}
+	test_ioctl_destroy(hwpt_id);
+	test_ioctl_destroy(stdev_id);
+}
+
+/* While somebody reads what was written, from tables that go */
+TEST_F(pageless, revoke_while_read)
+{
+	__u64 bitmap[SIZE / 4096 / 64], iova;
+	uint32_t stdev_id, hwpt_id, idev_id;
+
+	test_cmd_mock_domain(self->ioas_id, &stdev_id, NULL, &idev_id);
+	test_cmd_hwpt_alloc(idev_id, self->ioas_id, IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
+			    &hwpt_id);
+	test_cmd_set_dirty_tracking(hwpt_id, true);
+	for (int i = 0; i < 20; i++) {
+		int dev = open(DEVICE, O_RDWR), status;
+		char *mem = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, dev, 0);
+		__u64 offset = PAGE_SIZE;
+		pid_t reader;
+
+		ASSERT_NE(MAP_FAILED, mem);
+		iova = MOCK_APERTURE_START;
+		ASSERT_EQ(0, map_by(self, variant->by_file, dev, mem, 0, SIZE, &iova));
+		reader = fork();
+		ASSERT_NE(-1, reader);
+		if (!reader) {
+			/* It ends when all of it is dirty. */
+			do {
+				if (get_dirty(self, hwpt_id, iova, bitmap))
+					_exit(1);
+			} while (~bitmap[0]);
+			_exit(0);
+		}
+		ASSERT_EQ(0, ioctl(dev, TEST_PAGELESS_POISON, &offset));
+		ASSERT_EQ(reader, waitpid(reader, &status, 0));
+		ASSERT_EQ(0, status);
+		test_ioctl_ioas_unmap(iova, SIZE);
+		ASSERT_EQ(0, munmap(mem, SIZE));
+		close(dev);
+	}
+	test_ioctl_destroy(hwpt_id);
+	test_ioctl_destroy(stdev_id);
 }
 
 TEST_F(pageless, refused)
