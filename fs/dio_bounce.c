@@ -30,10 +30,11 @@
  * the transfer, as it would with ordinary memory. It is short only where a file or a device ends,
  * and if pieces have been appended.
  *
- * The pages are accounted to the caller's memory cgroup, but for that of a synchronous transfer of
- * a page or less, which is taken from a place where the last one has left it. Their alignment is
- * better than that of any buffer, so what fails with ordinary memory for the sake of that alone
- * works here.
+ * The pages are accounted to the caller's memory cgroup, which nobody is killed for: a piece of a
+ * synchronous transfer gets smaller if it cannot be charged, and one of %DIO_BOUNCE_CHUNK is not
+ * charged then. Nor is that of a synchronous transfer of a page or less, which is taken from a
+ * place where the last one has left it. Their alignment is better than that of any buffer, so what
+ * fails with ordinary memory for the sake of that alone works here.
  */
 #include <linux/bvec.h>
 #include <linux/dio_bounce.h>
@@ -541,16 +542,32 @@ static ssize_t dio_bounce_transfer(struct kiocb *iocb, struct dio_bounce_pages *
 	return ret;
 }
 
-/* One piece, for which the caller waits */
-static ssize_t dio_bounce_piece(struct kiocb *iocb, struct iov_iter *iter, size_t size)
+/*
+ * Pages for @size or less. The cgroup may be full of what is in flight asynchronously, which cannot
+ * be reclaimed, and a charge that must succeed would kill somebody. So there are ever fewer pages,
+ * the last of which are not charged: as with the spare page, each thread that waits has these once.
+ */
+static int dio_bounce_alloc_piece(struct dio_bounce_pages *pages, size_t size)
 {
-	const bool small = size <= PAGE_SIZE;
+	while (dio_bounce_alloc_pages(pages, size, GFP_KERNEL_ACCOUNT | DIO_BOUNCE_TRY)) {
+		if (size <= DIO_BOUNCE_CHUNK)
+			return dio_bounce_alloc_pages(pages, size, GFP_KERNEL);
+		size = round_up(size / 2, DIO_BOUNCE_CHUNK);
+	}
+	return 0;
+}
+
+/* One piece, for which the caller waits; @size may get smaller */
+static ssize_t dio_bounce_piece(struct kiocb *iocb, struct iov_iter *iter, size_t *size)
+{
+	const bool small = *size <= PAGE_SIZE;
 	struct dio_bounce_pages pages;
-	ssize_t ret = small ? dio_bounce_take_spare(&pages, size, iov_iter_rw(iter)) :
-			      dio_bounce_alloc_pages(&pages, size, GFP_KERNEL_ACCOUNT);
+	ssize_t ret = small ? dio_bounce_take_spare(&pages, *size, iov_iter_rw(iter)) :
+			      dio_bounce_alloc_piece(&pages, *size);
 
 	if (ret)
 		return ret;
+	*size = pages.size;
 	ret = dio_bounce_transfer(iocb, &pages, iter);
 	if (small)
 		dio_bounce_give_spare(&pages);
@@ -586,12 +603,12 @@ static ssize_t dio_bounce_sync(struct kiocb *iocb, struct iov_iter *iter)
 	ssize_t done = 0;
 
 	while (iov_iter_count(iter) && !(done && dio_bounce_at_limit(iocb, iter))) {
-		const size_t size = min(iov_iter_count(iter), most);
+		size_t size = min(iov_iter_count(iter), most);
 		ssize_t ret;
 
 		/* By clearing IOCB_DIRECT, a file system decides of one piece only. */
 		iocb->ki_flags = flags;
-		ret = dio_bounce_piece(iocb, iter, size);
+		ret = dio_bounce_piece(iocb, iter, &size);
 		if (ret <= 0 && done && dio_bounce_is_short(iocb, iter, ret))
 			break;
 		if (ret <= 0) {

@@ -133,6 +133,26 @@ pressed() {
 }
 pressed
 
+# full: the same with a disk that takes a second, so that the cgroup is full of transfers in
+# flight, some of them small, when there is another one
+full() {
+	local cgroup=/sys/fs/cgroup/full
+	mkdir $cgroup
+	echo 6M > $cgroup/memory.max
+	truncate -s 16M $fs/mem
+	check "transfers with a full cgroup" gmem-dio /dev/late $fs/mem full=$cgroup/cgroup.procs
+	check "it was full" sh -c "! grep -qx 'max 0' $cgroup/memory.events"
+	check "nobody is killed for that, either" grep -qx "oom_kill 0" $cgroup/memory.events
+	rm $fs/mem
+	rmdir $cgroup
+}
+late=/sys/kernel/config/nullb/late
+require "a disk that takes long" sh -c "mkdir $late && echo 64 > $late/size &&
+	echo 1 > $late/memory_backed && echo 2 > $late/irqmode && echo 1000000000 > $late/completion_nsec &&
+	echo 4096 > $late/hw_queue_depth && echo 8192 > $late/max_sectors && echo 1 > $late/no_sched &&
+	echo 1 > $late/power && [ -b /dev/late ]"
+full
+
 truncate -s 16M $fs/buffers
 check "fio: registered buffers are refused" sh -c "fio --name=job --filename=$scratch --direct=1 \
 	--ioengine=io_uring --fixedbufs=1 --rw=read --size=1m --bs=4k --thread \

@@ -26,6 +26,8 @@
  *   eio             TARGET gives EIO for each write
  *   faults=CONTROL  TARGET is a null_blk with memory of its own, which CONTROL gives bad sectors
  *                   (configfs: badblocks): results, the file's position, and which bytes change
+ *   full=PROCS      TARGET is slow, and has memory of its own; the rest is done in a cgroup, by its
+ *                   cgroup.procs, whose memory is soon full of what is in flight
  *   stream          read from TARGET into the pool without an end
  *   cost            print what transfers of 1 MiB and 4 KiB cost, in ns, in either memory; with -
  *                   for MEMORY, in ordinary memory only, by a process that never had any other
@@ -763,6 +765,72 @@ static int try_faults(const char *control)
 	return bad;
 }
 
+/*
+ * Many in flight, on a disk that takes long
+ */
+
+#define MANY		256
+
+static aio_context_t many;
+
+static void submit_one(struct iocb *cb, bool write, size_t offset, size_t size)
+{
+	*cb = (struct iocb) {
+		.aio_lio_opcode = write ? IOCB_CMD_PWRITE : IOCB_CMD_PREAD,
+		.aio_fildes = target, .aio_buf = (uintptr_t)pool + offset, .aio_nbytes = size,
+		.aio_offset = offset,
+	};
+	if (syscall(SYS_io_submit, many, 1L, &cb) != 1)
+		err(1, "io_submit");
+}
+
+/* All of the area at once, in transfers of @size: each of them must be complete. */
+static int all_at_once(bool write, size_t size)
+{
+	static struct iocb cbs[MANY];
+	static struct io_event events[MANY];
+	const long nr = AREA / size;
+	int bad = 0;
+
+	for (long i = 0; i < nr; i++)
+		submit_one(&cbs[i], write, i * size, size);
+	if (syscall(SYS_io_getevents, many, nr, nr, events, NULL) != nr)
+		err(1, "io_getevents");
+	for (long i = 0; i < nr; i++)
+		bad += expect("one of many", AIO, events[i].res, size);
+	return bad;
+}
+
+/*
+ * Of what there is in the cgroup, all but little is what is in flight: all other memory is there
+ * before. Small ones leave less than one of them needs, large ones room for a part of one.
+ */
+static int try_full(const char *procs)
+{
+	static const size_t sizes[] = { 64 * KIB, MIB };
+	const int fd = open(procs, O_WRONLY);
+	int bad = 0;
+
+	if (mlockall(MCL_CURRENT))
+		err(1, "mlockall");
+	if (syscall(SYS_io_setup, MANY, &many))
+		err(1, "io_setup");
+	if (fd < 0 || write(fd, "0", 1) != 1)
+		err(1, "%s", procs);
+	for (int i = 0; i < 2; i++) {
+		fill(pool, AREA);
+		memcpy(oracle, pool, AREA);
+		bad += all_at_once(true, sizes[i]);
+		if (pread(target, found, AREA, 0) != (ssize_t)AREA)
+			err(1, "pread");
+		bad += expect("what was written", AIO, !memcmp(found, oracle, AREA), 1);
+		memset(pool, 0, AREA);
+		bad += all_at_once(false, sizes[i]);
+		bad += expect("what was read", AIO, !memcmp(pool, oracle, AREA), 1);
+	}
+	return bad;
+}
+
 /* Reads in flight, for who ends the process in the middle of it */
 static int stream(void)
 {
@@ -869,6 +937,8 @@ static int act(const char *path, const char *action)
 		return eio();
 	if (!strncmp(action, "faults=", 7))
 		return try_faults(action + 7);
+	if (!strncmp(action, "full=", 5))
+		return try_full(action + 5);
 	if (!strcmp(action, "cost"))
 		return cost();
 	if (!strcmp(action, "stream"))
