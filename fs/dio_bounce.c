@@ -22,8 +22,9 @@
  *   for user space there, which might make it wait for ever. If a part of the buffer is
  *   ordinary memory, or consists of too many mappings, then it is done synchronously, by which
  *   the caller waits; with IOCB_NOWAIT he gets -EAGAIN, and io_uring does it from one of its
- *   workers. So is any asynchronous transfer that is larger than %DIO_BOUNCE_ASYNC, or for which
- *   there is not memory enough at once.
+ *   workers. So is any asynchronous transfer that is larger than %DIO_BOUNCE_ASYNC, for which there
+ *   is not memory enough at once, or with which %DIO_BOUNCE_PERCENT percent of all memory would be
+ *   exceeded by what is in flight.
  *
  * A write of more than a piece, or of more than %DIO_BOUNCE_ASYNC at the end of a file that is
  * open with O_APPEND, is none as a whole to others who write there. If a later piece fails, so does
@@ -43,6 +44,7 @@
 #include <linux/mm.h>
 #include <linux/mmu_context.h>
 #include <linux/pageless.h>
+#include <linux/percpu_counter.h>
 #include <linux/refcount.h>
 #include <linux/resource.h>
 #include <linux/sched/signal.h>
@@ -58,6 +60,9 @@
 /* The largest transfer that is asynchronous, and how many mappings it may be from */
 #define DIO_BOUNCE_ASYNC	SZ_4M
 #define DIO_BOUNCE_HOLDS	4
+
+/* So much of all memory may be in flight asynchronously, in all cgroups together */
+#define DIO_BOUNCE_PERCENT	2
 
 /* Of memory that one can do without */
 #define DIO_BOUNCE_TRY		(__GFP_NORETRY | __GFP_NOWARN)
@@ -115,6 +120,10 @@ struct dio_bounce {
 };
 
 static struct workqueue_struct *dio_bounce_wq;
+
+/* What is in flight asynchronously, and how much may be, in pages without what orders round up */
+static struct percpu_counter dio_bounce_in_flight;
+static unsigned long dio_bounce_most __ro_after_init;
 
 /* Of transfers that have ended, for the next one on that CPU */
 static DEFINE_PER_CPU(struct page *, dio_bounce_spare);
@@ -273,9 +282,21 @@ static void dio_bounce_release(struct dio_bounce *b)
 		pageless_release(&b->hold[i]);
 }
 
+static bool dio_bounce_count(size_t size)
+{
+	return percpu_counter_limited_add(&dio_bounce_in_flight, dio_bounce_most,
+					  DIV_ROUND_UP(size, PAGE_SIZE));
+}
+
+static void dio_bounce_uncount(size_t size)
+{
+	percpu_counter_sub(&dio_bounce_in_flight, DIV_ROUND_UP(size, PAGE_SIZE));
+}
+
 static void dio_bounce_free(struct dio_bounce *b)
 {
 	dio_bounce_release(b);
+	dio_bounce_uncount(b->pages.size);
 	dio_bounce_free_pages(&b->pages);
 	kfree(b->dest);
 	kfree(b);
@@ -480,12 +501,14 @@ static bool dio_bounce_hold_all(struct dio_bounce *b, const struct iov_iter *ite
 static struct dio_bounce *dio_bounce_new(struct kiocb *iocb, size_t size)
 {
 	const gfp_t gfp = GFP_KERNEL_ACCOUNT | DIO_BOUNCE_TRY;
-	struct dio_bounce *b = kzalloc_obj(*b, gfp);
+	struct dio_bounce *b;
 
-	if (!b)
+	if (!dio_bounce_count(size))
 		return NULL;
-	if (dio_bounce_alloc_pages(&b->pages, size, gfp)) {
+	b = kzalloc_obj(*b, gfp);
+	if (!b || dio_bounce_alloc_pages(&b->pages, size, gfp)) {
 		kfree(b);
+		dio_bounce_uncount(size);
 		return NULL;
 	}
 	b->orig = iocb;
@@ -681,6 +704,11 @@ ssize_t dio_bounce_write_iter(struct kiocb *iocb, struct iov_iter *iter)
 
 static int __init dio_bounce_init(void)
 {
+	int err = percpu_counter_init(&dio_bounce_in_flight, 0, GFP_KERNEL);
+
+	if (err)
+		return err;
+	dio_bounce_most = totalram_pages() * DIO_BOUNCE_PERCENT / 100;
 	dio_bounce_wq = alloc_workqueue("dio_bounce", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	return dio_bounce_wq ? 0 : -ENOMEM;
 }

@@ -143,6 +143,7 @@ full() {
 	check "transfers with a full cgroup" gmem-dio /dev/late $fs/mem full=$cgroup/cgroup.procs
 	check "it was full" sh -c "! grep -qx 'max 0' $cgroup/memory.events"
 	check "nobody is killed for that, either" grep -qx "oom_kill 0" $cgroup/memory.events
+	check "all in flight are bounded" gmem-dio /dev/late $fs/mem bounded
 	rm $fs/mem
 	rmdir $cgroup
 }

@@ -26,6 +26,8 @@
  *   eio             TARGET gives EIO for each write
  *   faults=CONTROL  TARGET is a null_blk with memory of its own, which CONTROL gives bad sectors
  *                   (configfs: badblocks): results, the file's position, and which bytes change
+ *   bounded         TARGET is slow: no more is in flight than 2 % of memory, but about that much,
+ *                   also when that has ended
  *   full=PROCS      TARGET is slow, and has memory of its own; the rest is done in a cgroup, by its
  *                   cgroup.procs, whose memory is soon full of what is in flight
  *   stream          read from TARGET into the pool without an end
@@ -802,6 +804,47 @@ static int all_at_once(bool write, size_t size)
 }
 
 /*
+ * Beyond the limit, io_submit() waits, and the result is there at once. Others may have ended
+ * before if all this is slow.
+ */
+static int up_to_the_limit(bool write)
+{
+	const size_t size = 4 * MIB;
+	const long most = sysconf(_SC_PHYS_PAGES) / 50 * sysconf(_SC_PAGESIZE) / size;
+	struct timespec now = { };
+	struct io_event events[MANY];
+	struct iocb cb;
+	long ended, n = 0;
+	int bad = 0;
+
+	do {
+		submit_one(&cb, write, n++ % 4 * size, size);
+		ended = syscall(SYS_io_getevents, many, 0L, (long)MANY, events, &now);
+	} while (!ended && n < MANY);
+	if (n - 1 > most || n - 1 < most / 4) {
+		printf("%ld of 4 MiB were in flight, the limit is %ld\n", n - 1, most);
+		bad = 1;
+	}
+	if (ended < n && syscall(SYS_io_getevents, many, n - ended, n - ended, events + ended,
+				 NULL) != n - ended)
+		err(1, "io_getevents");
+	for (long i = 0; i < n; i++)
+		bad += expect("one of many", AIO, events[i].res, size);
+	return bad;
+}
+
+static int try_bounded(void)
+{
+	int bad = 0;
+
+	if (syscall(SYS_io_setup, MANY, &many))
+		err(1, "io_setup");
+	for (int i = 0; i < 6; i++)
+		bad += up_to_the_limit(i % 2);
+	return bad;
+}
+
+/*
  * Of what there is in the cgroup, all but little is what is in flight: all other memory is there
  * before. Small ones leave less than one of them needs, large ones room for a part of one.
  */
@@ -937,6 +980,8 @@ static int act(const char *path, const char *action)
 		return eio();
 	if (!strncmp(action, "faults=", 7))
 		return try_faults(action + 7);
+	if (!strcmp(action, "bounded"))
+		return try_bounded();
 	if (!strncmp(action, "full=", 5))
 		return try_full(action + 5);
 	if (!strcmp(action, "cost"))
