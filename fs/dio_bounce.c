@@ -137,9 +137,13 @@ static int dio_bounce_take_spare(struct dio_bounce_pages *pages, size_t size,
 {
 	struct page *page = this_cpu_xchg(dio_bounce_spare, NULL);
 
-	/* With init_on_alloc=1, a device that reads less than it says shows nobody else's bytes. */
-	if (page && direction == ITER_DEST && want_init_on_alloc(GFP_KERNEL))
-		clear_page(page_address(page));
+	/*
+	 * A device may say that it has read what it has not. Then it shall not show the bytes of
+	 * the last transfer here, which may have been another tenant's. New pages are as those of
+	 * the page cache, which are cleared with init_on_alloc=1 only.
+	 */
+	if (page && direction == ITER_DEST)
+		memset(page_address(page), 0, size);
 	if (!page)
 		page = alloc_page(GFP_KERNEL);
 	if (!page)

@@ -108,6 +108,12 @@ require "configfs" mount -t configfs none /sys/kernel/config
 require "a disk that can be made bad" sh -c "mkdir $faulty && echo 16 > $faulty/size &&
 	echo 1 > $faulty/memory_backed && echo 1 > $faulty/power && [ -b /dev/faulty ]"
 check "transfers across a bad sector" gmem-dio /dev/faulty $fs/mem faults=$faulty/badblocks
+
+# A disk that says that it has read, and leaves the buffer as it was
+blank=/sys/kernel/config/nullb/blank
+require "a disk without memory" sh -c "mkdir $blank && echo 16 > $blank/size &&
+	echo 1 > $blank/power && [ -b /dev/blank ]"
+check "a read that fills nothing" gmem-dio /dev/blank $fs/mem stale
 rm $fs/mem
 
 # shellcheck disable=SC2034

@@ -30,6 +30,7 @@
  *                   also when that has ended
  *   full=PROCS      TARGET is slow, and has memory of its own; the rest is done in a cgroup, by its
  *                   cgroup.procs, whose memory is soon full of what is in flight
+ *   stale           TARGET does not fill what it reads: nobody sees what was last written
  *   stream          read from TARGET into the pool without an end
  *   cost            print what transfers of 1 MiB and 4 KiB cost, in ns, in either memory; with -
  *                   for MEMORY, in ordinary memory only, by a process that never had any other
@@ -767,6 +768,23 @@ static int try_faults(const char *control)
 	return bad;
 }
 
+/* A page that is written, then one that the disk does not fill; both on the same CPU, mostly */
+static int try_stale(void)
+{
+	struct iovec iov = { pool, 4096 };
+	int bad = 0;
+
+	for (int i = 0; i < 8; i++) {
+		fill(pool, 4096);
+		memcpy(oracle, pool, 4096);
+		bad += expect("a write", SYNC, transfer(SYNC, true, &iov, 1, 0), 4096);
+		memset(pool, 0, 4096);
+		bad += expect("a read", SYNC, transfer(SYNC, false, &iov, 1, 0), 4096);
+		bad += expect("it gives what was written", SYNC, !memcmp(pool, oracle, 4096), 0);
+	}
+	return bad;
+}
+
 /*
  * Many in flight, on a disk that takes long
  */
@@ -980,6 +998,8 @@ static int act(const char *path, const char *action)
 		return eio();
 	if (!strncmp(action, "faults=", 7))
 		return try_faults(action + 7);
+	if (!strcmp(action, "stale"))
+		return try_stale();
 	if (!strcmp(action, "bounded"))
 		return try_bounded();
 	if (!strncmp(action, "full=", 5))
