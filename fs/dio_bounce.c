@@ -612,13 +612,16 @@ static bool dio_bounce_at_limit(const struct kiocb *iocb, const struct iov_iter 
 
 /*
  * After other pieces: many take a short read for the end of the file, and a short write for that of
- * the device. What has been appended must be told, as it would be appended once more.
+ * the device, where it is -ENOSPC that ends it; from a file system, that is for all of a transfer.
+ * What has been appended must be told, as it would be appended once more.
  */
 static bool dio_bounce_is_short(const struct kiocb *iocb, const struct iov_iter *iter, ssize_t ret)
 {
 	if (iov_iter_rw(iter) == ITER_DEST)
 		return !ret;
-	return !ret || ret == -ENOSPC || ret == -EFBIG || (iocb->ki_flags & IOCB_APPEND);
+	if (ret == -ENOSPC && S_ISBLK(file_inode(iocb->ki_filp)->i_mode))
+		return true;
+	return !ret || ret == -EFBIG || (iocb->ki_flags & IOCB_APPEND);
 }
 
 static ssize_t dio_bounce_sync(struct kiocb *iocb, struct iov_iter *iter)
@@ -640,6 +643,7 @@ static ssize_t dio_bounce_sync(struct kiocb *iocb, struct iov_iter *iter)
 			break;
 		if (ret <= 0) {
 			iocb->ki_pos = pos;
+			iov_iter_revert(iter, done);
 			return ret;
 		}
 		done += ret;
