@@ -111,6 +111,8 @@ case $STAGE in
 	check "with what was in it" protected reclaim small seed=34 verify
 	check "nothing is quarantined" is quarantined_bytes 0
 	check "the pool adds up" adds_up
+	check "the slot that told of whole is refused until all is released" not gmemctl decode
+	check "of which nothing is quarantined any more" write release all
 	check "no problem is left" gmemctl decode
 	next_stage
 	;;
