@@ -218,29 +218,17 @@ static int dio_bounce_alloc_pages(struct dio_bounce_pages *pages, size_t size, g
 	return err;
 }
 
-static int dio_bounce_copy_in(struct dio_bounce_pages *pages, struct iov_iter *iter)
+/* Between the pages and the buffer, in the context of who has it */
+static int dio_bounce_copy(struct dio_bounce_pages *pages, size_t size, struct iov_iter *iter)
 {
-	size_t done = 0;
-	unsigned int i;
-
-	for (i = 0; i < pages->nr_vecs; i++)
-		done += copy_from_iter(bvec_virt(&pages->vec[i]), pages->vec[i].bv_len, iter);
-	if (done == pages->size)
-		return 0;
-	iov_iter_revert(iter, done);
-	return -EFAULT;
-}
-
-/* In the context of who wants to have it */
-static int dio_bounce_copy_out(struct dio_bounce_pages *pages, size_t size,
-			       struct iov_iter *iter)
-{
+	const bool in = iov_iter_rw(iter) == ITER_SOURCE;
 	size_t done = 0;
 	unsigned int i;
 
 	for (i = 0; done < size; i++) {
+		void *at = bvec_virt(&pages->vec[i]);
 		const size_t len = min_t(size_t, pages->vec[i].bv_len, size - done);
-		const size_t now = copy_to_iter(bvec_virt(&pages->vec[i]), len, iter);
+		const size_t now = in ? copy_from_iter(at, len, iter) : copy_to_iter(at, len, iter);
 
 		done += now;
 		if (now < len) {
@@ -286,21 +274,10 @@ static void dio_bounce_release(struct dio_bounce *b)
 		pageless_release(&b->hold[i]);
 }
 
-static bool dio_bounce_count(size_t size)
-{
-	return percpu_counter_limited_add(&dio_bounce_in_flight, dio_bounce_most,
-					  DIV_ROUND_UP(size, PAGE_SIZE));
-}
-
-static void dio_bounce_uncount(size_t size)
-{
-	percpu_counter_sub(&dio_bounce_in_flight, DIV_ROUND_UP(size, PAGE_SIZE));
-}
-
 static void dio_bounce_free(struct dio_bounce *b)
 {
 	dio_bounce_release(b);
-	dio_bounce_uncount(b->pages.size);
+	percpu_counter_sub(&dio_bounce_in_flight, DIV_ROUND_UP(b->pages.size, PAGE_SIZE));
 	dio_bounce_free_pages(&b->pages);
 	kfree(b->dest);
 	kfree(b);
@@ -505,14 +482,15 @@ static bool dio_bounce_hold_all(struct dio_bounce *b, const struct iov_iter *ite
 static struct dio_bounce *dio_bounce_new(struct kiocb *iocb, size_t size)
 {
 	const gfp_t gfp = GFP_KERNEL_ACCOUNT | DIO_BOUNCE_TRY;
+	const s64 nr_pages = DIV_ROUND_UP(size, PAGE_SIZE);
 	struct dio_bounce *b;
 
-	if (!dio_bounce_count(size))
+	if (!percpu_counter_limited_add(&dio_bounce_in_flight, dio_bounce_most, nr_pages))
 		return NULL;
 	b = kzalloc_obj(*b, gfp);
 	if (!b || dio_bounce_alloc_pages(&b->pages, size, gfp)) {
 		kfree(b);
-		dio_bounce_uncount(size);
+		percpu_counter_sub(&dio_bounce_in_flight, nr_pages);
 		return NULL;
 	}
 	b->orig = iocb;
@@ -527,7 +505,7 @@ static ssize_t dio_bounce_begin(struct dio_bounce *b, struct iov_iter *iter)
 	ssize_t ret = 0;
 
 	if (write)
-		ret = dio_bounce_copy_in(&b->pages, iter);
+		ret = dio_bounce_copy(&b->pages, b->pages.size, iter);
 	if (!ret) {
 		/* A file system may look at its iocb when the transfer has ended. */
 		refcount_set(&b->ref, 2);
@@ -539,7 +517,7 @@ static ssize_t dio_bounce_begin(struct dio_bounce *b, struct iov_iter *iter)
 		if (write)
 			iov_iter_revert(iter, b->pages.size - max(ret, 0));
 		else if (ret > 0)
-			ret = dio_bounce_copy_out(&b->pages, ret, iter) ?: ret;
+			ret = dio_bounce_copy(&b->pages, ret, iter) ?: ret;
 	}
 	if (ret > 0)
 		b->orig->ki_pos = b->iocb.ki_pos;
@@ -554,7 +532,7 @@ static ssize_t dio_bounce_transfer(struct kiocb *iocb, struct dio_bounce_pages *
 	ssize_t ret;
 
 	if (iov_iter_rw(iter) == ITER_SOURCE) {
-		ret = dio_bounce_copy_in(pages, iter);
+		ret = dio_bounce_copy(pages, pages->size, iter);
 		if (ret)
 			return ret;
 		ret = dio_bounce_call(iocb, pages, ITER_SOURCE);
@@ -562,7 +540,7 @@ static ssize_t dio_bounce_transfer(struct kiocb *iocb, struct dio_bounce_pages *
 	} else {
 		ret = dio_bounce_call(iocb, pages, ITER_DEST);
 		if (ret > 0)
-			ret = dio_bounce_copy_out(pages, ret, iter) ?: ret;
+			ret = dio_bounce_copy(pages, ret, iter) ?: ret;
 	}
 	if (ret <= 0)
 		iocb->ki_pos = pos;
