@@ -513,6 +513,36 @@ static void test_punch_1g(void)
 	punch_while_running(SZ_1G, SZ_1G, LARGE_STEP);
 }
 
+/*
+ * By its address, KVM has a fault handled and looks for what it has brought, which may be gone by
+ * then, as leaves are dropped all the time. The guest only sees what it has written.
+ */
+static void test_drop(void)
+{
+	struct kvm_vcpu *vcpus[2];
+	struct kvm_vm *vm;
+	u64 faults;
+	void *mem;
+	int fd, i;
+
+	vm = gmem_create_default_vm(&vcpus[0]);
+	vcpus[1] = gmem_add_vcpu(vm, 1);
+	fd = gmem_create(vm, PREFIX "drop", FLAGS_SHARED);
+	mem = gmem_map_at(fd, OBJECT_SIZE, SZ_2M, 0);
+	vm_set_user_memory_region2(vm, GUEST_SLOT, 0, GUEST_BASE, OBJECT_SIZE, mem, -1, 0);
+	gmem_start_job(vcpus[0], &(struct gmem_guest_job){ GUEST_REFILL_FOREVER, GUEST_BASE,
+		       0, OBJECT_SIZE, SZ_4K, SEED_GUEST });
+	start_vcpu(vcpus[0]);
+	start_vcpu(vcpus[1]);
+	gmem_wait_for(mem + OBJECT_SIZE - SZ_4K,
+		      gmem_pattern(OBJECT_SIZE - SZ_4K, SEED_GUEST));
+	faults = faults_of(vcpus);
+	for (i = 0; i < 20000; i++)
+		TEST_ASSERT(!madvise(mem + i % 4 * SZ_2M, SZ_4K, MADV_DONTNEED),
+			    "MADV_DONTNEED: errno %d", errno);
+	wait_for_fault(vcpus, faults);
+}
+
 /* Until the guest has found a slot missing. */
 static void wait_for_mmio(void)
 {
@@ -746,6 +776,7 @@ static const struct gmem_test tests[] = {
 	{ "a guest that has lost its view", test_view_is_gone },
 	{ "holes while guests run", test_punch },
 	{ "holes while guests run, in granules of 1 GiB", test_punch_1g },
+	{ "leaves that are dropped while guests run", test_drop },
 	{ "memslots while a guest runs", test_slots_come_and_go },
 	{ "frozen while guests run", test_freeze },
 	{ "frozen while guests run, in granules of 1 GiB", test_freeze_1g },
