@@ -5,7 +5,7 @@
 # vm kill: timeout=900
 # vm term:
 # vm room:
-# vm refuse:
+# vm refuse: scratch=64
 # vm waits:
 # vm stop:
 # vm cpu:
@@ -618,7 +618,23 @@ refuse)
 	sed -i 's#/dimm,#/dimm,discard-data=on,#' "$GMEM_CONF/vm.conf"
 	check "memory that QEMU would clear: refused" run 2 start vm
 	check "for a reason" says "with discard-data=on, QEMU would clear what is to be kept"
-	sed -i 's#/gmem/dimm,discard-data=on,#/tmp/dimm,#' "$GMEM_CONF/vm.conf"
+	for word in -snapshot "-drive file=/tmp/disk,format=raw,snapshot=on"; do
+		ticker disk "QEMU_ARGS=\"\$QEMU_ARGS $word\""
+		check "$word: refused" run 2 start disk
+		check "for a reason" says "with snapshot=on, what the guest writes to its disks would be lost"
+	done
+	# shellcheck disable=SC2016	# by the shell that reads the settings
+	ticker disk 'QEMU_ARGS="$QEMU_ARGS -drive file=/tmp/snapshot-yes,if=none,format=raw,snapshot=off"'
+	: > /tmp/snapshot-yes
+	check "without it, it starts" run 0 start disk
+	kill_qemu disk
+	mkdir -p /mnt
+	require "a disk" sh -c "mke2fs -b 4096 $(disk scratch) > /tmp/said &&
+		mount -t ext4 $(disk scratch) /mnt && mkdir /mnt/folder"
+	sed -i 's#/gmem/dimm,discard-data=on,#/mnt/folder,#' "$GMEM_CONF/vm.conf"
+	check "memory in a folder of a disk, which goes with QEMU: refused" run 1 start vm
+	check "for a reason" says "its memory /mnt/folder.* is not on gmemfs and would be lost"
+	sed -i 's#/mnt/folder,#/tmp/dimm,#' "$GMEM_CONF/vm.conf"
 	check "memory that this kernel will take with it: refused" run 1 start vm
 	check "for a reason" says "its memory /tmp/dimm is not on gmemfs and would be lost"
 	;;

@@ -234,15 +234,14 @@ bool conf_has_word(const struct conf *conf, const char *word)
 }
 
 /**
- * conf_discards - shall QEMU clear memory when it ends
+ * conf_says - is something switched on for QEMU
  * @conf: the settings
+ * @key: by this
  *
- * Understands discard-data= as words of a line, and as JSON.
+ * Understands it as words of a line, and as JSON.
  */
-bool conf_discards(const struct conf *conf)
+bool conf_says(const struct conf *conf, const char *key)
 {
-	static const char key[] = "discard-data";
-
 	for (size_t i = 0; i < conf->nr_args; i++) {
 		const char *at = conf->args[i];
 

@@ -206,7 +206,7 @@ static bool keep_other(struct qmp *qmp, const char *object, const char *path, st
 	json_decref(share);
 	if (!told)
 		return false;
-	if (shared && memory_is_lost(path)) {
+	if (shared && (memory_is_lost(path) || memory_in_folder(path))) {
 		WHY(&qmp->why, "its memory %s is not on gmemfs and would be lost", path);
 		return false;
 	}

@@ -48,6 +48,19 @@ bool memory_is_lost(const char *path)
 	       (fs.f_type == TMPFS_MAGIC || fs.f_type == HUGETLBFS_MAGIC || fs.f_type == RAMFS_MAGIC);
 }
 
+/**
+ * memory_in_folder - has QEMU made a file in a folder, and removed its name
+ * @path: what QEMU was told
+ *
+ * The next QEMU makes another one.
+ */
+bool memory_in_folder(const char *path)
+{
+	struct stat status;
+
+	return !stat(path, &status) && S_ISDIR(status.st_mode);
+}
+
 /* Open it to ask what it is: by an access mode that is in nobody's way */
 static int open_to_ask(const char *path)
 {

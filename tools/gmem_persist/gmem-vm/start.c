@@ -365,6 +365,13 @@ static int start_what_is_there(struct vm *vm, struct scene *scene)
 	return STATUS_FAILED;
 }
 
+/* With -snapshot, or so for one disk, QEMU writes to a file that goes with it. */
+static bool forgets_disks(const struct conf *conf)
+{
+	return conf_has_word(conf, "-snapshot") || conf_has_word(conf, "--snapshot") ||
+	       conf_says(conf, "snapshot=");
+}
+
 /**
  * start - start a VM
  * @vm: the VM
@@ -376,7 +383,11 @@ int start(struct vm *vm)
 	struct scene scene;
 	int status;
 
-	if (conf_discards(&vm->conf)) {
+	if (forgets_disks(&vm->conf)) {
+		complain(vm, "with snapshot=on, what the guest writes to its disks would be lost");
+		return STATUS_USAGE;
+	}
+	if (conf_says(&vm->conf, "discard-data")) {
 		complain(vm, "with discard-data=on, QEMU would clear what is to be kept");
 		return STATUS_USAGE;
 	}

@@ -187,6 +187,7 @@ struct mapped {
 
 bool memory_on_gmemfs(const char *path);
 bool memory_is_lost(const char *path);
+bool memory_in_folder(const char *path);
 bool memory_parts(const struct vm *vm, pid_t pid, bool stopped, struct note *note,
 		  struct mapped *mapped, struct why *why);
 enum parts memory_compare(const struct note *note, struct why *why);
