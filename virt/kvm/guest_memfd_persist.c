@@ -337,12 +337,14 @@ static int kvm_gmem_persist_check_args(struct kvm *kvm, const struct kvm_gmem_pe
 			  ~(GUEST_MEMFD_FLAG_PERSIST | GUEST_MEMFD_FLAG_USE_RESOURCE);
 	const bool by_handle = args->op & KVM_GMEM_PERSIST_HANDLE;
 	const u32 op = args->op & ~KVM_GMEM_PERSIST_HANDLE;
+	const size_t len = strnlen(args->name, sizeof(args->name));
 
 	if (op > KVM_GMEM_PERSIST_CREATE_OR_RECLAIM ||
 	    by_handle == !!args->name[0] || (args->handle && !by_handle) ||
 	    args->flags & ~flags || args->pad2 ||
 	    args->nodemask_bits > KVM_GMEM_PERSIST_MAX_NODES ||
 	    (args->nodemask && !args->nodemask_bits) ||
+	    memchr_inv(args->name + len, 0, sizeof(args->name) - len) ||
 	    memchr_inv(args->reserved, 0, sizeof(args->reserved)))
 		return -EINVAL;
 	/* Existing memory is not moved. */

@@ -400,7 +400,10 @@ static void test_names(void)
 			args.op = op;
 			gmem_expect_refused(vm, &args, EINVAL, (char *)args.name);
 		}
-		/* Without an end. */
+		/* With something behind its end, and without an end */
+		memset(args.name, 0, sizeof(args.name));
+		args.name[0] = args.name[sizeof(args.name) - 1] = 'a';
+		gmem_expect_refused(vm, &args, EINVAL, "behind the end");
 		memset(args.name, 'a', sizeof(args.name));
 		gmem_expect_refused(vm, &args, EINVAL, "64 characters");
 	}
