@@ -34,8 +34,8 @@
  * The pages are accounted to the caller's memory cgroup, which nobody is killed for: a piece of a
  * synchronous transfer gets smaller if it cannot be charged, and one of %DIO_BOUNCE_CHUNK is not
  * charged then. Nor is that of a synchronous transfer of a page or less, which is taken from a
- * place where the last one has left it. Their alignment is better than that of any buffer, so what
- * fails with ordinary memory for the sake of that alone works here.
+ * place where the last one has left it. They are aligned better than any buffer, so what fails with
+ * ordinary memory for the sake of that alone works here.
  */
 #include <linux/bvec.h>
 #include <linux/dio_bounce.h>
@@ -690,12 +690,8 @@ ssize_t dio_bounce_write_iter(struct kiocb *iocb, struct iov_iter *iter)
 
 static int __init dio_bounce_init(void)
 {
-	int err = percpu_counter_init(&dio_bounce_in_flight, 0, GFP_KERNEL);
-
-	if (err)
-		return err;
 	dio_bounce_most = totalram_pages() * DIO_BOUNCE_PERCENT / 100;
 	dio_bounce_wq = alloc_workqueue("dio_bounce", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
-	return dio_bounce_wq ? 0 : -ENOMEM;
+	return dio_bounce_wq ? percpu_counter_init(&dio_bounce_in_flight, 0, GFP_KERNEL) : -ENOMEM;
 }
 fs_initcall(dio_bounce_init);
