@@ -36,7 +36,7 @@ struct test_pageless {
 	struct test_pfnmap mem;
 	struct rw_semaphore lock;
 	unsigned long bad;
-	struct mutex watch_lock;
+	struct mutex watch_lock;	/* @watches */
 	struct list_head watches;
 };
 

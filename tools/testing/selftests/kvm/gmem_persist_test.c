@@ -402,7 +402,8 @@ static void test_names(void)
 		}
 		/* With something behind its end, and without an end */
 		memset(args.name, 0, sizeof(args.name));
-		args.name[0] = args.name[sizeof(args.name) - 1] = 'a';
+		args.name[0] = 'a';
+		args.name[sizeof(args.name) - 1] = 'a';
 		gmem_expect_refused(vm, &args, EINVAL, "behind the end");
 		memset(args.name, 'a', sizeof(args.name));
 		gmem_expect_refused(vm, &args, EINVAL, "64 characters");
