@@ -180,12 +180,17 @@ static void conf_paths(void)
 	CHECK(!conf_next_path(&conf, &arg, &offset));
 }
 
-static bool discards(const char *word)
+static bool switched_on(const char *key, const char *word)
 {
 	char *args[2] = { "-object", (char *)word };
 	struct conf conf = { .args = args, .nr_args = 2 };
 
-	return conf_discards(&conf);
+	return conf_says(&conf, key);
+}
+
+static bool discards(const char *word)
+{
+	return switched_on("discard-data", word);
 }
 
 static void conf_discarding(void)
@@ -195,6 +200,14 @@ static void conf_discarding(void)
 	CHECK(discards("{\"discard-data\": true}") && discards("{\"discard-data\":true}"));
 	CHECK(!discards("discard-data=off") && !discards("discard-data=no,share=on"));
 	CHECK(!discards("{\"discard-data\": false}") && !discards("x") && !discards("discard-data"));
+}
+
+static void conf_snapshots(void)
+{
+	CHECK(switched_on("snapshot=", "file=a,snapshot=on"));
+	CHECK(switched_on("snapshot=", "snapshot=yes,file=a"));
+	CHECK(!switched_on("snapshot=", "file=a,snapshot=off"));
+	CHECK(!switched_on("snapshot=", "file=snapshot-on"));
 }
 
 static void conf_names(void)
@@ -809,7 +822,8 @@ static const struct {
 	void (*run)(void);
 } tests[] = {
 	TEST(conf_good), TEST(conf_half), TEST(conf_values), TEST(conf_sizes), TEST(conf_shell),
-	TEST(conf_paths), TEST(conf_discarding), TEST(conf_names), TEST(cpu_text), TEST(cpu_bad_text), TEST(cpu_compare),
+	TEST(conf_paths), TEST(conf_discarding), TEST(conf_snapshots), TEST(conf_names),
+	TEST(cpu_text), TEST(cpu_bad_text), TEST(cpu_compare),
 	TEST(cpu_all_names), TEST(note_round), TEST(note_damage), TEST(note_before),
 	TEST(note_places),
 	TEST(note_limits), TEST(file_named), TEST(file_unreadable), TEST(file_uncommitted),
