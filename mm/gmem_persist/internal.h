@@ -15,7 +15,7 @@
  *      gmem_left_lock			(left.c: what is quarantined becomes less)
  *        inode->i_rwsem of a directory	(which names are in it)
  *        inode->i_rwsem			(size and kind of an object)
- *        watches_lock of an object	(who is told of its bad pages, and locks of his)
+ *        watches_lock of an object	(hold.c: who is told of bad pages, as iommufd is)
  *          mmap_lock of a process, or KVM's slots_lock
  *            mapping->invalidate_lock	(who maps an object, bad pages of it)
  *              writers_lock of an object	(view.c: who writes to it)
@@ -190,7 +190,7 @@ enum gmem_state {
  *	all mappings of the object hang on, whoever made them; a reference to it is
  *	one to the object, which ends with the last
  * @consumers: who else maps it; under the invalidate lock
- * @watches_lock: protects @watches; who is told takes locks of his inside of it
+ * @watches_lock: protects @watches; those who are told take their own locks inside of it
  * @watches: who holds it, and is told of bad pages, see hold.c
  * @writers_lock: protects @writers, and what struct gmem_view says; taken inside of the
  *	invalidate lock and outside of gmem_pool.lock

@@ -583,6 +583,18 @@ static u32 id_of(const struct object *o)
 	return o - objects;
 }
 
+/* Begin to change what the slot of such an object says; NULL: there is none */
+static struct object *begin_any(bool told, struct gmem_object_ser **slot)
+{
+	struct object *o = any(told);
+
+	if (!o)
+		return NULL;
+	begin(id_of(o), false);
+	*slot = gmem_slot(id_of(o));
+	return o;
+}
+
 static void do_write(void)
 {
 	struct object *o = any(false);
@@ -601,13 +613,11 @@ static void do_write(void)
 
 static void do_rename(void)
 {
-	struct object *o = any(true);
 	struct gmem_object_ser *slot;
+	struct object *o = begin_any(true, &slot);
 
 	if (!o)
 		return;
-	begin(id_of(o), false);
-	slot = gmem_slot(id_of(o));
 	snprintf(o->name, sizeof(o->name), "other-%llu-%u", random_next() & 0xffff, o->serial);
 	memset(slot->name, 0, sizeof(slot->name));
 	strcpy(slot->name, o->name);
@@ -618,13 +628,11 @@ static void do_rename(void)
 
 static void do_chmod(void)
 {
-	struct object *o = any(false);
 	struct gmem_object_ser *slot;
+	struct object *o = begin_any(false, &slot);
 
 	if (!o)
 		return;
-	begin(id_of(o), false);
-	slot = gmem_slot(id_of(o));
 	o->mode = S_IFREG | random_below(01000);
 	SET(slot->mode, o->mode);
 	SEAL(slot);
@@ -687,13 +695,11 @@ static void do_shrink(void)
 /* As gmem_object_unlink(), and gmem_object_remove() */
 static void do_end(void)
 {
-	struct object *o = any(false);
 	struct gmem_object_ser *slot;
+	struct object *o = begin_any(false, &slot);
 
 	if (!o)
 		return;
-	begin(id_of(o), false);
-	slot = gmem_slot(id_of(o));
 	if (o->told) {
 		SET(slot->state, GMEM_PERSIST_SLOT_HIDDEN);
 		o->begun = &o->mem;

@@ -297,7 +297,6 @@ TEST_F(dio, poison)
 TEST_F(dio, unmapped)
 {
 	struct iovec iov = { map(self->dev, PROT_READ | PROT_WRITE), 2 * MIB };
-
 	long r;
 
 	if (variant->way == SYNC)
