@@ -38,9 +38,10 @@ struct pageless_hold;
 
 /**
  * struct pageless_watch - who maps what he holds for a device, where the owner cannot unmap it
- * @revoke: nobody may access @size bytes at @offset of the file any more: unmap them. Process
- *	context; may sleep, cannot fail. The owner holds no lock that a page fault may want, so
- *	mmap locks may be taken, but no lock that is held when something is watched or unwatched
+ * @revoke: nobody may access @size bytes at @offset of the file any more: unmap them, or see to
+ *	it that they are as soon as that can be. Process context; may sleep, cannot fail, and waits
+ *	for nothing that user space can hold up. The owner holds no lock that a page fault may want,
+ *	so mmap locks may be taken, but no lock that is held when something is watched or unwatched
  * @node: of the owner
  */
 struct pageless_watch {

@@ -4,7 +4,10 @@
  * CONFIG_IOMMUFD_TEST and CONFIG_TEST_PAGELESS.
  */
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #define __EXPORTED_HEADERS__
@@ -304,6 +307,65 @@ TEST_F(pageless, revoke_while_read)
 		ASSERT_EQ(0, munmap(mem, SIZE));
 		close(dev);
 	}
+	test_ioctl_destroy(hwpt_id);
+	test_ioctl_destroy(stdev_id);
+}
+
+/* A memory error does not wait until user space handles the page fault of somebody's bitmap. */
+TEST_F(pageless, revoke_waits_for_nobody)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register area = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	__u64 bits[SIZE / 4096 / 64] = { 1 }, iova = MOCK_APERTURE_START, dirty;
+	uint32_t stdev_id, hwpt_id, idev_id;
+	int uffd, status;
+	__u64 *page;
+	pid_t handler;
+
+	test_cmd_mock_domain(self->ioas_id, &stdev_id, NULL, &idev_id);
+	test_cmd_hwpt_alloc(idev_id, self->ioas_id, IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
+			    &hwpt_id);
+	test_cmd_set_dirty_tracking(hwpt_id, true);
+	ASSERT_EQ(0, map(0, SIZE, &iova));
+	test_cmd_mock_domain_set_dirty(self->fd, hwpt_id, SIZE, iova, PAGE_SIZE, bits, &dirty);
+	ASSERT_EQ(1, dirty);
+
+	uffd = syscall(__NR_userfaultfd, O_CLOEXEC);
+	ASSERT_NE(-1, uffd);
+	ASSERT_EQ(0, ioctl(uffd, UFFDIO_API, &api));
+	page = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		       -1, 0);
+	ASSERT_NE(MAP_FAILED, page);
+	area.range.start = (uintptr_t)page;
+	area.range.len = PAGE_SIZE;
+	ASSERT_EQ(0, ioctl(uffd, UFFDIO_REGISTER, &area));
+
+	handler = fork();
+	ASSERT_NE(-1, handler);
+	if (!handler) {
+		struct uffdio_zeropage zero = { .range = area.range };
+		struct pollfd wait = { .fd = uffd, .events = POLLIN };
+		struct uffd_msg msg;
+
+		if (poll(&wait, 1, -1) != 1 || read(uffd, &msg, sizeof(msg)) != sizeof(msg))
+			_exit(1);
+		if (poison(self, PAGE_SIZE))
+			_exit(2);
+		_exit(ioctl(uffd, UFFDIO_ZEROPAGE, &zero) ? 3 : 0);
+	}
+	ASSERT_EQ(0, _test_cmd_get_dirty_bitmap(self->fd, hwpt_id, SIZE, iova, PAGE_SIZE,
+						page, 0));
+	/* All of the leaf, and not the last one */
+	ASSERT_NE(0, page[0]);
+	ASSERT_EQ(0, page[ARRAY_SIZE(bits) - 1]);
+	ASSERT_EQ(handler, waitpid(handler, &status, 0));
+	ASSERT_EQ(0, status);
+
+	/* Who had looked has revoked. */
+	ASSERT_EQ(0, get_dirty(self, hwpt_id, iova, bits));
+	for (size_t i = 0; i < ARRAY_SIZE(bits); i++)
+		ASSERT_EQ(~0ULL, bits[i]);
+	close(uffd);
 	test_ioctl_destroy(hwpt_id);
 	test_ioctl_destroy(stdev_id);
 }
