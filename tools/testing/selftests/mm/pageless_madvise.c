@@ -221,6 +221,64 @@ TEST_F(beside, dropped)
 	EXPECT_FALSE(bad_entry(self->log));
 }
 
+/* Small leaves, of which others want some while all of a page table's are dropped */
+struct small {
+	char *mem;
+	size_t size;
+	bool done;
+};
+
+/* Has the kernel write there; returns NULL, or where that failed. */
+static void *write_to(void *arg)
+{
+	const size_t page = sysconf(_SC_PAGESIZE);
+	const int fd = open("/dev/zero", O_RDONLY);
+	struct small *small = arg;
+	char *failed = NULL;
+	size_t at = 0;
+
+	while (!failed && !__atomic_load_n(&small->done, __ATOMIC_RELAXED)) {
+		if (read(fd, small->mem + at, page) != (ssize_t)page)
+			failed = small->mem + at;
+		at = (at + 7 * page) % small->size;
+	}
+	close(fd);
+	return failed;
+}
+
+TEST(tables_that_go)
+{
+	const size_t page = sysconf(_SC_PAGESIZE), table = read_pmd_pagesize();
+	struct small small = { .size = 2 * table };
+	pthread_t others[3];
+	void *failed;
+	char *area;
+	size_t i;
+	int fd;
+
+	if (!table)
+		SKIP(return, "no transparent huge pages");
+	fd = open(DEVICE, O_RDWR);
+	ASSERT_LE(0, fd);
+	area = mmap(NULL, 4 * table, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		    -1, 0);
+	ASSERT_NE(MAP_FAILED, area);
+	/* At no place for a large leaf, with all of a table */
+	area += (-(uintptr_t)area & (table - 1)) + page;
+	small.mem = mmap(area, small.size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+	ASSERT_NE(MAP_FAILED, small.mem);
+	for (i = 0; i < ARRAY_SIZE(others); i++)
+		ASSERT_EQ(0, pthread_create(&others[i], NULL, write_to, &small));
+	for (i = 0; i < 5000; i++)
+		EXPECT_EQ(0, madvise(small.mem, small.size, MADV_DONTNEED));
+	__atomic_store_n(&small.done, true, __ATOMIC_RELAXED);
+	for (i = 0; i < ARRAY_SIZE(others); i++) {
+		ASSERT_EQ(0, pthread_join(others[i], &failed));
+		EXPECT_EQ(NULL, failed);
+	}
+	close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	if (access(DEVICE, R_OK | W_OK)) {
