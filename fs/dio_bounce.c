@@ -22,20 +22,22 @@
  *   for user space there, which might make it wait for ever. If a part of the buffer is
  *   ordinary memory, or consists of too many mappings, then it is done synchronously, by which
  *   the caller waits; with IOCB_NOWAIT he gets -EAGAIN, and io_uring does it from one of its
- *   workers. So is any asynchronous transfer that is larger than %DIO_BOUNCE_ASYNC, for which there
- *   is not memory enough at once, or with which %DIO_BOUNCE_PERCENT percent of all memory would be
- *   exceeded by what is in flight.
+ *   workers. So is any asynchronous transfer that is larger than %DIO_BOUNCE_ASYNC, or for which
+ *   there is not memory enough at once.
  *
  * A write of more than a piece, or of more than %DIO_BOUNCE_ASYNC at the end of a file that is
  * open with O_APPEND, is none as a whole to others who write there. If a later piece fails, so does
  * the transfer, as it would with ordinary memory. It is short only where a file or a device ends,
- * and if pieces have been appended.
+ * and if pieces have been appended. The odd piece is the first one, so if its length is refused,
+ * then before anything is done. With O_DSYNC, each piece is made durable by itself.
  *
- * The pages are accounted to the caller's memory cgroup, which nobody is killed for: a piece of a
- * synchronous transfer gets smaller if it cannot be charged, and one of %DIO_BOUNCE_CHUNK is not
- * charged then. Nor is that of a synchronous transfer of a page or less, which is taken from a
- * place where the last one has left it. They are aligned better than any buffer, so what fails with
- * ordinary memory for the sake of that alone works here.
+ * All pages of all transfers together are at most %DIO_BOUNCE_PERCENT percent of memory. No
+ * memory cgroup is charged: they cannot be reclaimed, so they would fill it, and whoever needs
+ * memory there next would be killed. If there are no more, a piece of a synchronous transfer gets
+ * smaller, and one of %DIO_BOUNCE_CHUNK or less is not counted: each thread that waits has that
+ * once. One of a page or less is taken from a place where the last one has left it. All are
+ * aligned better than any buffer, so what fails with ordinary memory for the sake of that alone
+ * works here.
  */
 #include <linux/bvec.h>
 #include <linux/dio_bounce.h>
@@ -61,7 +63,7 @@
 #define DIO_BOUNCE_ASYNC	SZ_4M
 #define DIO_BOUNCE_HOLDS	4
 
-/* So much of all memory may be in flight asynchronously, in all cgroups together */
+/* So much of all memory may be in flight */
 #define DIO_BOUNCE_PERCENT	2
 
 /* Of memory that one can do without */
@@ -71,12 +73,14 @@
  * struct dio_bounce_pages - the pages that take the place of a buffer
  * @size: of all, in bytes
  * @nr_vecs: how many chunks of pages there are
+ * @counted: how many pages are part of dio_bounce_in_flight
  * @vec: the chunks
  * @one: the only one, of which @vec is the address then
  */
 struct dio_bounce_pages {
 	size_t size;
 	unsigned int nr_vecs;
+	unsigned int counted;
 	struct bio_vec *vec;
 	struct bio_vec one;
 };
@@ -121,7 +125,7 @@ struct dio_bounce {
 
 static struct workqueue_struct *dio_bounce_wq;
 
-/* What is in flight asynchronously, and how much may be, in pages without what orders round up */
+/* What is in flight, and how much may be, in pages */
 static struct percpu_counter dio_bounce_in_flight;
 static unsigned long dio_bounce_most __ro_after_init;
 
@@ -130,7 +134,7 @@ static DEFINE_PER_CPU(struct page *, dio_bounce_spare);
 
 /*
  * A page for a small transfer whose caller waits: there is at most one for each thread, so
- * that they need not be accounted, nor come from the page allocator each time.
+ * that they need not be counted, nor come from the page allocator each time.
  */
 static int dio_bounce_take_spare(struct dio_bounce_pages *pages, size_t size,
 				 unsigned int direction)
@@ -176,6 +180,7 @@ static void dio_bounce_free_pages(struct dio_bounce_pages *pages)
 		folio_put(bvec_folio(&pages->vec[i]));
 	if (pages->vec != &pages->one)
 		kfree(pages->vec);
+	percpu_counter_sub(&dio_bounce_in_flight, pages->counted);
 }
 
 static int dio_bounce_fill(struct dio_bounce_pages *pages, size_t size, gfp_t gfp)
@@ -186,7 +191,7 @@ static int dio_bounce_fill(struct dio_bounce_pages *pages, size_t size, gfp_t gf
 	while (pages->size < size) {
 		const size_t left = size - pages->size;
 
-		order = min_t(unsigned int, order, get_order(left));
+		order = min_t(unsigned int, order, ilog2(DIV_ROUND_UP(left, PAGE_SIZE)));
 		folio = folio_alloc(order ? gfp | DIO_BOUNCE_TRY : gfp, order);
 		if (!folio && order) {
 			order--;
@@ -201,18 +206,19 @@ static int dio_bounce_fill(struct dio_bounce_pages *pages, size_t size, gfp_t gf
 	return 0;
 }
 
-static int dio_bounce_alloc_pages(struct dio_bounce_pages *pages, size_t size, gfp_t gfp)
+/* What is not counted must be had; else there is another way. */
+static int dio_bounce_alloc_pages(struct dio_bounce_pages *pages, size_t size, bool counted)
 {
-	int err;
+	const gfp_t gfp = GFP_KERNEL | (counted ? DIO_BOUNCE_TRY : 0);
+	const unsigned int nr_pages = DIV_ROUND_UP(size, PAGE_SIZE);
+	int err = -ENOMEM;
 
-	pages->size = 0;
-	pages->nr_vecs = 0;
-	pages->vec = &pages->one;
-	if (size > PAGE_SIZE)
-		pages->vec = kmalloc_objs(*pages->vec, DIV_ROUND_UP(size, PAGE_SIZE), gfp);
-	if (!pages->vec)
+	*pages = (struct dio_bounce_pages) { .counted = counted ? nr_pages : 0 };
+	if (!percpu_counter_limited_add(&dio_bounce_in_flight, dio_bounce_most, pages->counted))
 		return -ENOMEM;
-	err = dio_bounce_fill(pages, size, gfp);
+	pages->vec = nr_pages > 1 ? kmalloc_objs(*pages->vec, nr_pages, gfp) : &pages->one;
+	if (pages->vec)
+		err = dio_bounce_fill(pages, size, gfp);
 	if (err)
 		dio_bounce_free_pages(pages);
 	return err;
@@ -277,7 +283,6 @@ static void dio_bounce_release(struct dio_bounce *b)
 static void dio_bounce_free(struct dio_bounce *b)
 {
 	dio_bounce_release(b);
-	percpu_counter_sub(&dio_bounce_in_flight, DIV_ROUND_UP(b->pages.size, PAGE_SIZE));
 	dio_bounce_free_pages(&b->pages);
 	kfree(b->dest);
 	kfree(b);
@@ -456,7 +461,7 @@ static bool dio_bounce_hold_all(struct dio_bounce *b, const struct iov_iter *ite
 	bool held = true;
 	size_t size;
 
-	b->dest = kmalloc_objs(*b->dest, room, GFP_KERNEL_ACCOUNT | DIO_BOUNCE_TRY);
+	b->dest = kmalloc_objs(*b->dest, room, GFP_KERNEL | DIO_BOUNCE_TRY);
 	if (!b->dest)
 		return false;
 	mmap_read_lock(current->mm);
@@ -481,16 +486,10 @@ static bool dio_bounce_hold_all(struct dio_bounce *b, const struct iov_iter *ite
 /* There may be many at a time, and each can be done synchronously: so memory is only tried for. */
 static struct dio_bounce *dio_bounce_new(struct kiocb *iocb, size_t size)
 {
-	const gfp_t gfp = GFP_KERNEL_ACCOUNT | DIO_BOUNCE_TRY;
-	const s64 nr_pages = DIV_ROUND_UP(size, PAGE_SIZE);
-	struct dio_bounce *b;
+	struct dio_bounce *b = kzalloc_obj(*b, GFP_KERNEL | DIO_BOUNCE_TRY);
 
-	if (!percpu_counter_limited_add(&dio_bounce_in_flight, dio_bounce_most, nr_pages))
-		return NULL;
-	b = kzalloc_obj(*b, gfp);
-	if (!b || dio_bounce_alloc_pages(&b->pages, size, gfp)) {
+	if (!b || dio_bounce_alloc_pages(&b->pages, size, true)) {
 		kfree(b);
-		percpu_counter_sub(&dio_bounce_in_flight, nr_pages);
 		return NULL;
 	}
 	b->orig = iocb;
@@ -547,19 +546,15 @@ static ssize_t dio_bounce_transfer(struct kiocb *iocb, struct dio_bounce_pages *
 	return ret;
 }
 
-/*
- * Pages for @size or less. The cgroup may be full of what is in flight asynchronously, which cannot
- * be reclaimed, and a charge that must succeed would kill somebody. So there are ever fewer pages,
- * the last of which are not charged: as with the spare page, each thread that waits has these once.
- */
+/* Pages for @size or less: ever fewer, until so few are left that they need not be counted */
 static int dio_bounce_alloc_piece(struct dio_bounce_pages *pages, size_t size)
 {
-	while (dio_bounce_alloc_pages(pages, size, GFP_KERNEL_ACCOUNT | DIO_BOUNCE_TRY)) {
-		if (size <= DIO_BOUNCE_CHUNK)
-			return dio_bounce_alloc_pages(pages, size, GFP_KERNEL);
+	while (size > DIO_BOUNCE_CHUNK) {
+		if (!dio_bounce_alloc_pages(pages, size, true))
+			return 0;
 		size = round_up(size / 2, DIO_BOUNCE_CHUNK);
 	}
-	return 0;
+	return dio_bounce_alloc_pages(pages, size, false);
 }
 
 /* One piece, for which the caller waits; @size may get smaller */
@@ -611,7 +606,8 @@ static ssize_t dio_bounce_sync(struct kiocb *iocb, struct iov_iter *iter)
 	ssize_t done = 0;
 
 	while (iov_iter_count(iter) && !(done && dio_bounce_at_limit(iocb, iter))) {
-		size_t size = min(iov_iter_count(iter), most);
+		/* What is odd is done first, or refused as all of it would be. */
+		size_t size = (iov_iter_count(iter) - 1) % most + 1;
 		ssize_t ret;
 
 		/* By clearing IOCB_DIRECT, a file system decides of one piece only. */

@@ -29,7 +29,7 @@
  *   bounded         TARGET is slow: no more is in flight than 2 % of memory, but about that much,
  *                   also when that has ended
  *   full=PROCS      TARGET is slow, and has memory of its own; the rest is done in a cgroup, by its
- *                   cgroup.procs, whose memory is soon full of what is in flight
+ *                   cgroup.procs, which may have less memory than is in flight then
  *   stale           TARGET does not fill what it reads: nobody sees what was last written
  *   stream          read from TARGET into the pool without an end
  *   cost            print what transfers of 1 MiB and 4 KiB cost, in ns, in either memory; with -
@@ -416,6 +416,22 @@ static int try_nowait(enum way way)
 	return bad;
 }
 
+/* A length that is refused is refused before a part of it is done. */
+static int try_odd(enum way way)
+{
+	const size_t size = 5 * MIB + 100;
+	struct iovec iov = { pool, size }, ref = { plain, size };
+	const long want = transfer(way, false, &ref, 1, 0);
+	int bad;
+
+	fill(pool, size);
+	memcpy(oracle, pool, size);
+	bad = expect("a large read of an odd size", way, transfer(way, false, &iov, 1, 0), want);
+	if (want < 0)
+		bad += expect("bytes changed by it", way, memcmp(pool, oracle, size), 0);
+	return bad;
+}
+
 static int errors(void)
 {
 	char *no = mmap(NULL, MIB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -438,6 +454,7 @@ static int errors(void)
 		bad += expect("a write from one", way, transfer(way, true, &only, 1, 0), 4096);
 		bad += as_ordinary("a read at an odd place", way, 8192, 7);
 		bad += as_ordinary("a read of an odd size", way, 4097, 0);
+		bad += try_odd(way);
 		bad += as_ordinary("a read across the end", way, 8192, end - 4096);
 		bad += as_ordinary("a read at the end", way, 8192, end);
 		bad += as_ordinary("a read of nothing", way, 0, 0);
@@ -874,10 +891,7 @@ static int try_bounded(void)
 	return bad;
 }
 
-/*
- * Of what there is in the cgroup, all but little is what is in flight: all other memory is there
- * before. Small ones leave less than one of them needs, large ones room for a part of one.
- */
+/* All other memory is there before, so that what is in flight would be all but little of it. */
 static int try_full(const char *procs)
 {
 	static const size_t sizes[] = { 64 * KIB, MIB };
