@@ -108,7 +108,8 @@ static vm_fault_t gmem_mmap_mkwrite(struct vm_fault *vmf)
 
 	filemap_invalidate_lock_shared(mapping);
 	gmem_view_write(view);
-	unmap_mapping_range(mapping, (loff_t)index << PAGE_SHIFT, PAGE_SIZE, 1);
+	/* Only here: what others have may stay read-only. */
+	zap_special_vma_range(vma, vmf->address & PAGE_MASK, PAGE_SIZE);
 	if (gmem_object_is_bad(obj, index))
 		ret = VM_FAULT_HWPOISON;
 	else
