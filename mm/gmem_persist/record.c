@@ -296,6 +296,10 @@ const char *gmem_header_check(const struct gmem_header_ser *h,
 			return bad;
 	}
 
+	/* A block is found by its number alone. */
+	for (i = 0; i + 1 < h->nr_block_chunks; i++)
+		if (h->block_chunks[i].order != GMEM_PERSIST_MAX_CHUNK_ORDER)
+			return "its table of blocks has a hole";
 	if (gmem_ranges_bytes(pool) / SZ_1G >
 	    gmem_header_pages(h->block_chunks, h->nr_block_chunks) * GMEM_PERSIST_PAGE_BLOCKS)
 		return "its table of blocks is too small";

@@ -81,7 +81,8 @@
  *
  * The compatible string is gmem-persist-v2. There is room for 48 extents, for 16 chunks of
  * blocks and 160 chunks of slots of at most 2 to the power of 8 pages each, for 19 blocks in a
- * page, for 4095 bad pages, and for lists of ranges of at most 2 to the power of 10 pages.
+ * page, for 4095 bad pages, and for lists of ranges of at most 2 to the power of 10 pages. All
+ * chunks of blocks but the last one are of that size.
  *
  * Each piece has its own checksum, and damage costs what is damaged: a page of blocks, what is
  * known of the free memory in it; a slot, its object, whose memory is quarantined then. A

@@ -40,6 +40,7 @@
 #define E_IN_POOL	"a table of it lies in the pool"
 #define E_TABLES_LAP	"tables of it overlap"
 #define E_BLOCKS	"its table of blocks is too small"
+#define E_HOLE		"its table of blocks has a hole"
 #define E_MANY		"it has too many objects"
 #define E_BAD_PAGES	"its list of bad pages is malformed"
 #define E_BAD_MANY	"it has too many bad pages"
@@ -328,13 +329,14 @@ static void header_pool(void)
 	HEADER(E_TABLES, h->nr_extents = ~0);
 }
 
-/* Room for so many tables of one page, one after the other from 1 MiB on */
-static void many_chunks(struct gmem_chunk_ser *chunks, unsigned int nr, u64 phys)
+/* So many tables, one after the other */
+static void many_chunks(struct gmem_chunk_ser *chunks, unsigned int nr, u64 phys,
+			unsigned int order)
 {
 	unsigned int i;
 
 	for (i = 0; i < nr; i++)
-		chunks[i] = (struct gmem_chunk_ser){ phys + i * PAGE_SIZE, 0 };
+		chunks[i] = (struct gmem_chunk_ser){ phys + i * (PAGE_SIZE << order), order };
 }
 
 static void header_tables(void)
@@ -388,8 +390,8 @@ static void header_counts(void)
 	HEADER(E_TABLES, h->nr_slot_chunks = slots + 1);
 	HEADER(E_TABLES, h->nr_slot_chunks = ~0);
 	header_start();
-	many_chunks(h->block_chunks, blocks, 0x100000);
-	many_chunks(h->slot_chunks, slots, 0x200000);
+	many_chunks(h->block_chunks, blocks, 0x100000, 8);
+	many_chunks(h->slot_chunks, slots, 0x2000000, 0);
 	h->nr_block_chunks = blocks;
 	h->nr_slot_chunks = slots;
 	header_is(NULL);
@@ -397,9 +399,13 @@ static void header_counts(void)
 	/* 24 GiB need two pages of 19 blocks. */
 	HEADER(E_BLOCKS, h->nr_block_chunks = 0);
 	HEADER(E_BLOCKS, h->block_chunks[0].order = 0);
-	HEADER(NULL, (h->block_chunks[0] = (struct gmem_chunk_ser){ 0x100000, 0 },
+	/* All but the last one are full, as a block is found by its number. */
+	HEADER(NULL, (h->block_chunks[0] = (struct gmem_chunk_ser){ 0x100000, 8 },
 		      h->block_chunks[1] = (struct gmem_chunk_ser){ 0x200000, 0 },
 		      h->nr_block_chunks = 2));
+	HEADER(E_HOLE, (h->block_chunks[0] = (struct gmem_chunk_ser){ 0x100000, 7 },
+			h->block_chunks[1] = (struct gmem_chunk_ser){ 0x200000, 8 },
+			h->nr_block_chunks = 2));
 	/* 38 GiB need two, and 39 three. */
 	for (more = 0; more < 2; more++) {
 		header_start();
