@@ -40,8 +40,10 @@ static int gmem_grow_add(struct gmem_object *obj, const struct gmem_kind *kind,
 	if (!gmem_object_kept(obj))
 		gmem_keep_begin(&obj->keeping);
 	/* What was saved when it was data is not of this memory. */
-	if (kind->kind == GMEM_PERSIST_KIND_MEMORY)
+	if (kind->kind == GMEM_PERSIST_KIND_MEMORY) {
 		gmem_slot_draw_token(obj->ser);
+		obj->untouched = true;
+	}
 	return 0;
 }
 
@@ -161,6 +163,7 @@ static int gmem_grow_take_over(const struct gmem_attach *a, struct gmem_backing 
 	gmem_slot_seal(ser);
 	/* Whatever was saved: nobody knows what it was saved beside. */
 	gmem_slot_draw_token(ser);
+	a->obj->untouched = false;
 	return 0;
 }
 

@@ -186,6 +186,8 @@ enum gmem_state {
  * @vm_view: a VM uses it; under gmem_pool.lock
  * @handles: how many open files of gmemfs show it; under gmem_pool.lock
  * @exclusive: the one handle that admits no other; under gmem_pool.lock
+ * @untouched: nobody has written to its memory since that was given to it, zero; under
+ *	gmem_pool.lock
  * @inode: owner of the one address_space, and so of the one invalidate lock, that
  *	all mappings of the object hang on, whoever made them; a reference to it is
  *	one to the object, which ends with the last
@@ -225,6 +227,7 @@ struct gmem_object {
 	bool vm_view;
 	unsigned int handles;
 	bool exclusive;
+	bool untouched;
 	struct inode *inode;
 	struct list_head consumers;
 	struct mutex watches_lock;	/* @watches */

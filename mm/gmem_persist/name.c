@@ -225,12 +225,13 @@ int gmem_object_rename(struct gmem_object *obj, struct gmem_object *dir, const c
 		if (err)
 			return err;
 		unused = gmem_name_change_places(obj, &to, target, exchange);
+		/* Who closes it last may be about that, too. */
+		if (target && !exchange)
+			clear_nlink(target->inode);
 	}
 	gmem_stop_here("rename-recorded");
-	if (target && !exchange) {
-		clear_nlink(target->inode);
+	if (target && !exchange)
 		gmem_keep_stop(&target->keeping);
-	}
 	if (unused)
 		gmem_object_remove(target);
 	return 0;

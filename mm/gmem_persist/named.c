@@ -29,6 +29,7 @@
  */
 #include "fs.h"
 
+#include <linux/cred.h>
 #include <linux/dcache.h>
 #include <linux/fcntl.h>
 #include <linux/file.h>
@@ -144,7 +145,7 @@ static int gmem_named_unlink(struct dentry *dentry)
  * @obj: the object, of which the caller has a view; it ends with that
  *
  * Nothing happens if it has none, or another one by now, or if files show it or the pool is
- * frozen.
+ * frozen. The caller's permissions do not matter: he was permitted to give the name.
  *
  * Context: process context; takes the lock of the root directory's inode and gmem_pool.lock.
  */
@@ -158,14 +159,20 @@ void gmem_named_forget(struct gmem_object *obj)
 		if (!gmem_object_named(obj) || obj->parent || obj->handles)
 			return;
 		strscpy(name, obj->ser->name);
+		/* Nobody opens what is about to lose its name. */
+		obj->exclusive = true;
 	}
-	if (mnt_want_write(root.mnt))
-		return;
-	dentry = start_removing_noperm(root.dentry, &QSTR(name));
-	if (!IS_ERR(dentry) && d_inode(dentry) == obj->inode)
-		gmem_named_unlink(dentry);
-	end_removing(dentry);
-	mnt_drop_write(root.mnt);
+	if (!mnt_want_write(root.mnt)) {
+		dentry = start_removing_noperm(root.dentry, &QSTR(name));
+		if (!IS_ERR(dentry) && d_inode(dentry) == obj->inode) {
+			scoped_with_kernel_creds()
+				gmem_named_unlink(dentry);
+		}
+		end_removing(dentry);
+		mnt_drop_write(root.mnt);
+	}
+	scoped_guard(spinlock, &gmem_pool.lock)
+		obj->exclusive = false;
 }
 
 static int gmem_named_discard_it(struct dentry *dentry)

@@ -496,6 +496,7 @@ void gmem_object_go_live(struct gmem_object *obj)
 	lockdep_assert_held(&gmem_pool.lock);
 
 	obj->state = GMEM_LIVE;
+	obj->untouched = true;
 }
 
 /**
@@ -507,6 +508,9 @@ void gmem_object_go_live(struct gmem_object *obj)
 void gmem_object_give_up(struct gmem_object *obj)
 {
 	scoped_guard(spinlock, &gmem_pool.lock) {
+		/* A view that failed was its last one. */
+		if (obj->state == GMEM_DISCARDING)
+			return;
 		obj->state = GMEM_DISCARDING;
 		gmem_object_not_awaited(obj);
 		if (!gmem_pool.holders)

@@ -186,6 +186,13 @@ static int gmem_start_free(void)
 	return 0;
 }
 
+/* As soon as an error can be noted: what is given out later finds it there. */
+static int gmem_start_watch(void)
+{
+	gmem_poison_watch(gmem_vma_pgoff);
+	return 0;
+}
+
 static int (*const gmem_start_steps[])(void) = {
 	gmem_sysfs_init,
 	gmem_badpages_init,
@@ -196,6 +203,7 @@ static int (*const gmem_start_steps[])(void) = {
 	gmem_pool_init_sums,
 	gmem_start_arena,
 	gmem_start_free,
+	gmem_start_watch,
 	gmem_window_init,
 	gmem_fs_init,
 	gmem_charge_init,
@@ -229,7 +237,6 @@ static void gmem_start_go(void)
 		pr_warn("%llu MiB are quarantined; the operator may release them\n",
 			gmem_ranges_bytes(&gmem_pool.quarantined) >> 20);
 	WRITE_ONCE(gmem_pool.ready, true);
-	gmem_poison_watch(gmem_vma_pgoff);
 	/* Last: from here on somebody else takes an interest in free memory. */
 	gmem_clean_init();
 }

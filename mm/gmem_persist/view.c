@@ -76,6 +76,7 @@ void gmem_object_set_token(struct gmem_object *obj, const u8 token[GMEM_TOKEN_SI
 	guard(spinlock)(&gmem_pool.lock);
 
 	gmem_slot_set_token(obj->ser, token);
+	obj->untouched = false;
 	trace_gmem_write(obj->ser->name, token);
 }
 
@@ -84,6 +85,15 @@ static void gmem_view_read_token(struct gmem_object *obj, u8 token[GMEM_TOKEN_SI
 	guard(spinlock)(&gmem_pool.lock);
 
 	memcpy(token, obj->ser->token, GMEM_TOKEN_SIZE);
+}
+
+/* What is new may have been found, and written to, by somebody else already. */
+static void gmem_view_read_if_touched(struct gmem_object *obj, u8 token[GMEM_TOKEN_SIZE])
+{
+	guard(spinlock)(&gmem_pool.lock);
+
+	if (!obj->untouched)
+		memcpy(token, obj->ser->token, GMEM_TOKEN_SIZE);
 }
 
 /* The token that the view will take when it writes next. */
@@ -254,7 +264,7 @@ void gmem_view_close(struct gmem_view *view)
  * gmem_view_begin - a VM begins to use an object
  * @obj: the object, whose VM view the caller has claimed
  * @handle: the file of gmemfs by which he did so; NULL: by its name
- * @created: it is new, so no token was found
+ * @created: it is new, so no token was found, unless somebody has written since
  *
  * Context: process context.
  * Return: the view, to be given back with gmem_view_end() before the object is, or an
@@ -281,7 +291,9 @@ struct gmem_view *gmem_view_begin(struct gmem_object *obj, const struct file *ha
 		return ERR_PTR(err);
 	}
 	/* Behind that, since nobody who does not share can write from now on. */
-	if (!created)
+	if (created)
+		gmem_view_read_if_touched(obj, view->found);
+	else
 		gmem_view_read_token(obj, view->found);
 	return view;
 }
