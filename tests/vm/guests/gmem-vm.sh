@@ -11,6 +11,7 @@
 # vm cpu:
 # vm known:
 # vm order:
+# vm disks: scratch=64
 #
 # gmem-vm does not lose a guest, and never runs it twice. The guest counts, and its log must
 # have each number once.
@@ -24,6 +25,8 @@
 # stop:   what becomes of a guest when the host goes down, and how
 # known:  what its QEMU has told when it started is used for just that QEMU; what is plugged
 #         while it runs is asked for
+# disks:  it writes to a disk all the time, and goes on from that, also after a kexec; not if somebody
+#         else has written to it, or it is another one
 # order:  of many, in which one after the other goes on, and is saved; who waits is killed
 # cpu:    a kernel under which the CPU has no AVX any more, and one under which it has
 . /tests/lib/test.sh
@@ -256,6 +259,49 @@ nr_saved() { sed -n 's/.* \([0-9]*\) of [0-9]* saved.*/\1/p' "/tmp/$1.said"; }
 
 # turn NAME: the process that waits
 turn() { eval "echo \$turn_$1"; }
+
+# writer DISK FORMAT: settings of a guest that boots from a disk, and counts there (gmem-disk-ticker);
+# it has one that it only reads, a drive with nothing in it, and a part of a file
+writer() {
+	cat > "$GMEM_CONF/vm.conf" <<-EOF
+		QEMU=/qemu/$qemu/qemu-system-x86_64
+		MEMORY=64M
+		PATIENCE=60
+		CPU=qemu64
+		QEMU_ARGS="-nodefaults -no-user-config -display none -vga none -nic none -smp 1
+			-L /usr/share/qemu -drive file=$1,if=none,id=disk,format=$2
+			-device virtio-blk-pci,drive=disk,bootindex=0
+			-drive file=/mnt/cd,media=cdrom,format=raw -drive if=ide,media=cdrom,id=none
+			-blockdev driver=file,filename=/mnt/parts,node-name=parts
+			-blockdev driver=raw,file=parts,offset=512,size=512,node-name=part
+			-device virtio-blk-pci,drive=part"
+	EOF
+}
+
+# wrote BYTE: the number that is there on its disk
+wrote() { od -A n -t u4 -j "$1" -N 4 /mnt/disk | tr -d ' '; }
+
+# writes: it does, and has not booted again
+writes() {
+	local before
+	before=$(wrote 516)
+	until [ "$(wrote 516)" -gt "$before" ]; do sleep 0.05; done
+	[ "$(wrote 512)" = 1 ]
+}
+
+# payload: length of what QEMU has written
+payload() { head -c 4096 "$fs/vm.state" | tr -d '\000' | sed -n 's/^payload \([0-9]*\) .*/\1/p'; }
+
+# kept: nothing of what was saved is another one than in /tmp/before, and there is no QEMU
+kept() { cmp "$fs/vm.state" /tmp/before && [ "$(qemus)" = 0 ]; }
+
+# disk_refused STATUS TEXT: gmem-vm does not start it, for a reason
+disk_refused() {
+	cp "$fs/vm.state" /tmp/before
+	check "it is refused" run "$1" start vm
+	check "for a reason" says "$2"
+	check "and kept as it is" kept
+}
 
 guest_setup
 ticker vm
@@ -906,6 +952,96 @@ order)
 	check "vm3 before vm4" test "$(nr_saved vm3)" -lt "$(nr_saved vm4)"
 	kill -CONT "$(cat "$GMEM_RUN/vm.pid")"
 	check "the other one runs on" runs
+	;;
+disks)
+	mkdir -p /mnt
+	case $STAGE in
+	1)
+		# With less there are only seconds.
+		require "a disk" sh -c "mke2fs -b 4096 -I 256 $(disk scratch) > /tmp/said &&
+			mount -t ext4 $(disk scratch) /mnt"
+		truncate -s 1M /mnt/disk /mnt/cd /mnt/parts
+		dd if=/bin/gmem-disk-ticker of=/mnt/disk conv=notrunc 2>/dev/null
+		writer /mnt/disk raw
+		require "a new guest" run 0 start vm
+		require "writes to its disk" writes
+		for i in 1 2; do
+			require "it is saved" run 0 save vm
+			check "and goes on" run 0 start vm
+			check "as if nothing had been" writes
+		done
+		require "saved" run 0 save vm
+		ln /mnt/disk /mnt/same
+		chmod 640 /mnt/disk
+		cat /mnt/disk > /mnt/copy
+		printf x | dd of=/mnt/parts conv=notrunc 2>/dev/null
+		rm /mnt/cd
+		truncate -s 2M /mnt/cd
+		check "read, linked, chmod; another disk that it only reads; some of a file: it goes on" \
+			run 0 start vm
+		check "as if nothing had been" writes
+
+		require "saved" run 0 save vm
+		printf x | dd of=/mnt/disk bs=1 seek=2048 conv=notrunc 2>/dev/null
+		check "somebody has written to its disk: stale" status_is vm stale
+		disk_refused 3 "its disk /mnt/disk has been written to since (see \"drop\" and --override)"
+		check "who knows better goes on" run 0 start --override vm
+		check "which is written down" says "by --override, although its disk /mnt/disk has been written"
+		check "as if nothing had been" writes
+
+		require "saved" run 0 save vm
+		cp -p /mnt/disk /mnt/copy
+		mv /mnt/copy /mnt/disk
+		disk_refused 3 "its disk /mnt/disk is not the file that it was"
+		mv /mnt/same /mnt/disk
+		check "its own is back: it goes on" run 0 start vm
+		check "as if nothing had been" writes
+
+		# What is behind QEMU's part is of an older gmem-vm, or damaged.
+		require "saved" run 0 save vm
+		flip $((4096 + $(payload)))
+		printf x | dd of=/mnt/disk bs=1 seek=2048 conv=notrunc 2>/dev/null
+		check "without a note of its disks it goes on, too" run 0 start vm
+		check "as if nothing had been" writes
+
+		require "a snapshot is made while it runs" gmem-qmp "$GMEM_RUN/vm.qmp" \
+			'{"execute": "blockdev-snapshot-sync", "arguments": {"device": "disk",
+				"snapshot-file": "/mnt/now", "format": "qcow2"}}'
+		require "saved" run 0 save vm
+		check "by settings with the file of before nothing is to be seen" is_saved
+		disk_refused 1 "its disk was /mnt/now, and is /mnt/disk now (see --override)"
+		writer /mnt/now qcow2
+		check "by the right ones it goes on" run 0 start vm
+		require "with a bitmap, to which QEMU writes when it opens it" \
+			gmem-qmp "$GMEM_RUN/vm.qmp" '{"execute": "block-dirty-bitmap-add", "arguments":
+				{"node": "disk", "name": "bits", "persistent": true}}'
+		require "saved" run 0 save vm
+		n=1
+		while gmem-at 15 $n gmem-vm start vm > /tmp/at 2> /tmp/said; do
+			check "told to end before call $n, $(sed -n 's/^call=//p' /tmp/at): saved still" is_saved
+			failed && { cat /tmp/said; exit 1; }
+			n=$((n + 11))
+		done
+		check "not told, it goes on" grep -q '^status=0$' /tmp/at
+		kill_qemu vm
+
+		printf '\0\0\0\0' | dd of=/mnt/disk bs=1 seek=512 conv=notrunc 2>/dev/null
+		writer /mnt/disk raw
+		require "a new guest" run 0 start vm
+		require "writes to its disk" writes
+		require "load kernel 2" load_stage
+		require "it is saved" run 0 save vm
+		remember wrote "$(wrote 516)"
+		enter_stage
+		;;
+	2)
+		require "its disk" mount -t ext4 "$(disk scratch)" /mnt
+		writer /mnt/disk raw
+		check "has what it wrote last" test "$(wrote 516)" = "$(recall wrote)"
+		check "it goes on under kernel 2" run 0 start vm
+		check "as if nothing had been" writes
+		;;
+	esac
 	;;
 cpu)
 	sed -i 's/^CPU=.*/CPU=host/' "$GMEM_CONF/vm.conf"

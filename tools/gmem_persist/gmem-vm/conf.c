@@ -234,13 +234,14 @@ bool conf_has_word(const struct conf *conf, const char *word)
 }
 
 /**
- * conf_says - is something switched on for QEMU
+ * conf_says - is something switched for QEMU
  * @conf: the settings
  * @key: by this
+ * @on: on, or off
  *
  * Understands it as words of a line, and as JSON.
  */
-bool conf_says(const struct conf *conf, const char *key)
+bool conf_says(const struct conf *conf, const char *key, bool on)
 {
 	for (size_t i = 0; i < conf->nr_args; i++) {
 		const char *at = conf->args[i];
@@ -248,8 +249,9 @@ bool conf_says(const struct conf *conf, const char *key)
 		while ((at = strstr(at, key))) {
 			at += strlen(key);
 			at += strspn(at, "\" :=\t\n");
-			/* on, yes, y, true */
-			if (*at && strchr("oyt", *at) && strncmp(at, "of", 2))
+			/* on, yes, y, true; off, no, n, false */
+			if (*at && strchr("oytnf", *at) &&
+			    (strchr("nf", *at) || !strncmp(at, "of", 2)) != on)
 				return true;
 		}
 	}

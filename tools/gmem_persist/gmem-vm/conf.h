@@ -38,7 +38,7 @@ int conf_read(const char *path, struct conf *conf, const char **why);
 uint64_t conf_size(const char *text);
 bool conf_has_word(const struct conf *conf, const char *word);
 char *conf_next_path(const struct conf *conf, size_t *arg, size_t *offset);
-bool conf_says(const struct conf *conf, const char *key);
+bool conf_says(const struct conf *conf, const char *key, bool on);
 bool conf_name_good(const char *name);
 
 #endif /* GMEM_VM_CONF_H */

@@ -209,6 +209,8 @@ static bool save_to_room(struct vm *vm, struct scene *scene, struct note *note, 
 	note_clear(&now);
 	note->length = stream.length;
 	note->crc = stream.crc;
+	if (done)
+		disks_name(&scene->qmp, stream.to, note);
 	done = done && file_commit(vm, stream.to, note, why);
 	close(stream.to);
 	return done;
@@ -220,7 +222,9 @@ static void report_and_end(struct vm *vm, struct scene *scene, const struct note
 	bool ended = qemu_end(vm, &scene->qmp, scene->pid);
 
 	say(vm, "saved, %" PRIu64 " bytes", NOTE_SIZE + note->length);
-	if (!ended)
+	if (ended)
+		disks_look(vm, note);
+	else
 		complain(vm, "QEMU, process %d, does not end", (int)scene->pid);
 }
 

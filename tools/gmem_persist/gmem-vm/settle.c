@@ -21,6 +21,7 @@
  *	    without QEMU		-		-			NAME.room is NAME.state
  *	NAME.room is NAME.state		complete	postmigrate		QEMU ends
  *	QEMU ends			complete	-			saved
+ *	the disks are noted		complete	-			saved
  *   go on
  *	QEMU starts			complete	inmigrate		QEMU ends
  *	QEMU has read it		complete	paused			QEMU ends
@@ -82,7 +83,9 @@ static void judge_saved(struct vm *vm, struct scene *scene)
 		return;
 	}
 	parts = memory_compare(note, &scene->why);
-	if (parts == PARTS_FRESH)
+	if (parts == PARTS_FRESH && !disks_unchanged(vm, note, &scene->why))
+		stale(scene, true, scene->why.text);
+	else if (parts == PARTS_FRESH)
 		scene->there = THERE_SAVED;
 	else if (note->state == NOTE_RESUMING && parts == PARTS_WRITTEN)
 		scene->there = THERE_NONE;	/* it has run */
@@ -162,8 +165,8 @@ static void settle_running(struct vm *vm, struct scene *scene, const char *statu
 	}
 }
 
-/* It is saved, and has no need of this QEMU. */
-static void end_and_judge(struct vm *vm, struct scene *scene)
+/* It is saved, just now or before, and has no need of this QEMU. */
+static void end_and_judge(struct vm *vm, struct scene *scene, bool just_saved)
 {
 	if (!qemu_end(vm, &scene->qmp, scene->pid)) {
 		unclear(scene, "QEMU does not end");
@@ -171,6 +174,8 @@ static void end_and_judge(struct vm *vm, struct scene *scene)
 	}
 	scene->pid = 0;
 	scene->finished = true;
+	if (just_saved)
+		disks_look(vm, &scene->note);
 	judge_saved(vm, scene);
 }
 
@@ -204,7 +209,7 @@ static void settle_complete(struct vm *vm, struct scene *scene, const char *stat
 		return;
 	}
 	complain(vm, "it is saved, and a QEMU that was in the middle of that ends");
-	end_and_judge(vm, scene);
+	end_and_judge(vm, scene, !strcmp(status, "postmigrate"));
 }
 
 /* QEMU had read it all when somebody was about to let it go on. */

@@ -16,12 +16,16 @@
 static void take_back(struct vm *vm, struct scene *scene)
 {
 	struct note *note = &scene->note;
+	const bool refused = note->state == NOTE_RESUMING;
 	struct why why;
 
 	note->state = NOTE_COMPLETE;
 	/* What was stale stays so, until QEMU has taken all of it. */
 	if (scene->there != THERE_STALE && !memory_settle(note, false, &why))
 		complain(vm, "%s", why.text);
+	/* Up to 9.2 QEMU takes the disks when it has loaded, and may write, as to bitmaps of qcow2. */
+	if (scene->there != THERE_STALE && !refused && scene->qmp.major < 10)
+		disks_look(vm, note);
 	if (!file_note(vm, note, &why))
 		complain(vm, "%s", why.text);
 }
@@ -207,6 +211,24 @@ static bool memory_fresh(struct vm *vm, struct scene *scene, struct why *why)
 	return false;
 }
 
+/* Has this QEMU the disks that the guest had, as they were? */
+static bool disks_fresh(struct vm *vm, struct scene *scene, struct why *why)
+{
+	struct why found;
+
+	if (!disks_same(vm, &scene->qmp, &scene->note, &found)) {
+		if (!vm->override) {
+			WHY(why, "%.900s (see --override)", found.text);
+			return false;
+		}
+		log_override(vm, found.text);
+	}
+	if (vm->override || disks_unchanged(vm, &scene->note, &found))
+		return true;
+	WHY(why, "it has just become stale: %.900s", found.text);
+	return false;
+}
+
 static bool load(struct vm *vm, struct qmp *qmp, struct why *why)
 {
 	char *uri = text("file:%s,offset=%d", vm->state, NOTE_SIZE), status[32];
@@ -248,7 +270,8 @@ static bool bring_back(struct vm *vm, struct scene *scene, const char *machine, 
 	bool good;
 
 	if (!launch(vm, scene, machine, true, why) || !cpu_suffices(vm, scene, why) ||
-	    !memory_fresh(vm, scene, why) || !memory_same(vm, scene, why))
+	    !memory_fresh(vm, scene, why) || !memory_same(vm, scene, why) ||
+	    !disks_fresh(vm, scene, why))
 		return false;
 	if (!guest_restart_mode(qmp, true)) {
 		*why = qmp->why;
@@ -369,7 +392,7 @@ static int start_what_is_there(struct vm *vm, struct scene *scene)
 static bool forgets_disks(const struct conf *conf)
 {
 	return conf_has_word(conf, "-snapshot") || conf_has_word(conf, "--snapshot") ||
-	       conf_says(conf, "snapshot=");
+	       conf_says(conf, "snapshot=", true);
 }
 
 /**
@@ -387,7 +410,7 @@ int start(struct vm *vm)
 		complain(vm, "with snapshot=on, what the guest writes to its disks would be lost");
 		return STATUS_USAGE;
 	}
-	if (conf_says(&vm->conf, "discard-data")) {
+	if (conf_says(&vm->conf, "discard-data", true)) {
 		complain(vm, "with discard-data=on, QEMU would clear what is to be kept");
 		return STATUS_USAGE;
 	}

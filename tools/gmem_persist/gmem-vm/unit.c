@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Tests of what needs neither QEMU nor a pool: settings, the note, whose memory it is, features of
- * CPUs, what comes in from a socket. Each test runs in a process of its own. The output is KTAP.
+ * CPUs, what comes in from a socket, disks. Each test runs in a process of its own. The output is KTAP.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -63,6 +65,15 @@ int fsync(int fd)
 
 	errno = bad_disk;
 	return bad ? -1 : 0;
+}
+
+static long fs_type = EXT4_SUPER_MAGIC;
+
+/* In place of libc's: whatever the tests' folder is on */
+int statfs(const char *path, struct statfs *fs)
+{
+	*fs = (struct statfs){ .f_type = fs_type };
+	return 0;
 }
 
 /*
@@ -185,7 +196,7 @@ static bool switched_on(const char *key, const char *word)
 	char *args[2] = { "-object", (char *)word };
 	struct conf conf = { .args = args, .nr_args = 2 };
 
-	return conf_says(&conf, key);
+	return conf_says(&conf, key, true);
 }
 
 static bool discards(const char *word)
@@ -208,6 +219,22 @@ static void conf_snapshots(void)
 	CHECK(switched_on("snapshot=", "snapshot=yes,file=a"));
 	CHECK(!switched_on("snapshot=", "file=a,snapshot=off"));
 	CHECK(!switched_on("snapshot=", "file=snapshot-on"));
+}
+
+static bool switched_off(const char *key, const char *word)
+{
+	const struct conf conf = { .args = (char **)&word, .nr_args = 1 };
+
+	return conf_says(&conf, key, false);
+}
+
+static void conf_locking(void)
+{
+	CHECK(switched_off("locking", "file.locking=off,file=a"));
+	CHECK(switched_off("locking", "{\"locking\": \"off\"}"));
+	CHECK(switched_off("locking", "locking=auto,locking=no"));
+	CHECK(!switched_off("locking", "locking=on") && !switched_off("locking", "locking=auto"));
+	CHECK(!switched_off("locking", "file=/srv/blocking/new") && !switched_off("locking", "x"));
 }
 
 static void conf_names(void)
@@ -815,6 +842,8 @@ static void qmp_late(void)
 	qmp_close(&qmp);
 }
 
+#include "unit-disks.c"
+
 #define TEST(function)	{ #function, function }
 
 static const struct {
@@ -822,7 +851,8 @@ static const struct {
 	void (*run)(void);
 } tests[] = {
 	TEST(conf_good), TEST(conf_half), TEST(conf_values), TEST(conf_sizes), TEST(conf_shell),
-	TEST(conf_paths), TEST(conf_discarding), TEST(conf_snapshots), TEST(conf_names),
+	TEST(conf_paths), TEST(conf_discarding), TEST(conf_snapshots), TEST(conf_locking),
+	TEST(conf_names),
 	TEST(cpu_text), TEST(cpu_bad_text), TEST(cpu_compare),
 	TEST(cpu_all_names), TEST(note_round), TEST(note_damage), TEST(note_before),
 	TEST(note_places),
@@ -830,6 +860,8 @@ static const struct {
 	TEST(file_nameless),
 	TEST(parse_ram), TEST(parse_jobs),
 	TEST(host_more_time), TEST(host_jobs), TEST(qmp_event), TEST(qmp_late),
+	TEST(disks_names), TEST(disks_written), TEST(disks_replaced), TEST(disks_not_known),
+	TEST(disks_damaged), TEST(disks_others),
 };
 
 int main(void)

@@ -216,6 +216,12 @@ bool file_remove_mark(const struct vm *vm, struct why *why);
 bool file_use_up(const struct vm *vm, struct why *why);
 void file_remove_room(const struct vm *vm);
 
+/* disks.c: the files that it writes to as disks */
+void disks_name(struct qmp *qmp, int fd, const struct note *note);
+void disks_look(const struct vm *vm, const struct note *note);
+bool disks_unchanged(const struct vm *vm, const struct note *note, struct why *why);
+bool disks_same(const struct vm *vm, struct qmp *qmp, const struct note *note, struct why *why);
+
 /* facts.c: what does not change while QEMU runs */
 void facts_keep(const struct vm *vm, pid_t pid, const struct note *note);
 bool facts_recall(const struct vm *vm, pid_t pid, struct note *note);
