@@ -5,12 +5,13 @@
  *
  *   set=MIB      the working set (default 16)
  *   hold=N       keep memory that was plugged for N sweeps (default: for ever)
+ *   spare=MIB    have all free memory but so much, from the fifth sweep on (default: none of it)
  *
  * Each tenth of a second it takes the next pages of the working set, and the next
  * block of a file in its tmpfs, compares all words of them with what it wrote there
  * before, and writes others. Then it says so on its console:
  *
- *   tick N up=SECONDS sweeps=N disks=N mem=MIB nvme=MIB edu=N more=MIB net=N bad=N
+ *   tick N up=SECONDS sweeps=N disks=N mem=MIB nvme=MIB edu=N more=MIB net=N had=MIB bad=N
  *
  * up is CLOCK_BOOTTIME, disks how many disks (/dev/vda, /dev/sda and so on) it has, of which it
  * overwrites and compares the first 4 MiB, by direct I/O; mem is all memory that its kernel has.
@@ -25,6 +26,9 @@
  * these nobody uses it. Of memory that is plugged, three quarters are used like the working set;
  * more is how much of that was compared, from the first plug on. If there is an eth0, frames go out
  * by it, and net is how many came back as they were, from whoever answers there (gmem-echo).
+ *
+ * Of the memory that spare= is about, had in MiB, a word of each page is written at each sweep, so that
+ * it is mapped. It takes what a balloon gives back, and makes room for one.
  *
  * The guest's kernel may be one that has drivers as modules: those in /modules are loaded.
  */
@@ -68,6 +72,9 @@
 #define STEADY		10
 #define NVME		"/dev/nvme0n1"
 #define EDU_PAGES	16
+/* So much is taken or given back at once. */
+#define HAD_SIZE	(4UL << 20)
+#define MAX_HAD		1024
 /* A record of the kernel's log is no longer. */
 #define LOG_RECORD	8192
 #define LOG_WARNING	4
@@ -414,6 +421,55 @@ static void look_for_memory(unsigned long hold)
 	}
 }
 
+static unsigned int nr_had;
+
+static void set_vm(const char *name, const char *value)
+{
+	char path[64];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/sys/vm/%s", name);
+	file = fopen(path, "w");
+	if (!file || fputs(value, file) < 0 || fclose(file))
+		printf("bad: %s: %m\n", path);
+}
+
+/*
+ * With huge pages its kernel would keep up to 5 % free, and what a balloon gives back would be in the
+ * lists of a CPU, from which it does not come back when all other memory is in use.
+ */
+static void need_little(void)
+{
+	set_vm("min_free_kbytes", "4096");
+	set_vm("percpu_pagelist_high_fraction", "1000");
+}
+
+/* All memory that is free, but for that, in whole huge pages */
+static void have_memory(unsigned long spare, int touch)
+{
+	static char *had;
+	struct sysinfo info;
+
+	if (!had) {
+		had = mmap(NULL, (MAX_HAD + 1) * HAD_SIZE, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		if (had == MAP_FAILED) {
+			bad++;
+			printf("bad: spare memory: %m\n");
+		}
+		had += HAD_SIZE - (uintptr_t)had % HAD_SIZE;
+	}
+	while (!sysinfo(&info) && info.freeram >= (spare << 20) + HAD_SIZE && nr_had < MAX_HAD) {
+		if (madvise(had + nr_had * HAD_SIZE, HAD_SIZE, MADV_POPULATE_WRITE))
+			break;
+		nr_had++;
+	}
+	while (!sysinfo(&info) && info.freeram < spare << 20 && nr_had)
+		madvise(had + --nr_had * HAD_SIZE, HAD_SIZE, MADV_DONTNEED);
+	for (unsigned long at = 0; touch && at < nr_had * HAD_SIZE; at += PAGE)
+		*(volatile unsigned long *)(had + at) = at;
+}
+
 /* An interface that is up, and a socket at it */
 static int open_net(struct sockaddr_ll *address)
 {
@@ -519,6 +575,8 @@ static void prepare(struct set *set)
 		printf("bad: mount: %m\n");
 	load_modules();
 	set->on_disk = calloc(number_of(" set=", 16) * 256 / CHUNK, sizeof(*set->on_disk));
+	if (number_of(" spare=", 0))
+		need_little();
 	if (make_set(set, number_of(" set=", 16)) || !set->on_disk) {
 		printf("bad: start: %m\n");
 		pause();
@@ -530,10 +588,11 @@ int main(void)
 	static uint64_t block[PAGE / sizeof(uint64_t)];
 	uint32_t file_version[FILE_PAGES] = { 0 };
 	struct set set = { 0 };
-	unsigned long hold;
+	unsigned long hold, spare;
 	int log, file;
 
 	prepare(&set);
+	spare = number_of(" spare=", 0);
 	hold = number_of(" hold=", 0);
 	log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK);
 	file = open("/tmp/file", O_RDWR | O_CREAT, 0600);
@@ -568,14 +627,18 @@ int main(void)
 		use_disks(tick);
 		use_net(tick);
 		look_for_edu(&set);
-		look_for_memory(hold);
+		/* To that, what a balloon gives back would be memory that has been plugged. */
+		if (!spare)
+			look_for_memory(hold);
+		else if (set.sweeps >= 4)
+			have_memory(spare, tick % TICKS_PER_SWEEP == 0);
 
 		tell_log(log, 0);
 		clock_gettime(CLOCK_BOOTTIME, &up);
-		printf("tick %lu up=%ld.%03ld sweeps=%lu disks=%u mem=%lu nvme=%lu edu=%u more=%lu net=%lu bad=%lu\n",
+		printf("tick %lu up=%ld.%03ld sweeps=%lu disks=%u mem=%lu nvme=%lu edu=%u more=%lu net=%lu had=%lu bad=%lu\n",
 		       tick, (long)up.tv_sec, up.tv_nsec / 1000000, set.sweeps, nr_disks,
 		       mib_of_memory(), nvme.pages / 256, edu_pages, more_pages / 256,
-		       net_frames, bad);
+		       net_frames, nr_had * (HAD_SIZE >> 20), bad);
 		nanosleep(&wait, NULL);
 	}
 }
