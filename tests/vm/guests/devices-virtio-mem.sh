@@ -54,15 +54,18 @@ require "QEMU starts" starts
 require "the guest works" swept vm0
 check "nothing of it is used" not is_used
 before=$(last mem)
+used=$(cat "$pool/used_bytes")
 require "256 MiB are plugged" resize 256
 check "the guest has them" reaches mem -gt $((before + 200))
 check "and uses them" reaches more -gt 300
 check "it is fine" guest_fine vm0
 check "that is where they are" is_used
+check "the pool has given nothing for that" is used_bytes "$used"
 # The host takes what is in it: with init_on_alloc=1 the guest would have cleared it before.
 require "they are unplugged" resize 0
 check "the guest has them no more" reaches mem -le "$before"
 check "nothing of them is left" not is_used
+check "but the memory, which the pool does not get back" is used_bytes "$used"
 require "128 MiB are plugged" resize 128
 check "the guest has them" reaches mem -gt $((before + 100))
 require "it goes on" swept vm0

@@ -104,6 +104,7 @@ result had_mib "$had"
 result leaves_after_boot "$(percent "$before")"
 check "large leaves" test "$(percent "$before")" -ge 95
 
+used=$(cat "$pool/used_bytes")
 mem=$(last mem)
 monitor "balloon 960" > /dev/null
 check "the balloon takes 64 MiB" says "info balloon" "actual=960"
@@ -111,6 +112,7 @@ check "page by page" discarded 1000
 check "of the guest" reaches mem -lt "$((mem - 60))"
 check "which had them" reaches had -le "$((had - 48))"
 check "and is fine" guest_fine vm0
+check "the host gets nothing of them" is used_bytes "$used"
 monitor "balloon 1024" > /dev/null
 check "the balloon gives it back" says "info balloon" "actual=1024"
 check "to the guest" reaches mem -gt "$((mem - 4))"
