@@ -40,10 +40,13 @@ status() {
 	done
 }
 
-# refused NAME CAPABILITY: QEMU does not take it, which takes faults that pool memory does not have
+# refused NAME CAPABILITY REASON: QEMU does not take it, which takes faults that pool memory does not
+# have, and says so; the guest goes on
 refused() {
 	not gmem-qmp "/tmp/$1.qmp" "{\"execute\":\"migrate-set-capabilities\",\"arguments\":{
-		\"capabilities\":[{\"capability\":\"$2\",\"state\":true}]}}"
+		\"capabilities\":[{\"capability\":\"$2\",\"state\":true}]}}" > /tmp/refused
+	cat /tmp/refused
+	grep -q "$3" /tmp/refused && ticks_on vm0 2 && guest_fine vm0
 }
 
 # quit NAME: that QEMU has had nothing to complain of, and ends
@@ -83,9 +86,11 @@ require "the guest works" swept vm0
 truncate -s 128M "$fs/vm0"
 require "a QEMU with memory of the pool waits for it" \
 	start second "memory-backend-file,mem-path=$fs/vm0,share=on,align=2M" -incoming unix:/tmp/way
-check "it refuses postcopy" refused second postcopy-ram
+check "it refuses postcopy" refused second postcopy-ram \
+	"Postcopy is not supported: Host backend files need to be TMPFS or HUGETLBFS only"
 migrate first second
-check "a snapshot in the background is refused" refused second background-snapshot
+check "a snapshot in the background is refused" refused second background-snapshot \
+	"Background-snapshot is not compatible with guest memory configuration"
 require "one with ordinary memory waits for it" start third "$ordinary" -incoming unix:/tmp/way
 migrate second third
 rm "$fs/vm0"
