@@ -2,7 +2,7 @@
 /*
  * Direct I/O between a disk and a file of the pool, by preadv() and pwritev(), libaio and io_uring,
  * while that is punched, loses pages to memory errors and its leaves to MADV_DONTNEED, is unmapped,
- * unlinked and frozen, and its process dies.
+ * unlinked and frozen, and its process dies. A discard of it is refused.
  *
  *   gmem-dio-race TARGET FOLDER ROUNDS SEED
  *
@@ -54,7 +54,7 @@
 
 enum end { NOT_YET, WAIT, LET_GO, DIE, NR_ENDS };
 enum way { AIO, URING, SYNC, NR_WAYS };
-enum deed { PUNCH, DONTNEED, UNMAP, UNLINK, FREEZE, HIT, NR_DEEDS };
+enum deed { PUNCH, DONTNEED, UNMAP, UNLINK, FREEZE, DISCARD, HIT, NR_DEEDS };
 
 /* What both processes see */
 static struct {
@@ -434,6 +434,20 @@ static void write_text(const char *to, const char *text)
 	close(fd);
 }
 
+/* It is in use, or has no name any more. */
+static void try_discard(void)
+{
+	int fd = open("/sys/kernel/mm/gmem_persist/discard", O_WRONLY);
+	const char *name = strrchr(path, '/') + 1;
+
+	if (fd < 0)
+		err(1, "discard");
+	if (write(fd, name, strlen(name)) >= 0 ||
+	    errno != (access(path, F_OK) ? ENOENT : EBUSY))
+		err(1, "a discard of what is in use");
+	close(fd);
+}
+
 static void hit(int fd, uint64_t offset)
 {
 	struct gmem_persist_range_entry ranges[4];
@@ -468,6 +482,9 @@ static void disturb(int fd, enum deed deed)
 	case FREEZE:
 		write_text("/sys/kernel/mm/gmem_persist/frozen", "1");
 		write_text("/sys/kernel/mm/gmem_persist/frozen", "0");
+		break;
+	case DISCARD:
+		try_discard();
 		break;
 	case HIT:
 		if (errors == MAX_ERRORS)
@@ -643,9 +660,9 @@ int main(int argc, char **argv)
 		bad = one_round(buffer);
 	printf("libaio %lu, io_uring %lu and %lu late, preadv or pwritev %lu\n", by[AIO], by[URING],
 	       late, by[SYNC]);
-	printf("punched %lu, dropped %lu, unmapped %lu, unlinked %lu, frozen %lu, errors %u, outlived %lu\n",
-	       tally[PUNCH], tally[DONTNEED], tally[UNMAP], tally[UNLINK], tally[FREEZE], errors,
-	       outlived);
+	printf("punched %lu, dropped %lu, unmapped %lu, unlinked %lu, frozen %lu, kept %lu, errors %u, outlived %lu\n",
+	       tally[PUNCH], tally[DONTNEED], tally[UNMAP], tally[UNLINK], tally[FREEZE], tally[DISCARD],
+	       errors, outlived);
 	for (enum way way = 0; way < NR_WAYS && rounds && !bad; way++) {
 		if (!by[way]) {
 			printf("no transfer has ended well by %s\n", way_name[way]);
