@@ -13,8 +13,9 @@ fs=/gmem
 . /tests/lib/iommufd.sh
 
 # What happens before the process is killed that has the memory mapped for the device: nothing
-# else, its name goes, a discard is tried, the memory is punched, or a page goes bad. Each so often
-kinds="kill unlink discard punch bad"
+# else, its name goes, a discard is tried, the memory is punched, or a page goes bad; or the process
+# drops its own leaves, or mapping and file, so that the device alone has it. Each so often
+kinds="kill unlink discard punch bad dontneed munmap"
 each=4
 
 # rounds SEED: lines of a kind, two delays, and a number, at random
@@ -36,7 +37,17 @@ taken_away() {
 	discard) fails_with busy write discard a ;;
 	punch)	file a rw map punch ;;
 	bad)	bad_page "$2" ;;
+	dontneed) by_itself USR1 ;;
+	munmap)	by_itself USR2 && fails_with busy write discard a ;;
 	esac
+}
+
+# by_itself SIGNAL: what the process does with its own mapping, which it says
+by_itself() {
+	kill "-$1" "$waiting"
+	until grep -q 'done' /tmp/waits; do
+		kill -0 "$waiting" 2>/dev/null || return 1
+	done
 }
 
 # bad_page NUMBER: one of the object's, in its first piece

@@ -38,7 +38,9 @@
  *   unlink                      take the name away
  *   bad=OFFSET                  a memory error in that page
  *   stream=IOVA:SIZE            print "waiting", and have the device write to pages there at random
- *                               until this process is killed, whatever it reaches (edu)
+ *                               until this process is killed, whatever it reaches (edu). SIGUSR1
+ *                               drops its leaves here (MADV_DONTNEED), SIGUSR2 closes and unmaps the
+ *                               file; it says "done" then
  *   streamed                    all that is mapped here is zero, or from such a stream
  *   idle                        wait until it writes no more of what another process told it (edu)
  *   wait=PATH                   print "waiting" and wait until there is such a file
@@ -54,6 +56,7 @@
 #include <linux/gmem_persist.h>
 #include <linux/iommufd.h>
 #include <linux/vfio.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -485,18 +488,6 @@ static void wait_for(const char *name)
 		usleep(10000);
 }
 
-static void stream(uint64_t iova, uint64_t size)
-{
-	memset(scratch, STREAM_BYTE, PAGE);
-	edu_copy(edu, SCRATCH, EDU_BUFFER, PAGE, 0);
-	printf("waiting\n");
-	fflush(stdout);
-	srandom(now_ns());
-	for (;;)
-		edu_copy(edu, EDU_BUFFER, iova + random() % (size / PAGE) * PAGE, PAGE,
-			 EDU_DMA_TO_RAM);
-}
-
 /* A punch may come in the middle of a page. */
 static void streamed(void)
 {
@@ -512,6 +503,39 @@ static void unmap_here(void)
 	if (mem != MAP_FAILED)
 		munmap(mem, mem_size);
 	mem = MAP_FAILED;
+}
+
+static void unmap_and_close(void)
+{
+	unmap_here();
+	close(file);
+}
+
+/* In the middle of a stream */
+static void on_user_signal(int sig)
+{
+	static const char done[] = "done\n";
+
+	if (sig == SIGUSR2)
+		unmap_and_close();
+	else if (madvise(mem, mem_size, MADV_DONTNEED))
+		_exit(1);
+	if (write(STDOUT_FILENO, done, sizeof(done) - 1) < 0)
+		_exit(1);
+}
+
+static void stream(uint64_t iova, uint64_t size)
+{
+	memset(scratch, STREAM_BYTE, PAGE);
+	edu_copy(edu, SCRATCH, EDU_BUFFER, PAGE, 0);
+	signal(SIGUSR1, on_user_signal);
+	signal(SIGUSR2, on_user_signal);
+	printf("waiting\n");
+	fflush(stdout);
+	srandom(now_ns());
+	for (;;)
+		edu_copy(edu, EDU_BUFFER, iova + random() % (size / PAGE) * PAGE, PAGE,
+			 EDU_DMA_TO_RAM);
 }
 
 /* 1 GiB of such memory that is there, to be mapped and unmapped once before that counts */
@@ -614,8 +638,7 @@ static bool do_action(char *words)
 	char verb[16] = "", *args = strchr(words, '=');
 
 	if (!strcmp(words, "close")) {
-		unmap_here();
-		close(file);
+		unmap_and_close();
 		return true;
 	}
 	if (!args)
