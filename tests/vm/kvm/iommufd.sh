@@ -46,6 +46,9 @@ check "likewise when a device comes" device_fails EFAULT a file=32M:4M:8M attach
 check "a range that is ordinary memory in part" device_fails EFAULT a attach mixed=32M
 check "or of another part of the file" device_fails EFAULT a attach swapped=32M
 check "private memory" file_then_fails secret private=4 ENODEV attach file=32M:0:4M
+check "a guest_memfd of shared memory, which is not a file of gmemfs" \
+	device_fails EINVAL a attach guest_memfd file=32M:0:8M
+check "by address it is mapped" device a attach guest_memfd addr=32M:0:8M same=32M:0:8M
 echo hello > $fs/data
 check "data" device_fails ENODEV a attach other=$fs/data file=32M:0:4K
 check "writing to a file that is open for reading" \

@@ -18,6 +18,8 @@
  *   ro                          from now on, for reading only
  *   readonly=PATH               have another file, open and mapped for reading only
  *   other=PATH                  have another file
+ *   guest_memfd                 have the guest_memfd of a VM of its own in place of the file, whose
+ *                               memory it is, and which stays mapped
  *   page=IOVA                   map a page of ordinary memory for it
  *   mixed=IOVA                  two pages, of which the second one is ordinary memory
  *   swapped=IOVA                two pages, of the file, but not in a row
@@ -55,6 +57,7 @@
 #include <fcntl.h>
 #include <linux/gmem_persist.h>
 #include <linux/iommufd.h>
+#include <linux/kvm.h>
 #include <linux/vfio.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -148,6 +151,23 @@ static void have_file(const char *name, bool write)
 	mem_size = st.st_size;
 	/* What is private cannot be mapped here, either. */
 	mem = mmap(NULL, mem_size ?: PAGE, PROT_READ | (write ? PROT_WRITE : 0), MAP_SHARED, file, 0);
+}
+
+static void have_guest_memfd(void)
+{
+	const int vm = ioctl(open("/dev/kvm", O_RDWR), KVM_CREATE_VM, 0UL);
+	struct kvm_create_guest_memfd args = {
+		.size = mem_size,
+		.flags = GUEST_MEMFD_FLAG_USE_RESOURCE | GUEST_MEMFD_FLAG_MMAP |
+			 GUEST_MEMFD_FLAG_INIT_SHARED,
+		.resource_fd = file,
+	};
+
+	if (vm < 0)
+		err(1, "KVM_CREATE_VM");
+	file = ioctl(vm, KVM_CREATE_GUEST_MEMFD, &args);
+	if (file < 0)
+		err(1, "KVM_CREATE_GUEST_MEMFD");
 }
 
 static uint8_t *memory(uint64_t offset)
@@ -610,6 +630,8 @@ static bool do_plain(const char *verb)
 		detach();
 	else if (!strcmp(verb, "ro"))
 		access_mode = IOMMU_IOAS_MAP_READABLE;
+	else if (!strcmp(verb, "guest_memfd"))
+		have_guest_memfd();
 	else if (!strcmp(verb, "all"))
 		must(unmap(0, UINT64_MAX));
 	else if (!strcmp(verb, "drop"))
