@@ -4,8 +4,8 @@
 # vm: mem=8G timeout=1500 append="gmem_persist=2G,zeroed kho=on virtio_blk.poll_queues=1" disk=suites scratch=512 flavours="release debug"
 # vm: qemu="-blockdev driver=null-co,node-name=nothing,size=16777216,read-zeroes=on -blockdev driver=blkdebug,node-name=broken,image=nothing,inject-error.0.event=none,inject-error.0.errno=5,inject-error.0.iotype=write -device virtio-blk-pci,drive=broken,serial=broken,rerror=report,werror=report"
 #
-# Direct I/O into and out of memory of the pool, on a block device, ext4, xfs and btrfs (with
-# checksums, for which it writes by its page cache, and without): fio with verification, and
+# Direct I/O into and out of memory of the pool, on a block device, ext4, xfs, overlayfs and btrfs
+# (with checksums, for which it writes by its page cache, and without): fio with verification, and
 # vectors of all kinds beside what ordinary memory gives; errors, also of the disk; processes that
 # die in the middle of it.
 . /tests/lib/test.sh
@@ -67,6 +67,30 @@ on() {
 	umount /mnt
 }
 
+# briefly KIND TARGET: some of that
+briefly() {
+	job "$2" io_uring randrw 1m --bsrange=512-128k
+	truncate -s 16M $fs/mem
+	check "vectors of all kinds on $1" gmem-dio "$2" $fs/mem seed=$$ random="$vectors"
+	check "large ones" gmem-dio "$2" $fs/mem large
+	# overlayfs has no RWF_NOWAIT, for any memory.
+	[ "$1" = overlayfs ] || check "errors" gmem-dio "$2" $fs/mem errors
+	rm $fs/mem
+}
+
+# stacked: overlayfs, whose upper directory is on ext4
+stacked() {
+	require "make ext4" mkfs.ext4 -q -F "$scratch"
+	require "mount it" mount -t ext4 "$scratch" /mnt
+	mkdir /mnt/lower /mnt/upper /mnt/work /tmp/overlay
+	require "overlayfs on top" mount -t overlay -o "lowerdir=/mnt/lower,upperdir=/mnt/upper,workdir=/mnt/work" \
+		none /tmp/overlay
+	truncate -s 20M /tmp/overlay/file
+	briefly overlayfs /tmp/overlay/file
+	check "that is where it has gone" test "$(stat -c %s /mnt/upper/file)" = $((20 << 20))
+	umount /tmp/overlay /mnt
+}
+
 # killed: a process dies with reads into the pool in flight
 killed() {
 	truncate -s 16M $fs/mem
@@ -90,8 +114,15 @@ require "a disk to write to" test -b "$scratch"
 transfers "$scratch"
 on ext4 defaults
 on btrfs defaults
-# The debug kernel has seen the ways of iomap, and those of btrfs, by now.
-if [ -z "$slow" ]; then
+stacked
+# The debug kernel has seen the ways of iomap, and those of btrfs, by now: a part will do for xfs.
+if [ "$slow" ]; then
+	require "make xfs" mkfs.xfs -q -f "$scratch"
+	require "mount it" mount -t xfs "$scratch" /mnt
+	truncate -s 20M /mnt/file
+	briefly xfs /mnt/file
+	umount /mnt
+else
 	on xfs defaults
 	check "xfs does that with ordinary memory" grep -q -x atomic=4096 /tmp/atomic
 	on btrfs nodatacow
