@@ -287,7 +287,7 @@ static inline bool gmem_object_is_data(const struct gmem_object *obj)
  * @shares: it may be a writer beside others; never taken back
  * @writer: it can write now, and is among the object's writers
  * @wrote: it has done so, and has taken its token; while it is a writer
- * @misaligned: the log tells of a mapping that cannot have large leaves
+ * @misaligned: the log has told of a mapping that cannot have large leaves; once for each view
  */
 struct gmem_view {
 	struct gmem_object *obj;

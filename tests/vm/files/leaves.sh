@@ -32,5 +32,5 @@ check "nor at any multiple of 2 MiB" file large rw mapat=2
 check "which is so" told 0
 check "4 KiB behind one" file small rw mapat=4096B
 check "the log tells" told 1
-check "the same file again and again" file small rw mapat=4096B unmap mapat=8192B
-check "is told of once" told 2
+check "again and again, by one that has it open" file small rw mapat=4096B unmap mapat=8192B
+check "is told of once for that open file" told 2
