@@ -4,12 +4,14 @@
 - A function has at most 60 lines, a file 700.
 - A static function's name begins with gmem_FILE_, or with a word of its file's (WORDS):
   in a stack trace it says where it is.
-- The kernel's files of ours that are elsewhere (ELSEWHERE) are held to the same.
+- The kernel's files of ours that are elsewhere (ELSEWHERE) are held to the same, and the tools
+  (TOOLS) to the length of a function.
 - A file uses only functions and variables, and so tables of functions, of files that come
   before it in ORDER. So who reads a file need know nothing of those behind it. What cannot be
   so is a pointer: gmem_pool.again, by which leave and luo, of which start knows, have it try
   once more what there was no memory for.
 """
+import glob
 import os
 import re
 
@@ -45,6 +47,7 @@ ELSEWHERE = {
     "lib/test_pfnmap.c": ("test_pfnmap_",),
     "virt/kvm/guest_memfd_persist.c": ("kvm_gmem_",),
 }
+TOOLS = "tools/gmem_persist"
 # Names that are printed as they are
 ANY_NAME = ("gmem_persist_kunit",)
 
@@ -83,6 +86,12 @@ def functions(code):
             yield Function(name.group(1), "static" in head.split(), start + 1, end - at - 1)
 
 
+def check_lengths(path, code):
+    """How long functions are"""
+    return [f"{path}:{function.line}: {function.name}() has {function.lines} lines, "
+            f"{MAX_LINES} are allowed" for function in functions(code) if function.lines > MAX_LINES]
+
+
 def check_file(name, path, code, allowed):
     """Sizes, and names of static functions"""
     problems = []
@@ -92,10 +101,9 @@ def check_file(name, path, code, allowed):
                         f"{MAX_FILE_LINES} are allowed")
     if not path.endswith(".c"):
         return problems
+    problems += check_lengths(path, code)
     for function in functions(code):
         where = f"{path}:{function.line}: {function.name}()"
-        if function.lines > MAX_LINES:
-            problems.append(f"{where} has {function.lines} lines, {MAX_LINES} are allowed")
         if function.static and not function.name.startswith(allowed) and name not in ANY_NAME:
             problems.append(f"{where} is static and begins with none of {', '.join(allowed)}")
     return problems
@@ -128,6 +136,16 @@ def check_calls(folder, codes):
     return problems
 
 
+def check_tools(top):
+    """Number of files, and the problems"""
+    files = sorted(glob.glob(f"{TOOLS}/*/*.c", root_dir=top))
+    problems = []
+    for path in files:
+        with open(os.path.join(top, path), encoding="utf-8") as source:
+            problems += check_lengths(path, without_comments(source.read()))
+    return len(files), problems
+
+
 def check(top, folder="mm/gmem_persist"):
     """Number of files, and the problems"""
     problems, codes = [], {}
@@ -143,4 +161,6 @@ def check(top, folder="mm/gmem_persist"):
     for path, allowed in ELSEWHERE.items():
         with open(os.path.join(top, path), encoding="utf-8") as source:
             problems += check_file(path, path, without_comments(source.read()), allowed)
-    return len(files) + len(ELSEWHERE), problems + check_calls(folder, codes)
+    tools, tools_problems = check_tools(top)
+    return (len(files) + len(ELSEWHERE) + tools,
+            problems + check_calls(folder, codes) + tools_problems)

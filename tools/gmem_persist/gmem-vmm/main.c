@@ -112,6 +112,18 @@ static enum fault parse_fault(const char *text)
 	errx(STATUS_USAGE, "no such fault: %s", text);
 }
 
+/* Do they go together? With @rest words that are none */
+static void check_options(const struct vm *vm, const struct options *options, int rest)
+{
+	if (rest || !vm->name || !*vm->name || strlen(vm->name) >= KVM_GMEM_PERSIST_NAME_SIZE)
+		errx(STATUS_USAGE, "a name is needed, see --help");
+	if (options->cpus < 1 || options->cpus > MAX_CPUS)
+		errx(STATUS_USAGE, "1 to %u vCPUs", MAX_CPUS);
+	if (options->resume ? !options->state || options->kernel :
+	    options->kernel ? !options->memory : !options->sum)
+		errx(STATUS_USAGE, "--kernel and --memory, or --resume and --state, see --help");
+}
+
 static void parse_options(int argc, char **argv, struct vm *vm, struct options *options)
 {
 	static const struct option names[] = {
@@ -125,8 +137,6 @@ static void parse_options(int argc, char **argv, struct vm *vm, struct options *
 	};
 	int option;
 
-	options->cpus = 1;
-	options->append = "";
 	while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
 		switch (option) {
 		case 'n':
@@ -173,14 +183,7 @@ static void parse_options(int argc, char **argv, struct vm *vm, struct options *
 			exit(STATUS_USAGE);
 		}
 	}
-	if (optind != argc || !vm->name || !*vm->name ||
-	    strlen(vm->name) >= KVM_GMEM_PERSIST_NAME_SIZE)
-		errx(STATUS_USAGE, "a name is needed, see --help");
-	if (options->cpus < 1 || options->cpus > MAX_CPUS)
-		errx(STATUS_USAGE, "1 to %u vCPUs", MAX_CPUS);
-	if (options->resume ? !options->state || options->kernel :
-	    options->kernel ? !options->memory : !options->sum)
-		errx(STATUS_USAGE, "--kernel and --memory, or --resume and --state, see --help");
+	check_options(vm, options, argc - optind);
 }
 
 static void create_vm(struct vm *vm)
@@ -274,7 +277,7 @@ static bool save(struct vm *vm, const struct options *options, double start)
 
 int main(int argc, char **argv)
 {
-	struct options options = {};
+	struct options options = { .cpus = 1, .append = "" };
 	static struct vm vm;
 	sigset_t signals;
 	double start;

@@ -318,7 +318,8 @@ static int attach_file(const char *path, char * const *ranges, int nr)
 	return attach(path, &s, nr_slot);
 }
 
-static int run(int argc, char **argv)
+/* Returns false if nothing but help is wanted. What is behind the options begins at optind. */
+static bool parse_options(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "json", no_argument, NULL, 'j' },
@@ -334,8 +335,7 @@ static int run(int argc, char **argv)
 		{ "help", no_argument, NULL, 'h' },
 		{}
 	};
-	const char *command;
-	int option, nr;
+	int option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (option) {
@@ -371,11 +371,21 @@ static int run(int argc, char **argv)
 			break;
 		case 'h':
 			fputs(usage, stdout);
-			return STATUS_OK;
+			return false;
 		default:
 			bad_usage();
 		}
 	}
+	return true;
+}
+
+static int run(int argc, char **argv)
+{
+	const char *command;
+	int nr;
+
+	if (!parse_options(argc, argv))
+		return STATUS_OK;
 	nr = argc - optind;
 	if (!nr)
 		bad_usage();
