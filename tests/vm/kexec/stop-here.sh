@@ -4,6 +4,8 @@
 # vm kexec: timeout=700 append="liveupdate=on"
 # vm given: timeout=700 append="liveupdate=on"
 # vm now: timeout=700 append="liveupdate=on"
+# vm killed: timeout=400
+# vm frozen: timeout=400
 #
 # The host is replaced in the middle of something, at the points that the kernel names
 # (mm/gmem_persist/stop.c): at one in each kernel, and the next one looks at what it found.
@@ -23,6 +25,12 @@
 # keeps it so, and the last one has no pool and can look at what is in its memory.
 #
 # While LUO takes a handle, its locks make a kexec wait, so that is in now alone.
+#
+# killed: whoever takes memory is killed there, and has given it back when the host is replaced.
+# What he has not cleared of it is not called clean by the next kernel.
+#
+# frozen: the same with who finds, when he goes on, that the pool has been frozen. What he gives
+# back then is free in the next kernel, and what was to be attached is quarantined, as it was.
 #
 # To add a point, add a line to the table of a case: what leads there, with prepare() and
 # lead_to() knowing how, and the point, with found() saying what is right in the next kernel.
@@ -107,6 +115,22 @@ points() {
 		session-keep session-kept
 		freeze before-seal
 		look nowhere
+		END
+	killed)	cat <<-'END' ;;
+		clear alloc-clear:3
+		populate-dirty alloc-clear:3
+		grow-dirty alloc-clear
+		handle-dirty alloc-clear:3
+		root-dirty alloc-clear:3
+		END
+	frozen)	cat <<-'END' ;;
+		populate-dirty alloc-clear:3
+		populate-dirty extend-cleared
+		grow-dirty extend-cleared
+		handle-dirty extend-cleared
+		pieces ready-step
+		populate-lost extend-cleared
+		attach attach-ready
 		END
 	esac
 }
@@ -228,7 +252,7 @@ token_of() { gmemctl token "$fs/$1" | cut -d ' ' -f 2; }
 note() {
 	local name names=
 	case $1 in
-	unnamed-lost)	names="one two three four five" ;;
+	*-lost)	names="one two three four five" ;;
 	freeze)		names="most memory data" ;;
 	punch)		echo "gmem.token=$(token_of goes)" ;;
 	restore)	echo "gmem_persist.later=0" ;;
@@ -259,7 +283,7 @@ prepare() {
 	root)	check "what has no name, and contents" luo_hold tmp=$fs truncate=16 fill=35 ;;
 	session-unlink)
 		check "a session has it" luo_hold create=session rw=$fs/goes keep=1 ;;
-	unnamed-lost)
+	*-lost)
 		check "one, which will be lost" gmem-file $fs/one new truncate=4 map fill=41
 		check "two" gmem-file $fs/two new truncate=4 map fill=42
 		check "three" gmem-file $fs/three new truncate=4 map fill=43
@@ -275,7 +299,8 @@ prepare() {
 lead_to() {
 	case $1 in
 	clear|create) vmm create new size=16M seed=34 fill ;;
-	populate) gmem-file $fs/new new truncate=16 map fill=34 ;;
+	populate|populate-dirty)
+		gmem-file $fs/new new truncate=16 map fill=34 ;;
 	pieces)	gmem-file $fs/new new "truncate=$(nearly_all)" map fill=34 ;;
 	grow*)	echo more >> $fs/grows ;;
 	discard) write discard goes ;;
@@ -286,6 +311,7 @@ lead_to() {
 	clean)	write clean_background 1; all_clean ;;
 	freeze)	write frozen 1 ;;
 	unnamed-lost) lose && vmm create "" size=16M ;;
+	populate-lost) lose && gmem-file $fs/new new truncate=16 ;;
 	unnamed) vmm create "" size=16M ;;
 	root|root-dirty)
 		gmem-file $fs path resource=16 ;;
@@ -309,7 +335,7 @@ lead_to() {
 found() {
 	rm -f $fs/hole*
 	case $1 in
-	create|clear|populate|pieces|handle*)
+	create|clear|populate*|pieces|handle*)
 		if [ "${2%-recorded}" != "$2" ]; then
 			check "new: it is there, as it was made" object_is new size $((16 * M))
 			check "new: zero" zeroes new
@@ -388,7 +414,7 @@ found() {
 # quarantined_by LEAD POINT: how many MiB are, in the kernel after that
 quarantined_by() {
 	case "$1 $2" in
-	"restore "*|"attach attach-marked"|"attach attach-ready")
+	"populate-lost "*|"restore "*|"attach attach-marked"|"attach attach-ready")
 		echo 20 ;;
 	"attach "*)
 		echo 16 ;;
@@ -452,6 +478,32 @@ unsealed() {
 	check "discard" write discard new
 }
 
+# give_up LEAD POINT: have whoever comes there killed, or find the pool frozen, and the host
+# replaced when he has given back what he had
+give_up() {
+	local taker status
+	# shellcheck disable=SC2046	# words
+	require "load the next kernel" load_stage $(note "$1")
+	hold_at "$2"
+	lead_to "$1" > /tmp/taker &
+	taker=$!
+	require "somebody takes memory, and is at $2" until_held_at "${2%:*}" "$taker"
+	case $CASE in
+	killed)	check "he is killed" kill -9 "$(sed -n 's/^held: .* //p' "$stop")" ;;
+	frozen)	check "freeze" write frozen 1 ;;
+	esac
+	let_on
+	wait "$taker"
+	status=$?
+	case $CASE in
+	killed)	check "he has ended by that" [ $status = 137 ] ;;
+	frozen)	check "he is refused it" [ $status != 0 ] ;;
+	esac
+	enter_stage
+	fail "kexec"
+	exit 1
+}
+
 # leave LEAD POINT: have the host replaced there
 leave() {
 	# shellcheck disable=SC2046	# words
@@ -497,4 +549,8 @@ fi
 [ -e $fs/memory ] || check "witnesses" make_witnesses
 all_clean
 prepare "${next% *}"
-leave "${next% *}" "${next#* }"
+case $CASE in
+killed|frozen)
+	give_up "${next% *}" "${next#* }" ;;
+*)	leave "${next% *}" "${next#* }" ;;
+esac
