@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
-# vm: mem=6G virtual=1 smp=1 timeout=900 disk=guest append="kho=on kho_scratch=512M,1G,512M gmem_persist=1G,zeroed" flavours="release"
+# vm: mem=6G virtual=1 smp=1 timeout=900 disk=guest scratch=16 append="kho=on kho_scratch=512M,1G,512M gmem_persist=1G,zeroed" flavours="release"
 #
 # May a guest that was saved go on? By a table of what is done between saving and starting, for
 # our VMM (own) and for QEMU with gmem-vm (qemu): what was saved must be fresh, and the guest
@@ -32,17 +32,23 @@ exchanged_back fresh
 idle_handle fresh
 idle_mapping fresh
 namesake fresh
+create_again fresh
 refused fresh
 sharer fresh
 late_write stale
 late_mapping stale
 late_punch stale
+late_direct stale
 late_sharer stale
 from_empty stale
 new_object stale
 moved_over stale
 exchanged stale
 ran_on stale"
+
+# For our VMM alone, which gets its memory by a path
+rows_own="$rows
+in_directory fresh"
 
 # For QEMU alone: a second file of memory, and memory that somebody else has filled
 rows_qemu="$rows
@@ -114,6 +120,19 @@ after_namesake() {
 		gmem-file "$his" rw map poke=1 put=2 > /dev/null && rm -r "$fs/dir"
 }
 
+# The other way round: the guest's is in a directory, and root's has that name
+before_in_directory() { mkdir "$fs/dir" && mem=$fs/dir/own; }
+after_in_directory() {
+	truncate -s "$size" "$fs/own" && gmem-file "$fs/own" rw map poke=1 put=2 > /dev/null
+}
+
+# A creation that fails leaves what has the name as it is.
+after_create_again() {
+	local name=${mem##*/}
+	vmm_fails EEXIST create "$name" size=$((size / M))M &&
+		vmm_fails EEXIST create "$name" size=2M && ! gmem-file "$mem" new > /dev/null
+}
+
 # What is refused changes nothing.
 while_refused() {
 	busy rw put=1 && busy rw map && busy rw mapro protect && second_vm_refused
@@ -139,6 +158,10 @@ while_late_mapping() { later rw wait map poke=1; }
 after_late_mapping() { go; }
 while_late_punch() { later rw mapro wait punch; }
 after_late_punch() { go; }
+
+# A disk's DMA, or a copy in the place of it, into a mapping
+while_late_direct() { later rw wait map direct="$(disk scratch)"; }
+after_late_direct() { go; }
 
 # It has written, by the same mapping, while the guest ran.
 while_late_sharer() { later rw share map poke=1 wait poke=2; }
@@ -234,13 +257,19 @@ exits() {
 # row NAME VERDICT
 row() {
 	local what="$kind: $1"
+	choose "$kind"
 	! has "before_$1" || require "$what: before" "before_$1"
 	require "$what: a guest runs" vmm_new
 	! has "while_$1" || check "$what: while it runs" "while_$1"
 	require "$what: it is saved" vmm_save
 	check "$what: afterwards" "after_$1"
 	case $2 in
-	fresh)	check "$what: FRESH" vmm_start && vmm_kill ;;
+	fresh)	if vmm_start; then
+			ok "$what: FRESH"
+			vmm_kill
+		else
+			fail "$what: FRESH"
+		fi ;;
 	stale)	if exits "$stale" vmm_start; then
 			ok "$what: STALE"
 		else
@@ -248,7 +277,7 @@ row() {
 			vmm_kill
 		fi ;;
 	esac
-	rm -f "$mem" "$mem.saved" "$state" "$fs/other" "$fs/dimm"
+	rm -rf "$mem" "$mem.saved" "$state" "$fs/other" "$fs/dimm" "$fs/dir" "$fs/own"
 }
 
 cat > "$GMEM_CONF/vm.conf" <<-EOF
@@ -286,7 +315,7 @@ is_stale() { mem=$fs/$1 state=$fs/$1.state; exits "$stale" vmm_start; }
 case $STAGE in
 1)
 	choose own
-	table "$rows"
+	table "$rows_own"
 	choose qemu
 	table "$rows_qemu"
 	check "the pool adds up" adds_up

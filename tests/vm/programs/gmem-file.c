@@ -23,6 +23,7 @@
  *   settle          let all writers take another token before they write again
  *   token           print uuid, token and own token
  *   put=N poke=N  write the number N to its beginning, by pwrite(), or by the mapping
+ *   direct=PATH     read a page of that file or disk into the mapping, by direct I/O
  *   wait=PATH       print "waiting" and wait until there is such a file
  *   fill=N verify=N zero   the pattern of seed N: write it; compare; or compare with zero
  *   stamp=N stamped=N   the same, but of each page one word only
@@ -93,6 +94,16 @@ static uint64_t parse_size(const char *text)
 	uint64_t n = strtoull(text, &end, 0);
 
 	return *end == 'B' ? n : n << 20;
+}
+
+static bool read_directly(const char *from)
+{
+	const int fd = open(from, O_RDONLY | O_DIRECT);
+	const bool done = fd >= 0 && read(fd, memory, PAGE) == PAGE;
+
+	if (fd >= 0)
+		close(fd);
+	return done;
 }
 
 static bool open_file(int flags)
@@ -455,6 +466,8 @@ static bool act(const char *action)
 		return print_token();
 	if (IS("put="))
 		return pwrite(file, &n, sizeof(n), 0) == sizeof(n);
+	if (IS("direct="))
+		return read_directly(value);
 	if (IS("close"))
 		return !close(file);
 	if (IS("unlink"))

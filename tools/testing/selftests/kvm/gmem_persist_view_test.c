@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -203,6 +204,42 @@ static void use_claim_refused(void)
 						       .flags = FLAGS_SHARED);
 
 	gmem_expect_refused(vm_create_barebones(), &args, EINVAL, "another size");
+}
+
+/* The name is there: whatever was made before that is found out, the old object stays. */
+static void use_create_again(void)
+{
+	struct kvm_gmem_persist args = GMEM_ARGS(CREATE, NAME, .size = OBJECT_SIZE,
+						 .flags = FLAGS_SHARED);
+	struct kvm_vm *vm = vm_create_barebones();
+
+	EXPECT_ERRNO(gmem_persist(vm, &args), EEXIST);
+	args = (struct kvm_gmem_persist)GMEM_ARGS(CREATE, NAME, .size = SZ_2M,
+						  .flags = FLAGS_PRIVATE);
+	EXPECT_ERRNO(gmem_persist(vm, &args), EEXIST);
+	args = (struct kvm_gmem_persist)GMEM_ARGS(CREATE_OR_RECLAIM, NAME, .size = SZ_2M,
+						  .flags = FLAGS_SHARED);
+	EXPECT_ERRNO(gmem_persist(vm, &args), EINVAL);
+	args = (struct kvm_gmem_persist){
+		.op = KVM_GMEM_PERSIST_CREATE | KVM_GMEM_PERSIST_HANDLE,
+		.handle = open_handle(O_RDWR),
+		.size = OBJECT_SIZE,
+		.flags = FLAGS_SHARED,
+	};
+	EXPECT_ERRNO(gmem_persist(vm, &args), EEXIST);
+	EXPECT_ERRNO(open(PATH, O_RDWR | O_CREAT | O_EXCL, 0600), EEXIST);
+}
+
+/* The same, but there is no memory for it. */
+static void use_create_too_much(void)
+{
+	const u64 size = 2 * gmem_pool_attr("pool_bytes");
+	struct kvm_gmem_persist args = GMEM_ARGS(CREATE, NAME, .size = size,
+						 .flags = FLAGS_SHARED);
+	int r;
+
+	r = gmem_persist(vm_create_barebones(), &args);
+	TEST_ASSERT(r < 0 && (errno == ENOSPC || errno == EEXIST), "too much: errno %d", errno);
 }
 
 /* All that a VMM does before its guest runs. */
@@ -423,6 +460,8 @@ static const struct use {
 	{ "writing nothing", use_write_nothing, false },
 	{ "claim", use_claim, false },
 	{ "a claim that is refused", use_claim_refused, false },
+	{ "a creation of the same name", use_create_again, false },
+	{ "one of more than there is", use_create_too_much, false },
 	{ "claim, map, bind", use_claim_and_read, false },
 	{ "a guest of an ordinary slot reads", use_guest_reads, false },
 	{ "frozen, and read", use_frozen, false },
@@ -719,6 +758,85 @@ static void test_late_store(void)
 	expect_change(&last, "the manager, when the VM was gone");
 }
 
+/* What a VMM is given by its manager, who keeps it, too */
+struct passed {
+	int handle;
+	int sockets[2];
+};
+
+static void pass_on(int to, int handle)
+{
+	char control[CMSG_SPACE(sizeof(handle))] = {}, byte = 0;
+	struct iovec vec = { &byte, 1 };
+	struct msghdr msg = {
+		.msg_iov = &vec,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(handle));
+	memcpy(CMSG_DATA(c), &handle, sizeof(handle));
+	TEST_ASSERT(sendmsg(to, &msg, 0) == 1, "sendmsg: errno %d", errno);
+}
+
+static int receive(int from)
+{
+	char control[CMSG_SPACE(sizeof(int))] = {}, byte;
+	struct iovec vec = { &byte, 1 };
+	struct msghdr msg = {
+		.msg_iov = &vec,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+	int handle;
+
+	TEST_ASSERT(recvmsg(from, &msg, 0) == 1 && msg.msg_controllen, "recvmsg: errno %d", errno);
+	memcpy(&handle, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(handle));
+	return handle;
+}
+
+static void vmm_of_manager(void *arg)
+{
+	const struct passed *passed = arg;
+
+	close(passed->handle);
+	fill_it(gmem_map(must_claim(vm_create_barebones(), receive(passed->sockets[1])),
+			 OBJECT_SIZE));
+}
+
+/* What the VMM saved is fresh while its manager only keeps the file, and stale when he writes. */
+static void test_passed_on(void)
+{
+	struct gmem_persist_view last;
+	struct passed passed;
+	int round;
+	void *mem;
+
+	new_object();
+	last = look();
+	passed.handle = open_handle(O_RDWR);
+	TEST_ASSERT(!socketpair(AF_UNIX, SOCK_STREAM, 0, passed.sockets), "socketpair");
+	mem = gmem_map_at(passed.handle, OBJECT_SIZE, SZ_2M, 0);
+	for (round = 0; round < 3; round++) {
+		pass_on(passed.sockets[0], passed.handle);
+		run_in_child(vmm_of_manager, &passed);
+		expect_change(&last, "the VM");
+		gmem_check(mem, 0, SZ_4K, SZ_4K, 1);
+		get_view(passed.handle);
+		TEST_ASSERT(same(last.token, look().token), "the manager has only looked");
+		if (round == 1)
+			write_handle(passed.handle);
+		else
+			fill_it(mem);
+		expect_change(&last, "the manager");
+	}
+}
+
 /* Two share; what the one that goes has saved is stale when the other goes on. */
 static void test_sharers(void)
 {
@@ -807,6 +925,7 @@ static const struct gmem_test tests[] = {
 	{ "one open file is one writer", test_one_writer },
 	{ "late write()", test_late_write },
 	{ "late stores by a mapping", test_late_store },
+	{ "a file that is passed on", test_passed_on },
 	{ "two that share", test_sharers },
 	{ "who goes on after SETTLE", test_settle },
 	{ "a new object of the same name", test_new_object },
