@@ -4,8 +4,9 @@
  * each allocation of kernel memory on its way fails once, the first one in the first turn,
  * the second one in the second, until there is none left to fail (/proc/PID/fail-nth).
  *
- * An operation that fails must say why (ENOMEM), must have changed nothing, and must work when
- * it is done again. One that works in spite of it is right, too.
+ * An operation that fails must say why (ENOMEM), must have changed nothing, must leave nothing
+ * in memory that is called clean, and must work when it is done again. One that works in spite of
+ * it is right, too.
  *
  * Only making something allocates (Documentation/mm/gmem-persist.rst, Invariants). What ends
  * something, or changes what is there, must work whatever fails, if it is asked for by an open
@@ -48,8 +49,10 @@
 #define TARGET		FS PREFIX "other"
 #define WITNESS		PREFIX "witness"
 #define NOTE		PREFIX "note"
+#define PROBE		PREFIX "probe"
 
 #define SIZE		SZ_2M
+#define SOILED		(4ul * SIZE)
 
 /**
  * struct operation - a row of the table
@@ -196,6 +199,31 @@ static void check_witnesses(u64 step)
 	TEST_ASSERT(read(note, words, sizeof(words)) == sizeof(words), "reading the note");
 	gmem_check(words, 0, sizeof(words), step, SEED_HOST);
 	close(note);
+}
+
+/* Memory is zero when somebody gets it, and is not when he has had it. */
+static void soil(u64 size, const char *when)
+{
+	int probe = open(FS PROBE, O_RDWR | O_CREAT | O_EXCL, 0600);
+	char *soiled;
+
+	TEST_ASSERT(probe >= 0 && !ftruncate(probe, size), "%s: having %lu bytes: errno %d", when,
+		    size, errno);
+	soiled = gmem_map(probe, size);
+	gmem_check_zero(soiled, 0, size);
+	gmem_fill(soiled, 0, size, SZ_4K, SEED_GUEST);
+	kvm_munmap(soiled, size);
+	close(probe);
+	TEST_ASSERT(!unlink(FS PROBE), "unlink");
+}
+
+/* Of what is free, all that is called clean is; a frozen pool gives none of it. */
+static void check_clean(const char *when)
+{
+	const u64 clean = gmem_pool_attr("clean_bytes");
+
+	if (clean && !gmem_pool_attr("frozen"))
+		soil(clean, when);
 }
 
 /*
@@ -376,6 +404,8 @@ static void sweep(const struct operation *op)
 
 	for (nth = 1; nth <= MAX_TURNS; nth++) {
 		snprintf(when, sizeof(when), "%s, allocation %d", op->name, nth);
+		/* What the operation gets is to have something in it. */
+		soil(SOILED, when);
 		set_up(op);
 		take_picture(&before);
 		now = before;
@@ -396,6 +426,7 @@ static void sweep(const struct operation *op)
 				assert_same(&before, when);
 			if (op->check)
 				op->check();
+			check_clean(when);
 			r = op->run();
 			TEST_ASSERT(r >= 0, "%s: errno %d (%s) when done again", when, errno,
 				    strerror(errno));
