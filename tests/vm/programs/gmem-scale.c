@@ -13,19 +13,23 @@
  *
  *   create_ns_COUNT, reclaim_ns_COUNT   the ioctl, on the fd of a VM that has nothing yet
  *   unlink_ns_COUNT                     unlink() of a file that nobody uses
+ *   stat_ns_COUNT                       stat() of a file that nobody uses
+ *   ls_ns_COUNT                         reading the directory, by how many names are in it
  *   freeze_ns_COUNT                     writing 1 to "frozen"; needs a loaded kernel
  *   storm_ns_COUNT, storm_done_COUNT    the sum of the ioctls by which so many reclaimed
  *   fill_ns_COUNT, fill_done_COUNT      all of making so many
  *   free_bytes                          of Linux's memory
  *
- * Those of the first three lines are medians, of creation from a quarter of TIMES: it leaves
- * the others beside each until all are done. It gets clean memory, if the pool was clean.
+ * Those of the first five lines are medians, of creation and of reading the directory from a
+ * quarter of TIMES. Creation leaves the others beside each until all are done. It gets clean
+ * memory, if the pool was clean.
  * Making and ending a VM, and closing what it got, is in none of the times but that of fill,
  * which needs one VM. A fill, or a storm, that takes longer than SECONDS stops there.
  *
  * Exit status: 0; 3 if fewer objects could be made (why=NAME, or why=time); 1 with a message.
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -36,6 +40,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -111,6 +116,34 @@ static uint64_t take_name(char prefix, unsigned int i)
 	return now() - start;
 }
 
+static uint64_t stat_name(char prefix, unsigned int i)
+{
+	char path[64];
+	struct stat st;
+	uint64_t start;
+
+	snprintf(path, sizeof(path), FS "%c%u", prefix, i);
+	start = now();
+	if (stat(path, &st))
+		err(1, "stat %s", path);
+	return now() - start;
+}
+
+/* What one name costs of reading all, without any stat() */
+static uint64_t list_names(void)
+{
+	const uint64_t start = now();
+	DIR *dir = opendir(FS);
+	unsigned int names = 0;
+
+	if (!dir)
+		err(1, FS);
+	while (readdir(dir))
+		names++;
+	closedir(dir);
+	return (now() - start) / names;
+}
+
 static int fill(unsigned int count, uint64_t seconds)
 {
 	const int vm = create_vm(kvm, KVM_X86_DEFAULT_VM);
@@ -170,6 +203,13 @@ static int operations(unsigned int count, unsigned int times)
 	for (i = 0; i < times; i++)
 		ns[i] = vmm(KVM_GMEM_PERSIST_RECLAIM, 'n', (uint64_t)i * count / times);
 	print_median("reclaim", count, ns, times);
+
+	for (i = 0; i < times; i++)
+		ns[i] = stat_name('n', (uint64_t)i * count / times);
+	print_median("stat", count, ns, times);
+	for (i = 0; i < creations; i++)
+		ns[i] = list_names();
+	print_median("ls", count, ns, creations);
 
 	for (i = 0; i < times; i++) {
 		const unsigned int n = (uint64_t)i * count / times;
