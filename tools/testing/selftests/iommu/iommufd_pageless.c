@@ -334,7 +334,7 @@ TEST_F(pageless, revoke_waits_for_nobody)
 	ASSERT_NE(-1, uffd);
 	ASSERT_EQ(0, ioctl(uffd, UFFDIO_API, &api));
 	page = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-		       -1, 0);
+		    -1, 0);
 	ASSERT_NE(MAP_FAILED, page);
 	area.range.start = (uintptr_t)page;
 	area.range.len = PAGE_SIZE;
