@@ -19,11 +19,11 @@
  * * An *asynchronous write* is copied before it begins, and needs no more of the caller.
  * * An *asynchronous read* ends where there is no user space, and the buffer may be mapped no
  *   more. So the memory is held, and written to by its owner, from a workqueue. It never waits
- *   for user space there, which might make it wait for ever. If a part of the buffer is
- *   ordinary memory, or consists of too many mappings, then it is done synchronously, by which
- *   the caller waits; with IOCB_NOWAIT he gets -EAGAIN, and io_uring does it from one of its
- *   workers. So is any asynchronous transfer that is larger than %DIO_BOUNCE_ASYNC, or for which
- *   there is not memory enough at once.
+ *   for user space there, which might make it wait for ever. If the buffer is partly ordinary
+ *   memory, or in too many parts, then it is done synchronously, by which the caller waits; with
+ *   IOCB_NOWAIT he gets -EAGAIN, and io_uring does it from one of its workers. So is any
+ *   asynchronous transfer that is larger than %DIO_BOUNCE_ASYNC, or for which there is not memory
+ *   enough at once.
  *
  * A write of more than a piece, or of more than %DIO_BOUNCE_ASYNC at the end of a file that is
  * open with O_APPEND, is none as a whole to others who write there. If a later piece fails, so does
@@ -31,18 +31,19 @@
  * and if pieces have been appended. The odd piece is the first one, so if its length is refused,
  * then before anything is done. With O_DSYNC, each piece is made durable by itself.
  *
- * All pages of all transfers together are at most %DIO_BOUNCE_PERCENT percent of memory. No
- * memory cgroup is charged: they cannot be reclaimed, so they would fill it, and whoever needs
- * memory there next would be killed. If there are no more, a piece of a synchronous transfer gets
- * smaller, and one of %DIO_BOUNCE_CHUNK or less is not counted: each thread that waits has that
- * once. One of a page or less is taken from a place where the last one has left it. All are
- * aligned better than any buffer, so what fails with ordinary memory for the sake of that alone
- * works here.
+ * All pages of all transfers together are at most %DIO_BOUNCE_PERCENT percent of memory; what else
+ * a transfer needs is little beside them. No memory cgroup is charged: they cannot be reclaimed, so
+ * they would fill it, and whoever needs memory there next would be killed. If there are no more, a
+ * piece of a synchronous transfer gets smaller, and one of %DIO_BOUNCE_CHUNK or less is not
+ * counted: each thread that waits has that once. One of a page or less is taken from a place where
+ * the last one has left it. All are aligned better than any buffer, so what fails with ordinary
+ * memory for the sake of that alone works here.
  */
 #include <linux/bvec.h>
 #include <linux/dio_bounce.h>
 #include <linux/gfp.h>
 #include <linux/init.h>
+#include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/mmu_context.h>
 #include <linux/pageless.h>
@@ -59,9 +60,10 @@
 #define DIO_BOUNCE_PIECE	SZ_1M
 #define DIO_BOUNCE_CHUNK	SZ_64K
 
-/* The largest transfer that is asynchronous, and how many mappings it may be from */
+/* An asynchronous transfer has at most this size, these mappings, and these parts beside pages */
 #define DIO_BOUNCE_ASYNC	SZ_4M
 #define DIO_BOUNCE_HOLDS	4
+#define DIO_BOUNCE_PARTS	16
 
 /* So much of all memory may be in flight */
 #define DIO_BOUNCE_PERCENT	2
@@ -453,7 +455,9 @@ static const struct pageless_hold *dio_bounce_hold(struct dio_bounce *b,
 /* Hold all of the buffer, if that can be. */
 static bool dio_bounce_hold_all(struct dio_bounce *b, const struct iov_iter *iter)
 {
-	const unsigned int room = (iter_is_ubuf(iter) ? 1 : iter->nr_segs) + DIO_BOUNCE_HOLDS;
+	const unsigned int nr_segs = iter_is_ubuf(iter) ? 1 : iter->nr_segs;
+	const unsigned int nr_pages = DIV_ROUND_UP(iov_iter_count(iter), PAGE_SIZE);
+	const unsigned int room = min(nr_segs + DIO_BOUNCE_HOLDS, nr_pages + DIO_BOUNCE_PARTS);
 	const struct pageless_hold *hold = NULL;
 	struct iov_iter i = *iter;
 	struct vm_area_struct *vma, *last = NULL;
@@ -546,13 +550,15 @@ static ssize_t dio_bounce_transfer(struct kiocb *iocb, struct dio_bounce_pages *
 	return ret;
 }
 
-/* Pages for @size or less: ever fewer, until so few are left that they need not be counted */
+/* Pages for @size or less: ever fewer, until they need not be counted. What is odd stays in it. */
 static int dio_bounce_alloc_piece(struct dio_bounce_pages *pages, size_t size)
 {
 	while (size > DIO_BOUNCE_CHUNK) {
+		const size_t unit = rounddown_pow_of_two(size - 1);
+
 		if (!dio_bounce_alloc_pages(pages, size, true))
 			return 0;
-		size = round_up(size / 2, DIO_BOUNCE_CHUNK);
+		size = (size - 1) % unit + 1;
 	}
 	return dio_bounce_alloc_pages(pages, size, false);
 }

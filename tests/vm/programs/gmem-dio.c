@@ -27,7 +27,7 @@
  *   faults=CONTROL  TARGET is a null_blk with memory of its own, which CONTROL gives bad sectors
  *                   (configfs: badblocks): results, the file's position, and which bytes change
  *   bounded         TARGET is slow: no more is in flight than 2 % of memory, but about that much,
- *                   also when that has ended
+ *                   also when that has ended; what else is refused then, or waited for
  *   full=PROCS      TARGET is slow, and has memory of its own; the rest is done in a cgroup, by its
  *                   cgroup.procs, which may have less memory than is in flight then
  *   stale           TARGET does not fill what it reads: nobody sees what was last written
@@ -810,16 +810,22 @@ static int try_stale(void)
 
 static aio_context_t many;
 
-static void submit_one(struct iocb *cb, bool write, size_t offset, size_t size, uint64_t number)
+static void submit(struct iocb *cb)
+{
+	if (syscall(SYS_io_submit, many, 1L, &cb) != 1)
+		err(1, "io_submit");
+}
+
+static void submit_one(struct iocb *cb, bool write, int flags, size_t offset, size_t size,
+		       uint64_t number)
 {
 	*cb = (struct iocb) {
 		.aio_data = number,
 		.aio_lio_opcode = write ? IOCB_CMD_PWRITE : IOCB_CMD_PREAD,
 		.aio_fildes = target, .aio_buf = (uintptr_t)pool + offset, .aio_nbytes = size,
-		.aio_offset = offset,
+		.aio_offset = offset, .aio_rw_flags = flags,
 	};
-	if (syscall(SYS_io_submit, many, 1L, &cb) != 1)
-		err(1, "io_submit");
+	submit(cb);
 }
 
 /* All of the area at once, in transfers of @size: each of them must be complete. */
@@ -831,7 +837,7 @@ static int all_at_once(bool write, size_t size)
 	int bad = 0;
 
 	for (long i = 0; i < nr; i++)
-		submit_one(&cbs[i], write, i * size, size, i);
+		submit_one(&cbs[i], write, 0, i * size, size, i);
 	if (syscall(SYS_io_getevents, many, nr, nr, events, NULL) != nr)
 		err(1, "io_getevents");
 	for (long i = 0; i < nr; i++)
@@ -854,7 +860,7 @@ static int up_to_the_limit(bool write, bool *told)
 	int bad = 0;
 
 	do {
-		submit_one(&cb, write, n % 4 * size, size, n);
+		submit_one(&cb, write, 0, n % 4 * size, size, n);
 		n++;
 		ended = syscall(SYS_io_getevents, many, 0L, (long)MANY, events, &now);
 	} while (!ended && n < MANY);
@@ -873,10 +879,69 @@ static int up_to_the_limit(bool write, bool *told)
 	return bad;
 }
 
+/*
+ * What is refused for its length is refused before anything is written, also if the limit has been
+ * reached, as who must not wait is told, and there is room for small pieces only.
+ */
+static int refused_at_the_limit(bool *told)
+{
+	const size_t odd = MIB - SECTOR + 7;
+	struct io_event events[MANY];
+	struct timespec now = { };
+	struct iocb cb;
+	long ended, more, n = 0;
+	int bad = 0;
+
+	if (pread(target, oracle, MIB, 0) != (ssize_t)MIB)
+		err(1, "pread");
+	fill(pool + 4 * MIB, odd);
+	do {
+		submit_one(&cb, false, RWF_NOWAIT, n % 4 * MIB, MIB, n);
+		n++;
+		ended = syscall(SYS_io_getevents, many, 0L, (long)MANY, events, &now);
+	} while (!ended && n < MANY);
+	*told = ended == 1 && events[0].res == -EAGAIN;
+	bad += expect("a write of an odd size", SYNC,
+		      pwrite(target, pool + 4 * MIB, odd, 0) < 0 ? errno : 0, EINVAL);
+	/* If others have ended by now, there was room again. */
+	more = syscall(SYS_io_getevents, many, 0L, n - ended, events, &now);
+	*told &= !more;
+	ended += more;
+	if (syscall(SYS_io_getevents, many, n - ended, n - ended, events, NULL) != n - ended)
+		err(1, "io_getevents");
+	if (pread(target, found, MIB, 0) != (ssize_t)MIB)
+		err(1, "pread");
+	return bad + expect("nothing was written", SYNC, !memcmp(found, oracle, MIB), 1);
+}
+
+/* A read whose buffer is in many more parts than it has pages is waited for. */
+static int try_parts(void)
+{
+	static struct iovec iov[1024];
+	int bad = 0;
+
+	for (size_t nr = 16; nr <= 1024; nr *= 64) {
+		struct iocb cb = {
+			.aio_lio_opcode = IOCB_CMD_PREADV, .aio_fildes = target,
+			.aio_buf = (uintptr_t)iov, .aio_nbytes = nr, .aio_rw_flags = RWF_NOWAIT,
+		};
+		struct io_event event;
+
+		for (size_t i = 0; i < nr; i++)
+			iov[i] = (struct iovec) { pool + 1024 / nr * i, 1024 / nr };
+		submit(&cb);
+		if (syscall(SYS_io_getevents, many, 1L, 1L, &event, NULL) != 1)
+			err(1, "io_getevents");
+		bad += expect("one in parts", AIO, event.res, nr == 16 ? 1024 : -EAGAIN);
+	}
+	return bad;
+}
+
 /* More rounds than it takes to use up the limit, were not all of it given back */
 static int try_bounded(void)
 {
 	int bad = 0, rounds = 0;
+	bool refused;
 
 	if (syscall(SYS_io_setup, MANY, &many))
 		err(1, "io_setup");
@@ -886,9 +951,10 @@ static int try_bounded(void)
 		bad += up_to_the_limit(i % 2, &told);
 		rounds += told;
 	}
-	if (!rounds)
+	bad += refused_at_the_limit(&refused);
+	if (!rounds || !refused)
 		printf("too slow to tell\n");
-	return bad;
+	return bad + try_parts();
 }
 
 /* All other memory is there before, so that what is in flight would be all but little of it. */
