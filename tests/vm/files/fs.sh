@@ -139,6 +139,19 @@ case $STAGE in
 	check "it is not given" grep -q errno=EBUSY /tmp/truncated
 	check "thaw" write frozen 0
 	stat -c %a $fs/suid > $fs/mode
+
+	# open() makes a file, meets a freeze, and opens it.
+	hold_at file-recorded
+	gmem-file $fs/between create truncate=2 > /tmp/made &
+	making=$!
+	check "somebody makes a file" until_held_at file-recorded $making
+	check "freeze meanwhile" write frozen 1
+	let_on
+	wait $making
+	check "he has it, and it gets no memory" sh -c \
+		"grep -q -x failed=truncate=2 /tmp/made && grep -q -x errno=EBUSY /tmp/made"
+	check "thaw" write frozen 0
+	rm $fs/between
 	write clean_background 1
 
 	check "a VM by a file descriptor" file byfd create resource=8 map fill=10
