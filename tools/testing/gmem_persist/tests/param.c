@@ -174,6 +174,7 @@ static void bad_values(void)
 		{ "1G!3G", E_BASEL },
 		{ "1G!0xc0000000", E_BASEL },
 		{ "1G!4097M", E_BASEA },
+		{ "1G!4098M", E_BASEA },
 		{ "1G!0x100000001", E_BASEA },
 		{ "1G!4294967297", E_BASEA },
 		{ "1G!16E", E_BASES },
