@@ -21,6 +21,9 @@ NAME = {"ours": "gmem_persist", "luo_2m": "LUO memfd, 2 MiB pages", "luo_4k": "L
 BLACKOUT = {"save": "#0072b2", "shutdown": "#56b4e9", "kexec": "#e69f00", "boot": "#d55e00",
             "resume": "#009e73"}
 OPERATIONS = {"create": "#0072b2", "reclaim": "#d55e00", "unlink": "#009e73", "freeze": "#cc79a7"}
+# What is shown as it was last measured
+FURTHER = {"kvm": "What memory costs a VMM and its guest", "pool": "Clearing memory and giving it out",
+           "io": "Direct I/O and devices", "blackout": "How long guests are away under systemd"}
 # Units of the charts, as wide as a small phone; the page scales them.
 WIDTH, HEIGHT = 400, 340
 COMMON = """
@@ -248,6 +251,19 @@ def charts(figures, others):
                  "1 TiB, by policy of allocation. The kernel’s is “arena”. A dot is the worst moment.")
 
 
+def further(others):
+    """The other benchmarks, by the keys that the heads of their scripts explain"""
+    for name, what in FURTHER.items():
+        figures, command = others[name], f"<code>make bench-{name}</code>"
+        if not figures:
+            yield f"<p>{what}. Not measured: {command}.</p>"
+            continue
+        rows = "".join(f"<tr><td>{key}</td><td>{number(value)}</td></tr>"
+                       for key, value in figures.items() if isinstance(value, (int, float)))
+        yield (f"<details><summary>{what}, as {command} left it</summary>"
+               f'<div class="wide"><table><tbody>{rows}</tbody></table></div></details>')
+
+
 def summary(figures):
     say = {key: number(figures[key]) for key in
            ("save_ms_1t", "restore_ms_1t", "map_ms_1t", "ratio_1t", "ratio_1t_mapped", "ratio_1t_start",
@@ -286,6 +302,8 @@ def write(path, figures, others):
 {html_table(figures)}
 <p>All but the first line is extrapolated from what up to 1 GiB takes.</p>
 <div class="charts">{"".join(charts(figures, others))}</div>
+<h2>Other benchmarks</h2>
+{"".join(further(others))}
 <p>Made by <code>make report</code>; what the figures are is said at the head of
 <code>scripts/report</code>.</p>
 </body>
@@ -299,7 +317,7 @@ def write(path, figures, others):
 if __name__ == "__main__":
     # Once more, from what was measured
     kept = {}
-    for which in ("report", "scale", "restart"):
+    for which in ("report", "scale", "restart", *FURTHER):
         try:
             with open(os.path.join(bench.RESULTS, f"{which}.json"), encoding="utf-8") as source:
                 kept[which] = json.load(source)
