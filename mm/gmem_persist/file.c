@@ -73,7 +73,7 @@ static void gmem_file_narrow(struct file *file)
 static int gmem_file_open(struct inode *inode, struct file *file)
 {
 	const bool exclusive = (file->f_flags & (O_EXCL | O_CREAT)) == O_EXCL;
-	/* A freeze after it has been made refuses what is written, or open() would fail half done. */
+	/* A freeze since it was made refuses writes, not this: open() would fail half done. */
 	const bool write = file->f_mode & FMODE_WRITE && !(file->f_mode & FMODE_CREATED);
 	struct gmem_object *obj = gmem_fs_inode_object(inode);
 	int err;

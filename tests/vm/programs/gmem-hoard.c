@@ -42,13 +42,12 @@ static char folder[PATH_MAX];
 static void name(unsigned int n, bool directory, uint64_t size)
 {
 	char path[PATH_MAX];
-	int fd = -1;
+	int fd;
 
 	snprintf(path, sizeof(path), "%s.%u", file, n);
-	if (directory ? mkdir(path, 0700) : (fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0600)) < 0)
+	fd = directory ? mkdir(path, 0700) : open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
+	if (fd < 0 || (size && ftruncate(fd, size)))
 		err(1, "%s", path);
-	if (size && ftruncate(fd, size))
-		err(1, "ftruncate");
 	if (!directory)
 		close(fd);
 }
@@ -58,7 +57,7 @@ static int handle(bool nameless)
 	int fd = nameless ? open(folder, O_TMPFILE | O_RDWR, 0600) : open(file, O_RDWR);
 
 	if (fd < 0 || (nameless && ftruncate(fd, GRANULE)))
-		err(1, "a handle");
+		err(1, "opening %s", nameless ? folder : file);
 	return fd;
 }
 
