@@ -89,7 +89,7 @@ static void serve(int dev)
 	exit(0);
 }
 
-static int mount_file(const char *place)
+static void mount_file(const char *place)
 {
 	const int dev = open("/dev/fuse", O_RDWR);
 	char options[64];
@@ -104,7 +104,6 @@ static int mount_file(const char *place)
 	if (!pid)
 		serve(dev);
 	close(dev);
-	return pid;
 }
 
 static void tell(const char *what, ssize_t n)
