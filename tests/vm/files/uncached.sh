@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
-# vm: mem=7G timeout=200 append="gmem_persist=1G kho=on" flavours="release"
+# vm: mem=7G timeout=200 append="gmem_persist=1G kho=on"
 #
 # A file system without a cache takes the pages of what is read and written: such memory gets a clear
 # errno, or what comes before it in a vector is done. That is seen with FUSE.

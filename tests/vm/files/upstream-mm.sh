@@ -6,11 +6,11 @@
 # Upstream's selftests of huge pages that are split, of mappings, of MADV_POPULATE, of
 # get_user_pages(), and of direct I/O from huge pages (on ext4) pass in a kernel with a pool: the
 # small series change what is below these. Splitting comes first, as it must find huge pages to
-# split; it has not been tried on the debug kernel.
+# split.
 . /tests/lib/test.sh
 
 [ -e /bin/mkfs.ext4 ] || skip_all "no suites (scripts/suites)"
-grep -qw panic_on_warn=1 /proc/cmdline || selftest split_huge_page_test
+selftest split_huge_page_test
 selftest pfnmap
 selftest madv_populate
 # The least amount that it compares; without a limit it goes through GiB.
