@@ -38,11 +38,12 @@
  * true for all: ``granule=2M`` or ``granule=1G``, and ``nodes=LIST``, are what guests' memory
  * is made of, and where it comes from, when ftruncate() gives a file some. Its size must be a
  * multiple of the granule. Data is not concerned, and whoever uses the ioctl may choose: what
- * binds tenants are the limits of the dmem cgroup for each node.
+ * binds tenants are the limits of the dmem cgroup for each node. A mount() that finds its place
+ * taken has said it as well, as with debugfs: the VFS looks there afterwards.
  *
- * The instance cannot be mounted in a user namespace: its
- * owners and modes are those of the initial one, it shows all tenants of the host, and
- * whoever may mount could change these options.
+ * The instance cannot be mounted in a user namespace: its owners and modes are those of the
+ * initial one, it shows all tenants of the host, and whoever may mount could change these
+ * options.
  */
 #include "fs.h"
 
