@@ -10,8 +10,7 @@
  * include/linux/pageless.h) has none. A file system would fail with -EFAULT, some of them
  * after a part of the transfer, and asynchronously. So whoever reads or writes for user space
  * comes here first if the process may have such memory. A transfer that touches any is done
- * by way of pages of the kernel: the file system gets an iterator over these, as from a loop
- * device, and does direct I/O as ever.
+ * by way of pages of the kernel: the file system gets these, as from a loop device.
  *
  * * A *synchronous* transfer is done in pieces of %DIO_BOUNCE_PIECE, each of them copied in
  *   the context of the caller, so that anything may be mapped at the buffer, of which only a
@@ -25,11 +24,12 @@
  *   asynchronous transfer that is larger than %DIO_BOUNCE_ASYNC, or for which there is not memory
  *   enough at once.
  *
- * A write of more than a piece, or of more than %DIO_BOUNCE_ASYNC at the end of a file that is
- * open with O_APPEND, is none as a whole to others who write there. If a later piece fails, so does
- * the transfer, as it would with ordinary memory. It is short only where a file or a device ends,
- * and if pieces have been appended. The odd piece is the first one, so if its length is refused,
- * then before anything is done. With O_DSYNC, each piece is made durable by itself.
+ * A write of more than a piece, or of more than %DIO_BOUNCE_ASYNC to the end of a file with
+ * O_APPEND, is none as a whole to others who write there. If a later piece fails, so does the
+ * transfer, as with ordinary memory on a disk and by iomap, while FUSE and network file systems
+ * tell how much was done. It is short only where a file or a device ends, and if pieces have been
+ * appended. Of a write, the odd piece is the first: if its length is refused, then before anything
+ * is done. With O_DSYNC, each piece is made durable by itself.
  *
  * All pages of all transfers together are at most %DIO_BOUNCE_PERCENT percent of memory; what else
  * a transfer needs is little beside them. No memory cgroup is charged: they cannot be reclaimed, so
@@ -71,58 +71,34 @@
 /* Of memory that one can do without */
 #define DIO_BOUNCE_TRY		(__GFP_NORETRY | __GFP_NOWARN)
 
-/**
- * struct dio_bounce_pages - the pages that take the place of a buffer
- * @size: of all, in bytes
- * @nr_vecs: how many chunks of pages there are
- * @counted: how many pages are part of dio_bounce_in_flight
- * @vec: the chunks
- * @one: the only one, of which @vec is the address then
- */
+/* The pages that take the place of a buffer */
 struct dio_bounce_pages {
-	size_t size;
+	size_t size;			/* of all, in bytes */
 	unsigned int nr_vecs;
-	unsigned int counted;
-	struct bio_vec *vec;
-	struct bio_vec one;
+	unsigned int counted;		/* how many pages dio_bounce_in_flight knows of */
+	struct bio_vec *vec;		/* chunks of them */
+	struct bio_vec one;		/* the only one, of which vec is the address then */
 };
 
-/**
- * struct dio_bounce_dest - where a part of what is read goes to
- * @hold: whose memory
- * @offset: where in there, in bytes
- * @size: in bytes
- */
+/* Where a part of what is read goes to */
 struct dio_bounce_dest {
-	const struct pageless_hold *hold;
-	u64 offset;
-	size_t size;
+	const struct pageless_hold *hold;	/* whose memory */
+	u64 offset;				/* where in there, in bytes */
+	size_t size;				/* in bytes */
 };
 
-/**
- * struct dio_bounce - an asynchronous transfer
- * @iocb: what the file system sees
- * @orig: whose transfer it is
- * @ref: who uses it, as long as it is queued
- * @work: ends an asynchronous read
- * @ret: its result
- * @hold: what it holds for that
- * @nr_holds: how many of these there are
- * @dest: the parts of the buffer, in their order
- * @nr_dests: how many there are
- * @pages: what the file system reads into, or writes
- */
+/* An asynchronous transfer */
 struct dio_bounce {
-	struct kiocb iocb;
-	struct kiocb *orig;
-	refcount_t ref;
-	struct work_struct work;
+	struct kiocb iocb;			/* what the file system sees */
+	struct kiocb *orig;			/* whose transfer it is */
+	refcount_t ref;				/* who uses this, as long as it is queued */
+	struct work_struct work;		/* ends a read */
 	ssize_t ret;
 	struct pageless_hold hold[DIO_BOUNCE_HOLDS];
 	unsigned int nr_holds;
-	struct dio_bounce_dest *dest;
+	struct dio_bounce_dest *dest;		/* the parts of the buffer, in their order */
 	unsigned int nr_dests;
-	struct dio_bounce_pages pages;
+	struct dio_bounce_pages pages;		/* what the file system reads into, or writes */
 };
 
 static struct workqueue_struct *dio_bounce_wq;
@@ -143,6 +119,11 @@ static int dio_bounce_take_spare(struct dio_bounce_pages *pages, size_t size,
 {
 	struct page *page = this_cpu_xchg(dio_bounce_spare, NULL);
 
+	/* There may have been a memory error. */
+	if (page && PageHWPoison(page)) {
+		put_page(page);
+		page = NULL;
+	}
 	/*
 	 * A device may say that it has read what it has not. Then it shall not show the bytes of
 	 * the last transfer here, which may have been another tenant's. New pages are as those of
@@ -169,7 +150,7 @@ static void dio_bounce_give_spare(struct dio_bounce_pages *pages)
 	 * A network may send it again after the transfer has ended. With init_on_free=1, nothing
 	 * may be left in what nobody uses.
 	 */
-	if (page_count(page) > 1 || want_init_on_free() ||
+	if (page_count(page) > 1 || PageHWPoison(page) || want_init_on_free() ||
 	    this_cpu_cmpxchg(dio_bounce_spare, NULL, page))
 		put_page(page);
 }
@@ -550,15 +531,20 @@ static ssize_t dio_bounce_transfer(struct kiocb *iocb, struct dio_bounce_pages *
 	return ret;
 }
 
-/* Pages for @size or less: ever fewer, until they need not be counted. What is odd stays in it. */
-static int dio_bounce_alloc_piece(struct dio_bounce_pages *pages, size_t size)
+/* How much of @left is done next. Of a write, what is odd: it is refused as all of it would be. */
+static size_t dio_bounce_next_size(const struct iov_iter *iter, size_t left, size_t most)
+{
+	return iov_iter_rw(iter) == ITER_SOURCE ? (left - 1) % most + 1 : min(left, most);
+}
+
+/* Pages for @size or less: ever fewer, until they need not be counted. */
+static int dio_bounce_alloc_piece(struct dio_bounce_pages *pages, const struct iov_iter *iter,
+				  size_t size)
 {
 	while (size > DIO_BOUNCE_CHUNK) {
-		const size_t unit = rounddown_pow_of_two(size - 1);
-
 		if (!dio_bounce_alloc_pages(pages, size, true))
 			return 0;
-		size = (size - 1) % unit + 1;
+		size = dio_bounce_next_size(iter, size, rounddown_pow_of_two(size - 1));
 	}
 	return dio_bounce_alloc_pages(pages, size, false);
 }
@@ -569,7 +555,7 @@ static ssize_t dio_bounce_piece(struct kiocb *iocb, struct iov_iter *iter, size_
 	const bool small = *size <= PAGE_SIZE;
 	struct dio_bounce_pages pages;
 	ssize_t ret = small ? dio_bounce_take_spare(&pages, *size, iov_iter_rw(iter)) :
-			      dio_bounce_alloc_piece(&pages, *size);
+			      dio_bounce_alloc_piece(&pages, iter, *size);
 
 	if (ret)
 		return ret;
@@ -582,25 +568,32 @@ static ssize_t dio_bounce_piece(struct kiocb *iocb, struct iov_iter *iter, size_
 	return ret;
 }
 
-/* A write that ends at the limit of a file's size is short; one that began there, a signal. */
-static bool dio_bounce_at_limit(const struct kiocb *iocb, const struct iov_iter *iter)
+/* How much there will be of a transfer. A write is cut off before anybody looks at its length. */
+static ssize_t dio_bounce_room(const struct kiocb *iocb, const struct iov_iter *iter)
 {
-	return iov_iter_rw(iter) == ITER_SOURCE && S_ISREG(file_inode(iocb->ki_filp)->i_mode) &&
-	       (u64)iocb->ki_pos >= rlimit(RLIMIT_FSIZE);
+	const struct inode *inode = iocb->ki_filp->f_mapping->host;
+	const loff_t end = i_size_read(inode);
+	const bool append = S_ISREG(inode->i_mode) && iocb->ki_flags & IOCB_APPEND;
+	const loff_t pos = append ? end : iocb->ki_pos;
+	loff_t left = iov_iter_count(iter);
+
+	/* The file system refuses what begins at the end of a device, or at a limit. */
+	if (iov_iter_rw(iter) == ITER_SOURCE && S_ISBLK(inode->i_mode) && pos < end)
+		left = min(left, end - pos);
+	if (iov_iter_rw(iter) == ITER_SOURCE && S_ISREG(inode->i_mode) &&
+	    (u64)pos < rlimit(RLIMIT_FSIZE))
+		generic_write_check_limits(iocb->ki_filp, pos, &left);
+	return left;
 }
 
 /*
  * After other pieces: many take a short read for the end of the file, and a short write for that of
- * the device, where it is -ENOSPC that ends it; from a file system, that is for all of a transfer.
- * What has been appended must be told, as it would be appended once more.
+ * the device. What has been appended must be told, as it would be appended once more.
  */
 static bool dio_bounce_is_short(const struct kiocb *iocb, const struct iov_iter *iter, ssize_t ret)
 {
-	if (iov_iter_rw(iter) == ITER_DEST)
-		return !ret;
-	if (ret == -ENOSPC && S_ISBLK(file_inode(iocb->ki_filp)->i_mode))
-		return true;
-	return !ret || ret == -EFBIG || (iocb->ki_flags & IOCB_APPEND);
+	return !ret || (iov_iter_rw(iter) == ITER_SOURCE &&
+			(ret == -EFBIG || iocb->ki_flags & IOCB_APPEND));
 }
 
 static ssize_t dio_bounce_sync(struct kiocb *iocb, struct iov_iter *iter)
@@ -609,11 +602,11 @@ static ssize_t dio_bounce_sync(struct kiocb *iocb, struct iov_iter *iter)
 	const size_t most = iocb->ki_flags & IOCB_APPEND ? DIO_BOUNCE_ASYNC : DIO_BOUNCE_PIECE;
 	const loff_t pos = iocb->ki_pos;
 	const int flags = iocb->ki_flags;
+	const ssize_t room = dio_bounce_room(iocb, iter);
 	ssize_t done = 0;
 
-	while (iov_iter_count(iter) && !(done && dio_bounce_at_limit(iocb, iter))) {
-		/* What is odd is done first, or refused as all of it would be. */
-		size_t size = (iov_iter_count(iter) - 1) % most + 1;
+	while (done < room) {
+		size_t size = dio_bounce_next_size(iter, room - done, most);
 		ssize_t ret;
 
 		/* By clearing IOCB_DIRECT, a file system decides of one piece only. */

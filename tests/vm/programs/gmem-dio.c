@@ -14,8 +14,8 @@
  *                   done with ordinary memory only, too: the results must be the same, but that
  *                   it may work where ordinary memory must be aligned
  *   large           transfers of more than what is bounced at a time
- *   errors          bad addresses, memory that may not be written to, the end of the file,
- *                   buffers that are registered; what would wait with RWF_NOWAIT
+ *   errors          bad addresses, memory that may not be written to, the end of the file, what
+ *                   is cut off; buffers that are registered; what would wait with RWF_NOWAIT
  *   polled          TARGET is polled
  *   sync            a write with RWF_DSYNC, or by a file that is open with O_DSYNC, flushes the
  *                   cache of a disk, as with ordinary memory
@@ -52,6 +52,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -395,6 +396,54 @@ static int as_ordinary(const char *what, enum way way, size_t size, off_t at)
 		      transfer(way, false, &ref, 1, at));
 }
 
+/* A write across the end of a disk, or across an odd limit of files */
+static long write_cut_off(enum way way, char *from, size_t size, off_t at)
+{
+	const struct rlimit no = { RLIM_INFINITY, RLIM_INFINITY };
+	const struct rlimit low = { at + 3 * MIB / 2 + 100, RLIM_INFINITY };
+	struct iovec iov = { from, size };
+	long r;
+
+	setrlimit(RLIMIT_FSIZE, &low);
+	r = transfer(way, true, &iov, 1, at);
+	setrlimit(RLIMIT_FSIZE, &no);
+	return r;
+}
+
+/*
+ * What is cut off counts with what is left of it, as with ordinary memory. If that is refused, nothing
+ * is changed; xfs has written a part of ordinary memory by then.
+ */
+static int try_cut_off(enum way way, off_t end)
+{
+	const size_t odd = 5 * MIB + 100;
+	struct iovec old = { oracle, 2 * MIB }, now = { found, 2 * MIB };
+	struct iovec then = { wanted, 2 * MIB };
+	size_t size = 5 * MIB, looked_at = 2 * MIB;
+	struct stat st;
+	off_t at = 0;
+	long want;
+	int bad;
+
+	if (fstat(target, &st))
+		err(1, "fstat");
+	if (S_ISBLK(st.st_mode)) {
+		size = odd;
+		looked_at = MIB;
+		at = end - MIB;
+	}
+	fill(pool, odd);
+	memcpy(plain, pool, odd);
+	transfer(SYNC, false, &old, 1, at);
+	want = write_cut_off(way, plain, size, at);
+	transfer(SYNC, false, &then, 1, at);
+	transfer(SYNC, true, &old, 1, at);
+	bad = expect("a write that is cut off", way, write_cut_off(way, pool, size, at), want);
+	transfer(SYNC, false, &now, 1, at);
+	bad += expect("what it has changed", way, !!memcmp(want < 0 ? oracle : wanted, found, looked_at), 0);
+	return bad + as_ordinary("an odd read across the end", way, odd, end - MIB);
+}
+
 /* What takes no asynchronous read would be waited for, which is refused; ordinary memory waits. */
 static int try_nowait(enum way way)
 {
@@ -413,22 +462,6 @@ static int try_nowait(enum way way)
 			      -EAGAIN);
 	}
 	rw_flags = 0;
-	return bad;
-}
-
-/* A length that is refused is refused before a part of it is done. */
-static int try_odd(enum way way)
-{
-	const size_t size = 5 * MIB + 100;
-	struct iovec iov = { pool, size }, ref = { plain, size };
-	const long want = transfer(way, false, &ref, 1, 0);
-	int bad;
-
-	fill(pool, size);
-	memcpy(oracle, pool, size);
-	bad = expect("a large read of an odd size", way, transfer(way, false, &iov, 1, 0), want);
-	if (want < 0)
-		bad += expect("bytes changed by it", way, memcmp(pool, oracle, size), 0);
 	return bad;
 }
 
@@ -454,7 +487,8 @@ static int errors(void)
 		bad += expect("a write from one", way, transfer(way, true, &only, 1, 0), 4096);
 		bad += as_ordinary("a read at an odd place", way, 8192, 7);
 		bad += as_ordinary("a read of an odd size", way, 4097, 0);
-		bad += try_odd(way);
+		bad += as_ordinary("a large read of an odd size", way, 5 * MIB + 100, 0);
+		bad += try_cut_off(way, end);
 		bad += as_ordinary("a read across the end", way, 8192, end - 4096);
 		bad += as_ordinary("a read at the end", way, 8192, end);
 		bad += as_ordinary("a read of nothing", way, 0, 0);
