@@ -106,9 +106,9 @@ static bool __init gmem_reserve_adopt(void)
  * What the kernel keeps, in bytes of free memory: 1 GiB to boot, run and hand
  * over with (its own tables, KHO's scratch areas, user space); what crashkernel=
  * is about to ask for, and four times that, as KHO's scratch areas have by default
- * twice what is reserved by then for all memory and again for its node; and what
- * the description of all that takes: 64 bytes for each page, with KASAN one byte
- * for eight.
+ * twice what is reserved by then for all memory and, without NUMA, again for its
+ * node; and what the description of all that takes: 64 bytes for each page, with
+ * KASAN one byte for eight.
  */
 static u64 __init gmem_reserve_kernel_needs(void)
 {
