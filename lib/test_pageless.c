@@ -5,7 +5,8 @@
  * An open file of /dev/test_pageless has memory as one of /dev/test_pfnmap. There are pages behind
  * it, but as it is mapped with VM_PFNMAP nobody gets at them. It is there as long as the file is,
  * so that a hold is a reference to the file. An ioctl makes a page bad, as a memory error would:
- * it is unmapped, those who watch are told, and nobody gets at it any more.
+ * it is unmapped, those who watch are told, and nobody gets at it any more. Another one lets page
+ * faults come to nothing for a while.
  */
 #include <linux/cleanup.h>
 #include <linux/file.h>
@@ -29,6 +30,8 @@
  * @mem: the memory
  * @lock: of @bad; page faults take it for reading
  * @bad: number of the bad page; may be read without @lock
+ * @busy: page faults do nothing
+ * @nr_busy: how many these were
  * @watch_lock: of the following
  * @watches: who is told of that
  */
@@ -36,6 +39,8 @@ struct test_pageless {
 	struct test_pfnmap mem;
 	struct rw_semaphore lock;
 	unsigned long bad;
+	bool busy;
+	atomic_t nr_busy;
 	struct mutex watch_lock;	/* @watches */
 	struct list_head watches;
 };
@@ -126,6 +131,10 @@ static vm_fault_t test_pageless_huge_fault(struct vm_fault *vmf, unsigned int or
 	struct vm_area_struct *vma = vmf->vma;
 	struct test_pageless *test = vma->vm_file->private_data;
 
+	if (READ_ONCE(test->busy)) {
+		atomic_inc(&test->nr_busy);
+		return VM_FAULT_NOPAGE;
+	}
 	guard(rwsem_read)(&test->lock);
 	if (test->bad >> order == linear_page_index(vma, vmf->address) >> order)
 		return order ? VM_FAULT_FALLBACK : VM_FAULT_HWPOISON;
@@ -181,6 +190,10 @@ static long test_pageless_dev_ioctl(struct file *file, unsigned int cmd, unsigne
 	struct pageless_watch *watch;
 	u64 offset;
 
+	if (cmd == TEST_PAGELESS_BUSY) {
+		WRITE_ONCE(test->busy, arg);
+		return atomic_read(&test->nr_busy);
+	}
 	if (cmd != TEST_PAGELESS_POISON)
 		return -ENOTTY;
 	if (get_user(offset, (u64 __user *)arg))

@@ -11,4 +11,10 @@
 /* A memory error in the page at that offset of the file. There can be one. */
 #define TEST_PAGELESS_POISON	_IOW('T', 0x01, __u64)
 
+/*
+ * From now on a page fault does nothing and reports success, as those of drivers do that are busy; or
+ * that is over. Returns how many page faults have been such.
+ */
+#define TEST_PAGELESS_BUSY	_IO('T', 0x02)
+
 #endif /* _LIB_TEST_PAGELESS_UAPI_H */

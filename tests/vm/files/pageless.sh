@@ -5,6 +5,7 @@
 # vm leaves: quick=1 mem=9G
 # vm dio: quick=1 timeout=300
 # vm madvise: quick=1 mem=9G smp=4
+# vm faults:
 # vm iommufd: flavours="debug"
 #
 # Memory without struct page that is not a pool's, by the devices and selftests that come with the
@@ -35,6 +36,7 @@ file_of_ext4() {
 case $CASE in
 leaves)		run pfnmap_leaves ;;
 madvise)	run pageless_madvise ;;
+faults)		run /bin/pageless_fault_test ;;
 iommufd)	run iommufd_pageless ;;
 dio)
 	skips="$skips|only a file has a limit"
