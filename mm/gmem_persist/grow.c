@@ -179,6 +179,11 @@ static int gmem_grow_take(const struct gmem_attach *a, struct gmem_backing *b,
 		return err;
 	err = gmem_badpages_mark(a->obj, &b->ranges);
 	gmem_stop_here("attach-ready");
+	if (!err && !gmem_object_named(a->obj))
+		err = -ESTALE;
+	if (!err)
+		err = a->ready();
+	gmem_stop_here("attach-marked");
 	if (!err) {
 		filemap_invalidate_lock(mapping);
 		err = gmem_grow_take_over(a, b, &room, rest);

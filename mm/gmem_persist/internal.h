@@ -434,10 +434,11 @@ int gmem_restore_copy(struct debugfs_blob_wrapper *copy);
 /* refused.c */
 struct gmem_attach;
 int gmem_refused_release(u64 base, u64 size);
-int gmem_refused_attach(const struct gmem_attach *attach, u64 slot);
+int gmem_refused_attach(struct gmem_attach *attach, u64 slot);
 
 /* quarantine.c */
 int gmem_quarantine_fill(const unsigned long *owned);
+int gmem_quarantine_make_room(void);
 int gmem_quarantine_release(u64 base, u64 size);
 int gmem_quarantine_without(const struct gmem_ranges *out, struct gmem_ranges *rest);
 
@@ -574,6 +575,7 @@ int gmem_object_punch_locked(struct gmem_object *obj, u64 offset, u64 size);
  * @granule: likewise
  * @flags: likewise
  * @length: of data: how many bytes there are; else 0
+ * @ready: called when nothing but a freeze is in the way any more; says so if that is
  */
 struct gmem_attach {
 	struct gmem_object *obj;
@@ -583,6 +585,7 @@ struct gmem_attach {
 	u64 granule;
 	u64 flags;
 	u64 length;
+	int (*ready)(void);
 };
 
 int gmem_object_attach_memory(const struct gmem_attach *a);

@@ -66,8 +66,13 @@ static int gmem_quarantine_copy(struct gmem_ranges *set, unsigned int extra)
 	return 0;
 }
 
-/* Room for one range more, before the lock is taken */
-static int gmem_quarantine_make_room(void)
+/**
+ * gmem_quarantine_make_room - room for one range more, which a release in the middle leaves
+ *
+ * Context: process context; takes gmem_pool.lock; under gmem_left_lock.
+ * Return: 0 or -ENOMEM.
+ */
+int gmem_quarantine_make_room(void)
 {
 	struct gmem_ranges set;
 	int err;
@@ -144,22 +149,16 @@ static int gmem_quarantine_release_all(void)
 /**
  * gmem_quarantine_release - give memory of unknown contents free
  * @base: first byte, or 0 with @size 0: all that is quarantined
- * @size: length in bytes
+ * @size: length in bytes; there is room, by gmem_quarantine_make_room()
  *
  * Context: process context; takes gmem_pool.lock; called by gmem_refused_release() only.
- * Return: 0, -ENOENT (not all of it is quarantined), -EBUSY (the pool is frozen), -ENOMEM.
+ * Return: 0, -ENOENT (not all of it is quarantined), -EBUSY (the pool is frozen).
  */
 int gmem_quarantine_release(u64 base, u64 size)
 {
 	int err;
 
-	if (size) {
-		err = gmem_quarantine_make_room();
-		if (!err)
-			err = gmem_quarantine_release_range(base, size);
-	} else {
-		err = gmem_quarantine_release_all();
-	}
+	err = size ? gmem_quarantine_release_range(base, size) : gmem_quarantine_release_all();
 	gmem_clean_kick();
 	return err;
 }

@@ -21,23 +21,29 @@ static void gmem_refused_forget_all(void)
 }
 
 /*
- * Some of their memory goes, which is all quarantined: no kernel may take them for good again,
- * or of two that want the same it would believe neither.
+ * Is all of it quarantined? gmem_left_lock keeps all others from that. It is asked before anybody is
+ * charged for memory, or looks for its node, which may be none of the pool's.
  */
-static int gmem_refused_mark_all(const struct gmem_ranges *going)
+static int gmem_refused_check(const struct gmem_ranges *going)
 {
 	unsigned int i;
-	int err = 0;
-	u32 id;
 
-	/*
-	 * gmem_left_lock keeps all others from it. It is asked before anybody is charged for
-	 * memory, or looks for its node, which may be none of the pool's.
-	 */
 	for (i = 0; i < going->nr; i++)
 		if (!gmem_ranges_contain(&gmem_pool.quarantined, going->r[i].base,
 					 going->r[i].size))
 			return -ENOENT;
+	return 0;
+}
+
+/*
+ * Some of their memory goes: no kernel may take them for good again, or of two that want the same
+ * it would believe neither. It is the last step before that, as there is no way back.
+ */
+static int gmem_refused_mark_all(void)
+{
+	int err = 0;
+	u32 id;
+
 	for (id = 0; !err && gmem_left_next(&id, GMEM_LEFT_REFUSED); id++)
 		if (gmem_slot_sealed(gmem_slot(id)))
 			err = gmem_left_mark(gmem_slot(id));
@@ -85,7 +91,8 @@ int gmem_refused_release(u64 base, u64 size)
 	if (err)
 		return err;
 	if (size)
-		err = gmem_refused_mark_all(&going);
+		err = gmem_refused_check(&going) ?: gmem_quarantine_make_room() ?:
+		      gmem_refused_mark_all();
 	else
 		gmem_refused_forget_all();
 	if (err)
@@ -105,7 +112,7 @@ int gmem_refused_release(u64 base, u64 size)
  * (which memory is whose is not known yet: restore first), or an error of
  * gmem_object_attach_memory().
  */
-int gmem_refused_attach(const struct gmem_attach *attach, u64 slot)
+int gmem_refused_attach(struct gmem_attach *attach, u64 slot)
 {
 	int err;
 
@@ -116,12 +123,12 @@ int gmem_refused_attach(const struct gmem_attach *attach, u64 slot)
 	    (slot > gmem_slot_count() || !gmem_left_is(slot - 1, GMEM_LEFT_REFUSED)))
 		err = -ENXIO;
 	if (!err)
-		err = gmem_refused_mark_all(&attach->ranges);
+		err = gmem_refused_check(&attach->ranges);
 	if (err) {
 		kvfree(attach->ranges.r);
 		return err;
 	}
-	gmem_stop_here("attach-marked");
+	attach->ready = gmem_refused_mark_all;
 	err = gmem_object_attach_memory(attach);
 	if (err)
 		return err;

@@ -42,6 +42,10 @@ case $STAGE in
 	check "what is an object's is not released" refused release "$old"
 	check "nor what is in no pool" refused release 0x200000-0x3fffff
 	check "nor attached" not gmemctl attach thief "$old"
+	mkdir /gmem/home && gmemctl quota /gmem/home --bytes 2M --names 10
+	check "nor more than a directory may have" not gmemctl attach home/new "$new"
+	check "nor the same twice" not gmemctl attach thief "$new" "$new"
+	rm -r /gmem/home
 	unknown
 	replace
 	;;
