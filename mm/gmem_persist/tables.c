@@ -26,6 +26,7 @@
 #include <linux/debugfs.h>
 #include <linux/gfp.h>
 #include <linux/io.h>
+#include <linux/ioport.h>
 #include <linux/kexec_handover.h>
 #include <linux/mm.h>
 #include <linux/vmalloc.h>
@@ -79,6 +80,13 @@ void gmem_tables_free(void *p)
 	folio_put(folio);
 }
 
+/* The command line (memmap=) may have hidden some of the record: that has no mapping here. */
+static bool gmem_tables_is_ram(u64 phys, unsigned int order)
+{
+	return region_intersects(phys, PAGE_SIZE << order, IORESOURCE_SYSTEM_RAM,
+				 IORES_DESC_NONE) == REGION_INTERSECTS;
+}
+
 /**
  * gmem_tables_adopt - take over a piece of the last kernel's record
  * @phys: where it is, as a piece with a right checksum says
@@ -88,12 +96,15 @@ void gmem_tables_free(void *p)
  * gmem_tables_preserve().
  *
  * Context: process context.
- * Return: the piece; NULL: it is none.
+ * Return: the piece; NULL: it is none, or not all of it is RAM to this kernel.
  */
 void *gmem_tables_adopt(u64 phys, unsigned int order)
 {
-	struct folio *folio = kho_restore_folio(phys);
+	struct folio *folio;
 
+	if (!gmem_tables_is_ram(phys, order))
+		return NULL;
+	folio = kho_restore_folio(phys);
 	if (!folio || folio_order(folio) != order)
 		return NULL;
 	return folio_address(folio);
@@ -235,14 +246,21 @@ static int gmem_tables_make_bad(void)
 	return 0;
 }
 
+/* What there are two of; if one is hidden, a new one takes its place, of which nothing is right. */
+static void *gmem_tables_adopt_copy(u64 phys, unsigned int order)
+{
+	return gmem_tables_adopt(phys, order) ?: gmem_tables_alloc(order, 0);
+}
+
 static bool gmem_tables_adopt_bad(void)
 {
 	unsigned int i;
 
 	for (i = 0; i < 2; i++) {
-		bad_tables[i] = gmem_tables_adopt(headers[0]->bad[i], GMEM_PERSIST_BAD_ORDER);
+		bad_tables[i] = gmem_tables_adopt_copy(headers[0]->bad[i], GMEM_PERSIST_BAD_ORDER);
 		if (!bad_tables[i])
 			return false;
+		headers[0]->bad[i] = virt_to_phys(bad_tables[i]);
 	}
 	return true;
 }
@@ -413,7 +431,7 @@ static const char *gmem_tables_find_headers(u64 phys[2])
 
 	for (i = 0; i < ARRAY_SIZE(names); i++) {
 		/* KHO has no checksum of it. */
-		if (kho_retrieve_subtree(names[i], &tree, &size) || !pfn_valid(PHYS_PFN(tree)))
+		if (kho_retrieve_subtree(names[i], &tree, &size) || !gmem_tables_is_ram(tree, 0))
 			continue;
 		why = gmem_record_read_fdt(phys_to_virt(tree), size, phys);
 		if (!why)
@@ -433,12 +451,14 @@ static const char *gmem_tables_do_find(void)
 	if (bad)
 		return bad;
 	for (i = 0; i < 2; i++)
-		why[i] = gmem_header_check(phys_to_virt(phys[i]), &gmem_pool.ranges);
+		why[i] = gmem_tables_is_ram(phys[i], 0) ?
+			 gmem_header_check(phys_to_virt(phys[i]), &gmem_pool.ranges) :
+			 "it is no RAM";
 	if (why[0] && why[1])
 		return why[0];
 
 	for (i = 0; i < 2; i++) {
-		headers[i] = gmem_tables_adopt(phys[i], 0);
+		headers[i] = gmem_tables_adopt_copy(phys[i], 0);
 		if (!headers[i])
 			return "its pages are lost";
 	}
@@ -462,7 +482,7 @@ static const char *gmem_tables_do_find(void)
 /**
  * gmem_tables_find - take over the tables of the last kernel
  *
- * It needs no memory, so it is done once. gmem_tables_preserve_all() comes next.
+ * It needs no memory but for what memmap= has hidden, so it is done once. gmem_tables_preserve_all() comes next.
  *
  * Context: process context, after KHO is ready; there is room for bad pages.
  * Return: NULL, or why that cannot be done; then there are no tables.

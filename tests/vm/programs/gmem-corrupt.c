@@ -18,6 +18,7 @@
  *   gmem-corrupt newer NAME      let an object be of a kind that is not known yet, checksums right;
  *				  or, again, as it was
  *   gmem-corrupt hidden          a byte of the first slot that is hidden
+ *   gmem-corrupt where PIECE     nothing: print the address of the first header, blocks, slots or bad
  *
  * Run it when the record is sealed: sealing makes checksums right.
  */
@@ -214,6 +215,23 @@ static void change_pairs(char **argv, struct gmem_header_ser *const headers[2])
 	}
 }
 
+static void print_address(const char *piece, const u64 phys[2], const struct gmem_header_ser *h)
+{
+	u64 where = 0;
+
+	if (!strcmp(piece, "header"))
+		where = phys[0];
+	else if (!strcmp(piece, "blocks"))
+		where = h->block_chunks[0].phys;
+	else if (!strcmp(piece, "slots"))
+		where = h->slot_chunks[0].phys;
+	else if (!strcmp(piece, "bad"))
+		where = h->bad[0];
+	else
+		errx(2, "%s: no such piece", piece);
+	printf("%#llx\n", where);
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -269,10 +287,12 @@ int main(int argc, char **argv)
 		slot = find_any(headers[0], argv[2]);
 		slot->kind ^= 0x100;
 		gmem_slot_seal(slot);
+	} else if (!strcmp(what, "where") && argc == 3) {
+		print_address(argv[2], phys, headers[0]);
 	} else if (!strcmp(what, "overlap") && argc == 4) {
 		overlap(find(headers[0], argv[2], &id), find(headers[0], argv[3], &id));
 	} else {
-		errx(2, "usage: gmem-corrupt tree|header|bad [0|1], version|open, blocks N, object|quota|token|list|newer NAME, hidden, or overlap|inside A B");
+		errx(2, "usage: gmem-corrupt tree|header|bad [0|1], version|open, blocks N, object|quota|token|list|newer NAME, hidden, where PIECE, or overlap|inside A B");
 	}
 	return 0;
 }
