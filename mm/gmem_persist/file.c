@@ -141,8 +141,8 @@ static int gmem_file_set_size(struct inode *inode, loff_t size)
 	nodemask_t nodes;
 	int err;
 
-	/* As elsewhere, room that was reserved goes. */
-	if (size == i_size_read(inode) && !obj->reserved)
+	/* As elsewhere, room that was reserved for data goes, by whichever kernel. */
+	if (size == i_size_read(inode) && !gmem_object_is_data(obj))
 		return 0;
 	if (gmem_pool_frozen())
 		return -EBUSY;

@@ -104,6 +104,7 @@ case $STAGE in
 	check "but to be cut does" file room rw truncate=1
 	check "all but what it has" is used_bytes $((used + 2 * M))
 	rm $fs/room
+	check "room for the next kernel" file kept create reserve=8
 	echo +dmem > /sys/fs/cgroup/cgroup.subtree_control
 	mkdir /sys/fs/cgroup/tenant
 	echo "gmem_persist/node0 $((4 * M))" > /sys/fs/cgroup/tenant/dmem.max
@@ -155,6 +156,10 @@ case $STAGE in
 	check "its time" test "$(date -r $fs/small +%Y-%m-%d)" = 2001-02-03
 	check "the length of what was open" length held 300000
 	check "and its contents" cmp /tmp/small $fs/held
+	check "room that was reserved is there" test "$(stat -c %b $fs/kept)" = $((8 * M / 512))
+	check "and is had back" truncate -s 0 $fs/kept
+	check "all of it" test "$(stat -c %b $fs/kept)" = 0
+	check "so that it may be a guest's" file kept rw truncate=4 map
 	check "a hole reads zero" hole
 	check "guests' memory" file vm0 ro map verify=3
 	check "it grows on" sh -c "cat $fs/held >> $fs/small; cat /tmp/small /tmp/small | cmp - $fs/small"
