@@ -320,7 +320,7 @@ static ssize_t gmem_data_write(struct gmem_view *view, u64 offset, u64 count,
 {
 	struct gmem_object *obj = view->obj;
 	const u64 size = i_size_read(obj->inode);
-	ssize_t done;
+	ssize_t done, kept;
 	int err;
 
 	if (gmem_pool_frozen())
@@ -334,8 +334,12 @@ static ssize_t gmem_data_write(struct gmem_view *view, u64 offset, u64 count,
 	if (done > 0) {
 		/* Also if it is as long as before: it is newer. */
 		err = gmem_object_set_length(obj, max_t(u64, size, offset + done));
-		if (err)
-			done = err;
+		if (err) {
+			/* What has taken the place of other data is there. */
+			kept = offset < size ? min_t(u64, done, size - offset) : 0;
+			iov_iter_revert(from, done - kept);
+			done = kept ?: err;
+		}
 	}
 	gmem_data_trim(obj);
 	return done;
@@ -372,7 +376,7 @@ static ssize_t gmem_data_write_some(struct kiocb *iocb, struct iov_iter *from, s
  * @from: what
  *
  * It is written at once, unless its memory goes away in the middle: then others may write before
- * the rest is.
+ * the rest is. If the pool is frozen meanwhile, what has taken the place of other data is written.
  *
  * Return: how many bytes, or -EPERM (private memory is not written to), -ENOSPC (behind
  * the end of a guest's memory, or of the pool's), -EDQUOT (a limit of the caller's dmem

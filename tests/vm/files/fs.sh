@@ -152,6 +152,21 @@ case $STAGE in
 		"grep -q -x failed=truncate=2 /tmp/made && grep -q -x errno=EBUSY /tmp/made"
 	check "thaw" write frozen 0
 	rm $fs/between
+
+	# write() has put some of it in the place of other data when it meets a freeze.
+	head -c 131072 /dev/zero | tr '\0' a > $fs/torn
+	hold_at data-written
+	gmem-file $fs/torn rw write=131072B > /tmp/written 2>&1 &
+	writing=$!
+	check "somebody writes" until_held_at data-written $writing
+	check "freeze meanwhile" write frozen 1
+	let_on
+	wait $writing
+	changed=$(tr -d a < $fs/torn | wc -c)
+	check "some is changed" test "$changed" -gt 0 -a "$changed" -lt 131072
+	check "and write() says how much" grep -q " $changed bytes are written" /tmp/written
+	check "thaw" write frozen 0
+	rm $fs/torn
 	write clean_background 1
 
 	check "a VM by a file descriptor" file byfd create resource=8 map fill=10
