@@ -293,9 +293,12 @@ static unsigned int next_part(const struct object *obj, unsigned long request,
 {
 	list->entries = (uintptr_t)entries;
 	list->nr = PART;
-	if (ioctl(obj->fd, request, list))
-		err(STATUS_FAILED, "%s", obj->name);
-	return list->nr;
+	if (!ioctl(obj->fd, request, list))
+		return list->nr;
+	/* It has gone since, and has nothing any more. */
+	if (errno == ESTALE)
+		return 0;
+	err(STATUS_FAILED, "%s", obj->name);
 }
 
 static void print_nodes(const struct object *obj)
