@@ -154,6 +154,70 @@ void gmem_dir_restore(struct dentry *dentry, struct gmem_object *obj)
 	gmem_dir_show(dentry, obj);
 }
 
+/* An entry of a directory, for which dcache_readdir() is asked */
+struct gmem_dir_entry {
+	struct dir_context ctx;
+	bool asked;
+	char name[GMEM_NAME_SIZE];
+	int len;
+	u64 ino;
+	unsigned int type;
+};
+
+/* The next one; it stays the next one. */
+static bool gmem_dir_look(struct dir_context *ctx, const char *name, int len, loff_t pos, u64 ino,
+			  unsigned int type)
+{
+	struct gmem_dir_entry *e = container_of(ctx, struct gmem_dir_entry, ctx);
+
+	e->asked = true;
+	memcpy(e->name, name, len);
+	e->len = len;
+	e->ino = ino;
+	e->type = type;
+	return false;
+}
+
+/* It has been told, and the one behind it is the next; if it has gone, that is so already. */
+static bool gmem_dir_pass(struct dir_context *ctx, const char *name, int len, loff_t pos, u64 ino,
+			  unsigned int type)
+{
+	struct gmem_dir_entry *e = container_of(ctx, struct gmem_dir_entry, ctx);
+	const bool first = !e->asked;
+
+	e->asked = true;
+	return first && len == e->len && !memcmp(name, e->name, len);
+}
+
+/*
+ * As dcache_readdir(), but whoever reads may have user memory that does not come for long, and
+ * others want the directory, for the root of which nobody shall wait for a tenant. So it is not
+ * locked while that memory is written to.
+ */
+static int gmem_dir_iterate(struct file *file, struct dir_context *ctx)
+{
+	struct gmem_dir_entry e;
+	bool told;
+
+	do {
+		e.ctx = (struct dir_context){ .actor = gmem_dir_look, .pos = ctx->pos };
+		e.asked = false;
+		dcache_readdir(file, &e.ctx);
+		if (!e.asked)
+			break;
+		inode_unlock_shared(file_inode(file));
+		told = dir_emit(ctx, e.name, e.len, e.ino, e.type);
+		inode_lock_shared(file_inode(file));
+		if (told) {
+			e.ctx.actor = gmem_dir_pass;
+			e.asked = false;
+			dcache_readdir(file, &e.ctx);
+			ctx->pos = e.ctx.pos;
+		}
+	} while (told);
+	return 0;
+}
+
 static long gmem_dir_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	switch (cmd) {
@@ -170,7 +234,7 @@ const struct file_operations gmem_dir_fops = {
 	.release = dcache_dir_close,
 	.llseek = dcache_dir_lseek,
 	.read = generic_read_dir,
-	.iterate_shared = dcache_readdir,
+	.iterate_shared = gmem_dir_iterate,
 	.fsync = noop_fsync,
 	.unlocked_ioctl = gmem_dir_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,

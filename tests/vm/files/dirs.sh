@@ -31,8 +31,53 @@ option() {
 	mount -t gmemfs -o "$1" none /gmem2 && umount /gmem2
 }
 
+# list_slowly: who lists the root, and has memory for that which never comes, holds up nobody
+list_slowly() {
+	local lister
+	gmem-list-slowly 1000 $fs > /tmp/lister &
+	lister=$!
+	until grep -q userfault /proc/$lister/wchan; do
+		kill -0 $lister || return
+	done
+	check "he waits for his memory" grep -q -x begins /tmp/lister
+	check "somebody makes a file" file during create truncate=2
+	check "an object by its name" vmm create byname size=2M
+	check "a directory" mkdir $fs/dir
+	check "discards" write discard byname
+	check "lists" listed during
+	check "renames" mv $fs/during $fs/dir/
+	check "removes" rm -r $fs/dir
+	check "he still waits" kill -9 $lister
+	wait $lister
+	check "and has got nothing" test "$(cat /tmp/lister)" = begins
+}
+
+# list_while_changing: what stays is listed, and once, while names beside it come and go
+list_while_changing() {
+	local changing missed=0 twice=0
+	mkdir $fs/many
+	for i in $(seq 300); do mkdir "$fs/many/stays$i"; done
+	while :; do
+		for i in $(seq 20); do mkdir "$fs/many/goes$i"; done
+		rmdir $fs/many/goes*
+	done &
+	changing=$!
+	for _ in $(seq 40); do
+		ls $fs/many > /tmp/many
+		[ "$(grep -c stays /tmp/many)" = 300 ] || missed=$((missed + 1))
+		[ -z "$(sort /tmp/many | uniq -d)" ] || twice=$((twice + 1))
+	done
+	kill $changing
+	wait $changing
+	check "all that stays is listed" test $missed = 0
+	check "nothing twice" test $twice = 0
+	rm -r $fs/many
+}
+
 case $STAGE in
 1)
+	list_slowly
+	list_while_changing
 	check "mkdir" mkdir $fs/a
 	check "it is a directory" attr '%F %a %s' a "directory 755 0"
 	check "and an object" object_is a kind directory
