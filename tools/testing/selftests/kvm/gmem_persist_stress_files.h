@@ -181,22 +181,24 @@ static bool file_write_blocks(struct files *f, int place, int fd, unsigned int f
 {
 	struct file_model *m = &f->at[place];
 	const u64 off = first * FILE_BLOCK, size = nr * FILE_BLOCK;
+	unsigned int whole;
 	ssize_t r;
 	u64 i;
 
 	gmem_fill(file_buffer, off, size, SZ_4K, seed);
 	r = pwrite(fd, file_buffer + off, size, off);
-	if (file_refused(f, r, "writing")) {
-		/* Frozen in the middle of it, the length is as it was. */
-		for (i = first; i < min(first + nr, m->nr_blocks); i++)
-			m->seed[i] = FILE_UNKNOWN;
+	if (file_refused(f, r, "writing"))
 		return false;
-	}
-	TEST_ASSERT(r == size, "%ld bytes were written, not %lu", r, size);
-	for (i = first; i < first + nr; i++)
+	/* Frozen in the middle of it, what has taken the place of other data is written. */
+	TEST_ASSERT(r == size || (r && off + r <= m->nr_blocks * FILE_BLOCK),
+		    "%ld bytes were written, not %lu", r, size);
+	whole = first + r / FILE_BLOCK;
+	for (i = first; i < whole; i++)
 		m->seed[i] = seed;
-	m->nr_blocks = max(m->nr_blocks, first + nr);
-	return true;
+	if (r % FILE_BLOCK)
+		m->seed[whole] = FILE_UNKNOWN;
+	m->nr_blocks = max(m->nr_blocks, whole);
+	return r == size;
 }
 
 static bool file_write(struct files *f, int place, u64 random)
