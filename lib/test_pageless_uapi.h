@@ -12,8 +12,8 @@
 #define TEST_PAGELESS_POISON	_IOW('T', 0x01, __u64)
 
 /*
- * From now on a page fault does nothing and reports success, as those of drivers do that are busy; or
- * that is over. Returns how many page faults have been such.
+ * From now on a page fault does nothing and reports success, as those of drivers do that are busy;
+ * or that is over. Returns how many page faults have been such.
  */
 #define TEST_PAGELESS_BUSY	_IO('T', 0x02)
 

@@ -21,8 +21,8 @@ static void gmem_refused_forget_all(void)
 }
 
 /*
- * Is all of it quarantined? gmem_left_lock keeps all others from that. It is asked before anybody is
- * charged for memory, or looks for its node, which may be none of the pool's.
+ * Is all of it quarantined? gmem_left_lock keeps all others from that. It is asked before anybody
+ * is charged for memory, or looks for its node, which may be none of the pool's.
  */
 static int gmem_refused_check(const struct gmem_ranges *going)
 {

@@ -482,7 +482,8 @@ static const char *gmem_tables_do_find(void)
 /**
  * gmem_tables_find - take over the tables of the last kernel
  *
- * It needs no memory but for what memmap= has hidden, so it is done once. gmem_tables_preserve_all() comes next.
+ * It needs no memory but for what memmap= has hidden, so it is done once.
+ * gmem_tables_preserve_all() comes next.
  *
  * Context: process context, after KHO is ready; there is room for bad pages.
  * Return: NULL, or why that cannot be done; then there are no tables.
