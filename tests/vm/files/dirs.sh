@@ -35,8 +35,8 @@ option() {
 list_slowly() {
 	gmem-list-slowly 1000 "$1" "$2" > /tmp/lister &
 	lister=$!
-	until grep -q userfault /proc/$lister/wchan; do
-		kill -0 $lister || return
+	until grep -q userfault "/proc/$lister/wchan"; do
+		kill -0 "$lister" || return
 	done
 }
 
@@ -50,8 +50,8 @@ list_the_root() {
 	check "lists" listed during
 	check "renames" mv $fs/during $fs/dir/
 	check "removes" rm -r $fs/dir
-	check "he still waits" kill -9 $lister
-	wait $lister
+	check "he still waits" kill -9 "$lister"
+	wait "$lister"
 	check "and has got nothing" test "$(cat /tmp/lister)" = begins
 }
 
@@ -63,8 +63,8 @@ list_while_changing() {
 	check "a list is told in part" list_slowly $fs/many 1
 	check "what is told next goes" rmdir $fs/many/stays174
 	check "others come" mkdir $fs/many/new
-	kill -USR1 $lister
-	check "it is told to its end" wait $lister
+	kill -USR1 "$lister"
+	check "it is told to its end" wait "$lister"
 	check "also what went" grep -q -x stays174 /tmp/lister
 	check "and what stays, once" test "$(sort /tmp/lister | uniq -c | grep -c ' 1 stays')" = 300
 	rm -r $fs/many
