@@ -577,11 +577,12 @@ static ssize_t dio_bounce_room(const struct kiocb *iocb, const struct iov_iter *
 	const loff_t pos = append ? end : iocb->ki_pos;
 	loff_t left = iov_iter_count(iter);
 
+	if (iov_iter_rw(iter) == ITER_DEST)
+		return left;
 	/* The file system refuses what begins at the end of a device, or at a limit. */
-	if (iov_iter_rw(iter) == ITER_SOURCE && S_ISBLK(inode->i_mode) && pos < end)
+	if (S_ISBLK(inode->i_mode) && pos < end)
 		left = min(left, end - pos);
-	if (iov_iter_rw(iter) == ITER_SOURCE && S_ISREG(inode->i_mode) &&
-	    (u64)pos < rlimit(RLIMIT_FSIZE))
+	else if (S_ISREG(inode->i_mode) && (u64)pos < rlimit(RLIMIT_FSIZE))
 		generic_write_check_limits(iocb->ki_filp, pos, &left);
 	return left;
 }

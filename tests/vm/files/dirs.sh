@@ -55,8 +55,8 @@ list_the_root() {
 	check "and has got nothing" test "$(cat /tmp/lister)" = begins
 }
 
-# list_while_changing: what stays is listed, and once. Behind the two dots there are 126 names in a page
-# and the beginning of the next, of which the last made is the first.
+# list_while_changing: what stays is listed, and once. A page holds the two dots, 126 names and the
+# beginning of another; the last made is the first, so that one is stays174.
 list_while_changing() {
 	mkdir -m 755 $fs/many
 	for i in $(seq 300); do mkdir "$fs/many/stays$i"; done
