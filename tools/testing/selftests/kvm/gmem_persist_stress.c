@@ -207,6 +207,8 @@ static void *write_on(void *unused)
 		if (__vcpu_run(writer_vcpu))
 			TEST_ASSERT(errno == EINTR || errno == EFAULT || errno == EAGAIN,
 				    "KVM_RUN: errno %d", errno);
+		else
+			TEST_ASSERT_KVM_EXIT_REASON(writer_vcpu, KVM_EXIT_MMIO);
 	}
 	return NULL;
 }
