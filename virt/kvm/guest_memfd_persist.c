@@ -289,10 +289,10 @@ int kvm_gmem_persist_create_from(struct kvm *kvm, const struct kvm_create_guest_
 		return -EINVAL;
 
 	/* A directory may be open by O_PATH, as fsmount() returns it. */
-	CLASS(fd_raw, resource)(args->resource_fd);
-	if (fd_empty(resource))
+	struct file *resource __free(fput) = fget_raw(args->resource_fd);
+	if (!resource)
 		return -EBADF;
-	handle = gmem_resource_open(fd_file(resource));
+	handle = gmem_resource_open(resource);
 	if (IS_ERR(handle))
 		return PTR_ERR(handle);
 	obj = gmem_resource_claim(handle, args->size, flags, vm_class, &created);
