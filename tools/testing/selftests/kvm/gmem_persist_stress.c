@@ -294,15 +294,13 @@ static void set_slot(int i, u32 flags, u64 size)
 {
 	/* A place of nothing for bound private memory */
 	static void *nothing;
-	void *hva = views[i].mem;
 	int r;
 
 	if (!nothing)
 		nothing = kvm_mmap(OBJECT_SPACE, PROT_NONE,
 				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
-	if (!hva)
-		hva = nothing;
-	r = __vm_set_user_memory_region2(vm, GUEST_SLOT + i, flags, gpa_of(i), size, hva,
+	r = __vm_set_user_memory_region2(vm, GUEST_SLOT + i, flags, gpa_of(i), size,
+					 views[i].mem ?: nothing,
 					 flags & KVM_MEM_GUEST_MEMFD ? views[i].fd : -1, 0);
 	TEST_ASSERT(!r, "slot %d, flags 0x%x, size 0x%lx: errno %d", i, flags, size, errno);
 }
