@@ -78,6 +78,7 @@ same_boot_words() {
 	told "dmesg | grep gmem_persist:"
 	told "cat /sys/kernel/mm/gmem_persist/stat"
 	check "no unit has failed" no_failed_unit
+	check "KVM is a module, and there" until_true 60 has "^kvm_amd .* Live" /proc/modules
 }
 
 no_failed_unit() {
@@ -86,7 +87,7 @@ no_failed_unit() {
 }
 
 use_pool() {
-	install $media/gmemctl $media/gmem-vm $media/gmem-file /usr/sbin/
+	install $media/gmemctl $media/gmem-vm $media/gmem-file $media/gmem-payload /usr/sbin/
 	told "cp tools/gmem_persist/restart/gmem* /etc/systemd/system/" \
 		"s|tools/gmem_persist/restart|$media/units|"
 	mkdir -p /etc/gmem /gmem
@@ -96,6 +97,7 @@ use_pool() {
 	check "gmemctl makes an object" gmemctl create survivor 64M
 	check "its memory is filled" gmem-file /gmem/survivor rw map fill=7
 	check "gmemctl lists it" gmemctl list
+	check "a guest fills memory with a name" gmem-payload create vm1 size=64M seed=3 fill verify
 	check "gmemctl tells the pool's state" gmemctl status
 	cat /proc/sys/kernel/random/boot_id > /var/lib/deb-boot.id
 	version=$(uname -r)
@@ -111,6 +113,7 @@ came_back() {
 	check "gmemfs is mounted" until_true 60 has " /gmem gmemfs " /proc/mounts
 	check "the object is there" gmemctl show /gmem/survivor
 	check "with each byte" gmem-file /gmem/survivor rw map verify=7
+	check "a guest has what the last one wrote" gmem-payload reclaim vm1 seed=3 verify
 	ended PASS
 }
 another_boot() { [ "$(cat /proc/sys/kernel/random/boot_id)" != "$(cat /var/lib/deb-boot.id)" ]; }
