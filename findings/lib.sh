@@ -44,3 +44,13 @@ by_loader() {
 	"$root/usr/lib64/ld-linux-x86-64.so.2" --library-path "$root/usr/lib/x86_64-linux-gnu" \
 		"$program" "$@"
 }
+
+# look_at_qemu SUITE VERSION: have $work/look.py, which may import program.py, look at that QEMU
+look_at_qemu() {
+	for tool in objdump readelf python3; do
+		command -v $tool > /dev/null || gone "no $tool (packages binutils, python3)"
+	done
+	package "$1" "$1" "qemu-system-x86=$2"
+	echo "$2 ($1):"
+	PYTHONPATH=$here python3 "$work/look.py" "$work/$1/usr/bin/qemu-system-x86_64"
+}

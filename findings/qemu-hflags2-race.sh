@@ -29,49 +29,13 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-for tool in objdump readelf python3; do
-	command -v $tool > /dev/null || gone "no $tool (packages binutils, python3)"
-done
-
 cat > "$work/look.py" <<'END'
 import re
-import subprocess
-import sys
 
-QEMU = sys.argv[1]
-
-
-def changed(what):
-    print(f"CHANGED: {what}")
-    sys.exit(1)
-
-
-def run(*words):
-    return subprocess.run(words, check=True, capture_output=True, text=True).stdout
-
-
-def disassemble(start, end):
-    return run("objdump", "-d", "--no-show-raw-insn", f"--start-address={start}",
-               f"--stop-address={end}", QEMU)
-
-
-# {name: (start, size)} of what the stripped program exports
-FUNCTIONS = {}
-for line in run("readelf", "--dyn-syms", "-W", QEMU).splitlines():
-    word = line.split()
-    if len(word) == 8 and word[3] == "FUNC" and int(word[1], 16):
-        FUNCTIONS[word[7].partition("@")[0]] = (int(word[1], 16), int(word[2], 0))
-
-
-def function(name):
-    if name not in FUNCTIONS:
-        changed(f"it exports no {name}()")
-    start, size = FUNCTIONS[name]
-    return disassemble(start, start + size)
-
+from program import PROGRAM, changed, disassemble, run, span
 
 # HF2_NPT is 0x40. helper_vmrun() is given the registers, which are behind the CPU's other state.
-vmrun = function("helper_vmrun")
+vmrun = disassemble(*span("helper_vmrun"))
 own = re.findall(r"\torl +\$0x40,0x([0-9a-f]+)\(%r\w+\)", vmrun)
 env = re.search(r"\tlea +-0x([0-9a-f]+)\(%rdi\)", vmrun)
 if len(own) != 1 or not env:
@@ -79,7 +43,7 @@ if len(own) != 1 or not env:
 print(f"  helper_vmrun() sets HF2_NPT in the CPU's own 0x{own[0]}")
 
 # HF2_IGNNE is 0x80.
-clear = function("cpu_clear_ignne")
+clear = disassemble(*span("cpu_clear_ignne"))
 bits = re.findall(r"\t((?:lock )?andl +\$0xffffff7f,0x([0-9a-f]+))\(%r\w+\)", clear)
 if len(bits) != 1 or "<cpus_queue" not in clear:
     changed("cpu_clear_ignne() does otherwise")
@@ -89,8 +53,8 @@ if int(bits[0][1], 16) != int(own[0], 16) + int(env.group(1), 16) or "lock" in b
 print("  which is that field, and is not locked")
 
 # The callers are between the helpers for the FPU, and call neither of these.
-start = int(re.search(r"^0*([0-9a-f]+) <", clear, re.M).group(1), 16)
-whole = run("objdump", "-d", "--no-show-raw-insn", QEMU)
+start = span("cpu_clear_ignne")[0]
+whole = run("objdump", "-d", "--no-show-raw-insn", PROGRAM)
 at = [match.start() for match in
       re.finditer(rf"\t(?:call|jmp) +{start:x} <cpu_clear_ignne", whole)]
 if not at:
@@ -101,13 +65,6 @@ for place in at:
 print("  its callers take no lock")
 END
 
-look() {
-	local suite=$1 version=$2
-	package "$suite" "$suite" "qemu-system-x86=$version"
-	echo "$version ($suite):"
-	python3 "$work/look.py" "$work/$suite/usr/bin/qemu-system-x86_64"
-}
-
-look bookworm-backports 1:10.0.2+ds-2+deb13u1~bpo12+1
-look trixie 1:10.0.13+ds-0+deb13u1
-look trixie-backports 1:11.1.3+ds-1~bpo13+1
+look_at_qemu bookworm-backports 1:10.0.2+ds-2+deb13u1~bpo12+1
+look_at_qemu trixie 1:10.0.13+ds-0+deb13u1
+look_at_qemu trixie-backports 1:11.1.3+ds-1~bpo13+1

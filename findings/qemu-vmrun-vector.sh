@@ -23,7 +23,8 @@
 #
 # Seen (2026-11-28; the same for each of the three, but for the offset):
 #
-#   1:10.0.2+ds-2+deb13u1~bpo12+1 (bookworm-backports): exception_index is at 0x2d0
+#   1:10.0.2+ds-2+deb13u1~bpo12+1 (bookworm-backports):
+#     exception_index is at 0x2d0
 #     stores 2 (NMI): cpu_loop_exit
 #     stores a vector: cpu_loop_exit
 #     stores a vector: cpu_loop_exit
@@ -32,55 +33,24 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-for tool in objdump readelf python3; do
-	command -v $tool > /dev/null || gone "no $tool (packages binutils, python3)"
-done
-
 cat > "$work/look.py" <<'END'
 import re
-import subprocess
-import sys
 
-QEMU = sys.argv[1]
+from program import FUNCTIONS, changed, disassemble, span
+
 RESET = "$0xffffffff"
-
-
-def changed(what):
-    print(f"CHANGED: {what}")
-    sys.exit(1)
-
-
-def dynamic_functions():
-    """{name: (start, size)} of what the stripped program exports"""
-    listed = subprocess.run(["readelf", "--dyn-syms", "-W", QEMU], check=True,
-                            capture_output=True, text=True).stdout
-    found = {}
-    for line in listed.splitlines():
-        word = line.split()
-        if len(word) == 8 and word[3] == "FUNC" and int(word[1], 16):
-            found[word[7].partition("@")[0]] = (int(word[1], 16), int(word[2], 0))
-    return found
 
 
 def code(start, end):
     """{address: (mnemonic, operands, next address)}"""
-    listed = subprocess.run(["objdump", "-d", "--no-show-raw-insn", f"--start-address={start}",
-                             f"--stop-address={end}", QEMU], check=True, capture_output=True,
-                            text=True).stdout
     lines = re.findall(r"^ +([0-9a-f]+):\t(?:(?:cs|ds|notrack|bnd|lock|rep) )*(\S+) *(.*)$",
-                       listed, re.M)
+                       disassemble(start, end), re.M)
     addresses = [int(line[0], 16) for line in lines] + [end]
     return {addresses[n]: (line[1], line[2], addresses[n + 1]) for n, line in enumerate(lines)}
 
 
-FUNCTIONS = dynamic_functions()
-
-
 def function(name):
-    if name not in FUNCTIONS:
-        changed(f"it exports no {name}()")
-    start, size = FUNCTIONS[name]
-    return code(start, start + size)
+    return code(*span(name))
 
 
 def stores(found, field):
@@ -143,7 +113,7 @@ if not match:
     changed("helper_vmrun() does not begin as expected")
 field = f"-0x{int(match.group(1), 16) - index:x}|0x{index:x}"
 
-print(f"exception_index is at 0x{index:x}", flush=True)
+print(f"  exception_index is at 0x{index:x}")
 seen = []
 for address, value in stores(vmrun, field):
     if value == RESET:
@@ -171,13 +141,6 @@ if not any("resets it" in ways(loop, behind, field) for mnemonic, operands, behi
 print("  after replay_interrupt(): exception_index = -1")
 END
 
-look() {
-	local suite=$1 version=$2
-	package "$suite" "$suite" "qemu-system-x86=$version"
-	echo -n "$version ($suite): "
-	python3 "$work/look.py" "$work/$suite/usr/bin/qemu-system-x86_64"
-}
-
-look bookworm-backports 1:10.0.2+ds-2+deb13u1~bpo12+1
-look trixie 1:10.0.13+ds-0+deb13u1
-look trixie-backports 1:11.1.3+ds-1~bpo13+1
+look_at_qemu bookworm-backports 1:10.0.2+ds-2+deb13u1~bpo12+1
+look_at_qemu trixie 1:10.0.13+ds-0+deb13u1
+look_at_qemu trixie-backports 1:11.1.3+ds-1~bpo13+1
